@@ -1,0 +1,68 @@
+/* learn.h - the factory's half of the driving line: recordings -> scenarios -> PPO -> candidate,
+ * and the gate's evidence on held-out scenarios.
+ *
+ * Jobs call these; they read recordings and model files, and nothing else. Same inputs, same seed,
+ * same build and CPU class -> same bytes out, whatever the number of threads.
+ */
+#ifndef FW_LINES_DRIVING_LEARN_H
+#define FW_LINES_DRIVING_LEARN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+
+typedef struct fw_driving_progress {
+    void *self;
+    /* Called about once a second with counts and a short phase name; returns false to stop the
+       job (FW_INTERRUPTED). */
+    bool (*report)(void *self, const char *phase, uint64_t done, uint64_t total, double reward);
+} fw_driving_progress;
+
+typedef struct fw_driving_train_config {
+    const char *const *recordings; /* (recording_count) paths, sorted by hash: training share only */
+    uint32_t recording_count;
+    const char *base_path;  /* champion's model file; a rule file means: start from scratch */
+    uint64_t seed;
+    uint64_t agent_steps;   /* budget */
+    uint32_t threads;       /* 1 .. 16; changes nothing but the time */
+    const char *out_path;   /* safetensors, written durably */
+    fw_driving_progress progress;
+} fw_driving_train_config;
+
+typedef struct fw_driving_train_result {
+    uint64_t agent_steps;
+    uint32_t scenarios, scenarios_refused; /* recordings too short or without a route */
+    double core_s;       /* CPU time of all threads */
+    double clean_share;  /* of the training drives in the last tenth of the run */
+    fw_hash model;
+} fw_driving_train_result;
+
+fw_status fw_driving_train(const fw_driving_train_config *config, fw_driving_train_result *out,
+                           fw_error *error) FW_MUST;
+
+typedef struct fw_driving_gate_config {
+    const char *const *recordings; /* held-out share, sorted by hash */
+    uint32_t recording_count;
+    const char *champion_path, *candidate_path;
+    uint32_t threads;
+    fw_driving_progress progress;
+} fw_driving_gate_config;
+
+typedef struct fw_driving_gate_result {
+    uint32_t scenarios;                  /* n, pairs */
+    double champion_clean, candidate_clean; /* shares of n */
+    double difference, low, high;        /* candidate - champion, 95 % */
+    bool promote;
+    char reason[200]; /* one sentence with the figures */
+} fw_driving_gate_result;
+
+fw_status fw_driving_gate(const fw_driving_gate_config *config, fw_driving_gate_result *out,
+                          fw_error *error) FW_MUST;
+
+/* An untrained network's model file for a seed (the baseline "untrained"). */
+fw_status fw_driving_untrained(uint64_t seed, const char *out_path, fw_hash *hash,
+                               fw_error *error) FW_MUST;
+
+#endif
