@@ -1,0 +1,57 @@
+#include "http/origin.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NAME_MAX_BYTES = 64 };
+
+/* Splits "name", "name:port", "[v6]:port"; the port must be digits. */
+static bool split_name(const char *host, char name[NAME_MAX_BYTES]) {
+    const char *start = host, *end;
+    if (host[0] == '[') {
+        start = host + 1;
+        end = strchr(start, ']');
+        if (!end) return false;
+    } else {
+        end = start + strcspn(start, ":");
+    }
+    size_t size = (size_t)(end - start);
+    if (size == 0 || size >= NAME_MAX_BYTES) return false;
+    memcpy(name, start, size);
+    name[size] = '\0';
+    const char *rest = *end == ']' ? end + 1 : end;
+    if (*rest == '\0') return true;
+    return *rest == ':' && rest[1] && strspn(rest + 1, "0123456789") == strlen(rest + 1);
+}
+
+static bool is_loopback(const char *literal) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, literal, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+    if (inet_pton(AF_INET6, literal, &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+    return false;
+}
+
+bool fw_http_host_ours(const char *host, const char *local_address) {
+    char name[NAME_MAX_BYTES];
+    if (!host || !split_name(host, name)) return false;
+    if (strcasecmp(name, "localhost") == 0) return true;
+    if (strcmp(name, local_address) == 0) return true;
+    return is_loopback(name) && is_loopback(local_address);
+}
+
+const char *fw_http_origin_refused(const char *method, const char *host, const char *origin,
+                                   const char *local_address) {
+    if (!fw_http_host_ours(host, local_address))
+        return "the Host header does not name this server; use its IP address or localhost";
+    if (!origin) return NULL;
+    static const char scheme[] = "http://";
+    size_t skip = sizeof scheme - 1;
+    if (strncmp(origin, scheme, skip) != 0) return "requests from a foreign web page are refused";
+    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool ours = reads ? fw_http_host_ours(origin + skip, local_address)
+                      : strcasecmp(origin + skip, host) == 0;
+    return ours ? NULL : "requests from a foreign web page are refused";
+}
