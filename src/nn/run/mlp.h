@@ -1,9 +1,12 @@
 /* mlp.h - the small, plain network behind the interface that the engine will fill.
  *
- *     x (IN) -> [W0 x + b0 -> tanh] -> [W1 h + b1 -> tanh] -> W2 h + b2 -> y (OUT)
+ *     x (IN) -> [x W0 + b0 -> tanh] -> [h W1 + b1 -> tanh] -> h W2 + b2 -> y (OUT)
  *
- * Recipe const, run mutable. Weights are fp32, row-major (OUT, IN). Sums run in one fixed order,
- * so that the same build gives the same bits on every call.
+ * tanh is fw_tanh of nn/run/kernels.h, in training and on the unit alike.
+ *
+ * Recipe const, run mutable. Weights are fp32, one row per INPUT (IN, OUT), so that the inner loop
+ * runs over outputs: it vectorises without changing the order of any sum, and the same build gives
+ * the same bits on every call.
  */
 #ifndef FW_NN_RUN_MLP_H
 #define FW_NN_RUN_MLP_H
@@ -17,11 +20,11 @@ enum { FW_MLP_IN_MAX = 128, FW_MLP_HIDDEN_MAX = 128, FW_MLP_OUT_MAX = 32 };
 
 typedef struct fw_mlp {
     uint32_t in, hidden, out;
-    float w0[FW_MLP_HIDDEN_MAX * FW_MLP_IN_MAX];     /* (hidden, in) */
+    float w0[FW_MLP_HIDDEN_MAX * FW_MLP_IN_MAX];     /* (in, hidden) */
     float b0[FW_MLP_HIDDEN_MAX];
     float w1[FW_MLP_HIDDEN_MAX * FW_MLP_HIDDEN_MAX]; /* (hidden, hidden) */
     float b1[FW_MLP_HIDDEN_MAX];
-    float w2[FW_MLP_OUT_MAX * FW_MLP_HIDDEN_MAX];    /* (out, hidden) */
+    float w2[FW_MLP_OUT_MAX * FW_MLP_HIDDEN_MAX];    /* (hidden, out) */
     float b2[FW_MLP_OUT_MAX];
 } fw_mlp;
 
