@@ -1,0 +1,61 @@
+/* exam.h - the sealed evaluation: what a policy is worth, by the world's own truth.
+ *
+ *     policy file --+                      run 1 (sealed seed) -> drives -+
+ *     guard or not  +-> fw_exam_run -->    run 2               -> drives -+-> one result (JSON)
+ *     network       |                      ...                            |
+ *                                          run R               -> drives -+
+ *
+ * Each run is one independent simulation, a cluster of the statistics. Its seed is
+ * fw_seed_mix(run, "exam/<network>") with FW_EXAM_SEED_SEALED set: fixed before any training, and
+ * never used by it. Each run scores a fixed set of drives, the first ones taken over, and goes on
+ * until all of them are over, so that long drives count as surely as short ones.
+ *
+ * Invariants: (1) every drive of the set is in the result: scored, or under "desync" when SUMO lost
+ * the car, or under "not_started" when the city offered none; (2) same config, same policy file,
+ * same program -> same result; (3) nothing of this module is linked into the factory.
+ */
+#ifndef FW_WORLDS_EXAM_H
+#define FW_WORLDS_EXAM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "worlds/sumo/world.h"
+
+#define FW_EXAM_SEED_SEALED (1ULL << 63)
+enum {
+    FW_EXAM_VERSION = 1, /* raise it when the meaning of a figure changes: old results are redone */
+    FW_EXAM_RUNS_MAX = 64,
+    FW_EXAM_DRIVES_MAX = 10000,
+    FW_EXAM_RESTARTS_MAX = 3, /* tries of one run whose SUMO died */
+};
+
+typedef struct fw_exam_config {
+    const char *network; /* "acosta" or "pasubio" */
+    const char *policy;  /* a model file's path, or "sumo": SUMO's own drivers */
+    bool guard;          /* as units run it; alone otherwise */
+    uint32_t drives;     /* wanted in all; each run gets its share and 1/15 more as a spare */
+    uint32_t cars, runs;
+} fw_exam_config;
+
+/* Sums of one run's scored drives: one cluster. */
+typedef struct fw_exam_sums {
+    uint32_t drives, clean, collisions, at_fault, off_lane, stuck, red_light, desync, not_started;
+    uint32_t listed;          /* failed at one of the listed junctions */
+    uint64_t red_light_runs, hard_brakes, ticks, vetoes, decisions;
+    double distance_m, time_s, jerk2_s; /* jerk2_s: sum of jerk_rms^2 * time */
+} fw_exam_sums;
+
+/* Drives of one run's set. */
+uint32_t fw_exam_quota(const fw_exam_config *config);
+/* The sealed seed of a run. */
+uint64_t fw_exam_seed(const char *network, uint32_t run);
+void fw_exam_add(fw_exam_sums *sums, const fw_drive_result *result);
+/* The result object from `runs` clusters; the caller owns it. */
+json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_sums *sums, uint32_t runs);
+/* Runs the whole exam. The caller owns *out. */
+fw_status fw_exam_run(const fw_exam_config *config, json_t **out, fw_error *error) FW_MUST;
+
+#endif
