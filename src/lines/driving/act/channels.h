@@ -6,7 +6,8 @@
  * Topics (all JSON with a JSON Schema in the file, encoding "json"): /ego /users /route /signal
  * /conflicts /action /event. /route carries only points not written before in this recording;
  * the others come every tick. log_time and publish_time are the observation's time_ns.
- * Numbers are written in millimetres' precision (%.3f; yaw and curvature %.5f).
+ * Numbers are written in millimetres' precision (%.3f; yaw and curvature %.5f), without trailing
+ * zeros. Page: docs/formats/driving-recording.md. Writer of whole files: recorder.h.
  *
  * To add a channel: 1. a line in FW_DRIVE_CHANNELS, 2. its writer in channels.c, 3. its reader in
  * learn/recording.c, 4. its page in docs/formats/driving-recording.md.
@@ -17,6 +18,8 @@
 #include "base/hash.h"
 #include "lines/driving/act/drive.h"
 #include "lines/driving/act/guard.h"
+
+enum { FW_DRIVE_RECORDING_TICKS_MAX = 4096 }; /* of one file; a longer drive goes on in the next */
 
 #define FW_DRIVE_CHANNELS(X)                                                                       \
     X(EGO, "/ego")                                                                                 \

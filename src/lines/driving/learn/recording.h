@@ -1,14 +1,15 @@
 /* recording.h - a unit's recording read back: the ticks as the car saw them.
  *
  * One recording is one stretch of one drive (one route). The reader trusts nothing: hostile or
- * truncated files give FW_CORRUPT with a reason and leak nothing.
+ * truncated files give FW_CORRUPT (or FW_TOO_BIG, FW_UNSUPPORTED) with a reason and leak nothing.
+ * Limits: FW_DRIVE_RECORDING_FILE_MAX bytes, FW_DRIVE_RECORDING_TICKS_MAX ticks (channels.h).
  */
 #ifndef FW_LINES_DRIVING_RECORDING_H
 #define FW_LINES_DRIVING_RECORDING_H
 
 #include "lines/driving/act/channels.h"
 
-enum { FW_DRIVE_RECORDING_TICKS_MAX = 4096 };
+enum { FW_DRIVE_RECORDING_FILE_MAX = 64 << 20 };
 
 typedef struct fw_drive_recorded_tick {
     fw_drive_obs obs; /* path window as in the recording's route, see below */

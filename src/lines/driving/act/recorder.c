@@ -1,0 +1,139 @@
+/* recorder.c - the driving line's recordings (recorder.h). */
+#include "lines/driving/act/recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fw_drive_recorder {
+    fw_mcap_writer *mcap;
+    char unit[32];
+    fw_drive_writer writer;
+    fw_drive_recorded so_far;
+    uint16_t channels[FW_DRIVE_CHANNEL_COUNT];
+    uint32_t sequences[FW_DRIVE_CHANNEL_COUNT];
+    char message[FW_DRIVE_MESSAGE_MAX];
+};
+
+fw_status fw_drive_recorder_open(fw_drive_recorder **out, fw_error *error) {
+    static const fw_mcap_writer_options options = {
+        .zstd_level = 1,
+        .chunk_bytes = 256 << 10,
+        .message_max_bytes = FW_DRIVE_MESSAGE_MAX + 1024,
+        .schemas_max = FW_DRIVE_CHANNEL_COUNT,
+        .channels_max = FW_DRIVE_CHANNEL_COUNT,
+        /* every message at its largest, six a tick */
+        .chunks_max = FW_DRIVE_RECORDING_TICKS_MAX / 2,
+    };
+    fw_drive_recorder *recorder = calloc(1, sizeof *recorder);
+    if (!recorder) return fw_fail(error, FW_NO_MEMORY, "recorder: no memory");
+    fw_status status = fw_mcap_writer_open(&options, &recorder->mcap, error);
+    if (status != FW_OK) {
+        free(recorder);
+        return status;
+    }
+    *out = recorder;
+    return FW_OK;
+}
+
+void fw_drive_recorder_close(fw_drive_recorder *recorder) {
+    if (!recorder) return;
+    fw_mcap_writer_close(recorder->mcap);
+    free(recorder);
+}
+
+static fw_status add_channel(fw_drive_recorder *r, fw_drive_channel channel, fw_error *error) {
+    const char *schema = fw_drive_channel_schema(channel);
+    uint16_t schema_id = 0;
+    FW_TRY(fw_mcap_writer_add_schema(r->mcap, fw_drive_channel_schema_name(channel), "jsonschema",
+                                     schema, strlen(schema), &schema_id, error));
+    return fw_mcap_writer_add_channel(r->mcap, schema_id, fw_drive_channel_topic(channel), "json",
+                                      NULL, 0, &r->channels[channel], error);
+}
+
+fw_status fw_drive_recorder_begin(fw_drive_recorder *r, fw_mcap_sink sink, const char *unit,
+                                  fw_error *error) {
+    memset(&r->writer, 0, sizeof r->writer);
+    memset(&r->so_far, 0, sizeof r->so_far);
+    memset(r->sequences, 0, sizeof r->sequences);
+    FW_ASSERT(strlen(unit) < sizeof r->unit);
+    strcpy(r->unit, unit);
+    FW_TRY(fw_mcap_writer_begin(r->mcap, sink, "", "flywheel", error));
+    for (int i = 0; i < FW_DRIVE_CHANNEL_COUNT; i++)
+        FW_TRY(add_channel(r, (fw_drive_channel)i, error));
+    return FW_OK;
+}
+
+static fw_status add_message(fw_drive_recorder *r, fw_drive_channel channel, int64_t time_ns,
+                             size_t size_bytes, fw_error *error) {
+    if (size_bytes == 0) return FW_OK;
+    return fw_mcap_writer_message(r->mcap, r->channels[channel], r->sequences[channel]++,
+                                  (uint64_t)time_ns, (uint64_t)time_ns, r->message, size_bytes,
+                                  error);
+}
+
+fw_status fw_drive_recorder_tick(fw_drive_recorder *r, const fw_drive_obs *obs,
+                                 const fw_drive_decision *decision, uint32_t events,
+                                 const double values[FW_DRIVE_EVENT_COUNT], fw_error *error) {
+    if (r->so_far.ticks == FW_DRIVE_RECORDING_TICKS_MAX)
+        return fw_fail(error, FW_TOO_BIG, "recorder: the file has its %d ticks",
+                       FW_DRIVE_RECORDING_TICKS_MAX);
+    if (r->so_far.ticks == 0) {
+        r->so_far.drive = obs->drive;
+        r->so_far.first_tick = obs->tick;
+    }
+    for (int i = 0; i < FW_DRIVE_CHANNEL_EVENT; i++) {
+        fw_drive_channel channel = (fw_drive_channel)i;
+        size_t size = fw_drive_write(&r->writer, channel, obs, decision, r->message,
+                                     sizeof r->message);
+        FW_TRY(add_message(r, channel, obs->time_ns, size, error));
+    }
+    for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) {
+        if (!(events & 1u << i)) continue;
+        size_t size = fw_drive_write_event((fw_drive_event)i, obs, values[i], r->message,
+                                           sizeof r->message);
+        FW_TRY(add_message(r, FW_DRIVE_CHANNEL_EVENT, obs->time_ns, size, error));
+        r->so_far.event_counts[i]++;
+    }
+    r->so_far.ticks++;
+    r->so_far.model = decision->model;
+    return FW_OK;
+}
+
+/* {"hard_brake":2,"low_ttc":1}: only those that came. */
+static void summarise_events(const fw_drive_recorded *so_far, char *out, size_t out_size) {
+    size_t used = (size_t)snprintf(out, out_size, "{");
+    for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) {
+        if (so_far->event_counts[i] == 0) continue;
+        int put = snprintf(out + used, out_size - used, "%s\"%s\":%u", used > 1 ? "," : "",
+                           fw_drive_event_name((fw_drive_event)i), so_far->event_counts[i]);
+        used += (size_t)put;
+        FW_ASSERT(used + 2 < out_size);
+    }
+    out[used] = '}';
+    out[used + 1] = '\0';
+}
+
+fw_status fw_drive_recorder_end(fw_drive_recorder *r, fw_drive_recorded *out, fw_error *error) {
+    char drive[16], first_tick[16], ticks[16], version[16], events[256];
+    snprintf(drive, sizeof drive, "%u", r->so_far.drive);
+    snprintf(first_tick, sizeof first_tick, "%u", r->so_far.first_tick);
+    snprintf(ticks, sizeof ticks, "%u", r->so_far.ticks);
+    snprintf(version, sizeof version, "%d", FW_DRIVE_VERSION);
+    summarise_events(&r->so_far, events, sizeof events);
+    const fw_mcap_pair pairs[] = {
+        {"line", "driving"}, {"version", version}, {"unit", r->unit},
+        {"drive", drive}, {"first_tick", first_tick}, {"ticks", ticks},
+        {"model", r->so_far.model.hex}, {"events", events},
+    };
+    FW_TRY(fw_mcap_writer_metadata(r->mcap, "flywheel", pairs, sizeof pairs / sizeof *pairs, error));
+    FW_TRY(fw_mcap_writer_end(r->mcap, error));
+    *out = r->so_far;
+    return FW_OK;
+}
+
+const fw_drive_recorded *fw_drive_recorder_so_far(const fw_drive_recorder *r) { return &r->so_far; }
+
+uint64_t fw_drive_recorder_size_bytes(const fw_drive_recorder *r) {
+    return fw_mcap_writer_size_bytes(r->mcap);
+}
