@@ -68,9 +68,10 @@ static double figure(const json_t *result, const char *name) {
 }
 
 static void print_result(const json_t *r) {
+    const char *network = json_string_value(json_object_get(r, "network"));
     printf("%-8s clean %.3f [%.3f %.3f] of %.0f drives | per km: collisions %.3f, at fault %.3f, "
            "red lights %.3f, hard brakes %.2f | off lane %.3f stuck %.3f | %.1f m/s\n",
-           json_string_value(json_object_get(r, "network")), figure(r, "clean"),
+           network ? network : "?", figure(r, "clean"),
            figure(r, "clean_low"), figure(r, "clean_high"), figure(r, "drives"),
            figure(r, "collisions_per_km"), figure(r, "at_fault_per_km"),
            figure(r, "red_light_runs_per_km"), figure(r, "hard_brakes_per_km"),
@@ -83,17 +84,18 @@ static fw_status list_exams(const char *store, bool as_json, fw_error *error) {
     FW_TRY(fw_exam_store_list(store, &list, error));
     if (as_json) print_json(list);
     else json_array_foreach(json_object_get(list, "exams"), i, entry) {
-        const json_t *key = json_object_get(entry, "key");
-        printf("%.12s %-7s ", json_string_value(json_object_get(key, "policy")),
-               json_is_true(json_object_get(key, "guard")) ? "guarded" : "alone");
-        print_result(json_object_get(entry, "result"));
+        const char *policy = json_string_value(json_object_get(entry, "policy"));
+        const char *label = json_string_value(json_object_get(entry, "label"));
+        printf("%.12s %-10s %-7s ", policy ? policy : "?", label ? label : "",
+               json_is_true(json_object_get(entry, "guard")) ? "guarded" : "alone");
+        print_result(entry);
     }
     json_decref(list);
     return FW_OK;
 }
 
-static fw_status examine(const fw_exam_config *config, const char *store, bool as_json,
-                         fw_error *error) {
+static fw_status examine(const fw_exam_config *config, const char *store, const char *label,
+                         bool as_json, fw_error *error) {
     json_t *key = NULL, *result = NULL;
     FW_TRY(fw_exam_store_open(store, error));
     FW_TRY(fw_exam_key(config, &key, error));
@@ -101,7 +103,7 @@ static fw_status examine(const fw_exam_config *config, const char *store, bool a
     if (status == FW_NOT_FOUND) {
         status = fw_exam_run(config, &result, error);
         if (status == FW_OK)
-            status = fw_exam_store_put(fw_env_real(), store, key, result, error);
+            status = fw_exam_store_put(fw_env_real(), store, key, label, result, error);
     }
     if (status == FW_OK && as_json) print_json(result);
     else if (status == FW_OK) print_result(result);
@@ -111,7 +113,7 @@ static fw_status examine(const fw_exam_config *config, const char *store, bool a
 }
 
 static int run_exam(int argc, char **argv) {
-    const char *network = "acosta", *policy = NULL, *store = NULL;
+    const char *network = "acosta", *policy = NULL, *store = NULL, *label = NULL;
     uint64_t drives = 300, cars = 32, runs = 10;
     bool guard = false, as_json = false, list = false;
     const fw_arg table[] = {
@@ -120,6 +122,7 @@ static int run_exam(int argc, char **argv) {
         {"--drives", FW_ARG_U64, &drives, 1, FW_EXAM_DRIVES_MAX},
         {"--cars", FW_ARG_U64, &cars, 1, FW_WORLD_CARS_MAX},
         {"--runs", FW_ARG_U64, &runs, 1, FW_EXAM_RUNS_MAX},
+        {"--label", FW_ARG_TEXT, &label, 1, 40},
         {"--json", FW_ARG_FLAG, &as_json, 0, 0}, {"--list", FW_ARG_FLAG, &list, 0, 0}};
     fw_error error = {""};
     if (fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], &error) != FW_OK)
@@ -136,7 +139,7 @@ static int run_exam(int argc, char **argv) {
                              .drives = (uint32_t)drives, .cars = (uint32_t)cars,
                              .runs = (uint32_t)(runs < drives ? runs : drives)};
     fw_status status = list ? list_exams(store, as_json, &error)
-                            : examine(&config, store, as_json, &error);
+                            : examine(&config, store, label, as_json, &error);
     return status == FW_OK ? DONE : failed(&error);
 }
 
@@ -156,12 +159,10 @@ static fw_status parse_listen(const char *text, char *address, size_t address_si
 
 static int run_exam_serve(int argc, char **argv) {
     const char *store = NULL, *listen_at = "127.0.0.1:8081";
-    uint64_t page_port = 8080;
     char address[64];
     uint16_t port = 0;
     const fw_arg table[] = {{"--store", FW_ARG_TEXT, &store, 1, 400},
-                            {"--listen", FW_ARG_TEXT, &listen_at, 1, 80},
-                            {"--page-port", FW_ARG_U64, &page_port, 1, UINT16_MAX}};
+                            {"--listen", FW_ARG_TEXT, &listen_at, 1, 80}};
     fw_error error = {""};
     if (fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], &error) != FW_OK ||
         parse_listen(listen_at, address, sizeof address, &port, &error) != FW_OK)
@@ -175,7 +176,7 @@ static int run_exam_serve(int argc, char **argv) {
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     sigprocmask(SIG_BLOCK, &stop, NULL);
-    fw_exam_door door = {.folder = store, .page_port = (uint16_t)page_port};
+    fw_exam_door door = {.folder = store};
     fw_http_app app = {.self = &door, .handle = fw_exam_door_handle};
     fw_http_config config = {.address = address, .port = port, .body_max_bytes = 1024,
                              .connections_max = 32, .idle_timeout_s = 30};
@@ -196,9 +197,9 @@ static const command commands[] = {
      "      [--mode drive-results]\n"
      "      the city, and our cars' units on the bus; commands on stdin: run TICKS, go TICKS, quit"},
     {"exam", run_exam, "exam --store DIR --policy FILE|sumo [--guard] [--network acosta|pasubio]\n"
-     "      [--drives 300] [--cars 32] [--runs 10] [--json], or exam --store DIR --list [--json]\n"
+     "      [--drives 300] [--cars 32] [--runs 10] [--label TEXT] [--json], or exam --store DIR --list [--json]\n"
      "      the sealed evaluation of one policy; results are kept in the store"},
-    {"exam-serve", run_exam_serve, "exam-serve --store DIR [--listen 127.0.0.1:8081] [--page-port 8080]\n"
+    {"exam-serve", run_exam_serve, "exam-serve --store DIR [--listen 127.0.0.1:8081]\n"
      "      GET /exams.json and /report.json for the dashboard"},
 };
 

@@ -3,8 +3,8 @@
  *     GET /exams.json    every result in the store
  *     GET /report.json   DIR/report.json, where the conductor left one
  *
- * A page of the factory (127.0.0.1 or localhost, the given page port) may read both from another
- * origin; nobody else's page may. Nothing can be written through this door.
+ * The factory's page is another origin on the same machine: http/server.h lets pages of this
+ * machine read, and no foreign one. Nothing can be written through this door.
  */
 #ifndef FW_WORLDS_EXAM_PUBLISH_H
 #define FW_WORLDS_EXAM_PUBLISH_H
@@ -16,7 +16,6 @@ enum { FW_EXAM_REPORT_MAX = 8 << 20 };
 
 typedef struct fw_exam_door {
     const char *folder;
-    uint16_t page_port; /* of the factory's page */
 } fw_exam_door;
 
 /* Pure function of the store's folder; see fw_http_app. `self` is a fw_exam_door. */

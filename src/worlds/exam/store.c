@@ -72,11 +72,12 @@ fw_status fw_exam_store_find(const char *folder, json_t *key, json_t **result, f
     return FW_OK;
 }
 
-fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, json_t *result,
-                            fw_error *error) {
+fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, const char *label,
+                            json_t *result, fw_error *error) {
     char path[FW_PATH_MAX];
     path_of(path, folder, key);
-    json_t *entry = json_pack("{s:O, s:I, s:O}", "key", key, "finished_ns",
+    json_t *entry = json_pack("{s:O, s:s, s:I, s:O}", "key", key, "label", label ? label : "",
+                              "finished_ns",
                               (json_int_t)fw_env_wall_ns(env), "result", result);
     char *text = json_dumps(entry, JSON_INDENT(1) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
     json_decref(entry);
@@ -84,6 +85,20 @@ fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, 
     fw_status status = fw_file_write_durable(env, path, text, strlen(text), error);
     free(text);
     return status;
+}
+
+/* One flat row of the list from an entry, which is released. */
+static json_t *row_of(json_t *entry, const char *file_name) {
+    json_t *row = json_copy(json_object_get(entry, "result"));
+    json_t *policy = json_object_get(json_object_get(entry, "key"), "policy");
+    if (policy) json_object_set(row, "policy", policy);
+    static const char *const beside[] = {"label", "finished_ns"};
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++)
+        if (json_object_get(entry, beside[i]))
+            json_object_set(row, beside[i], json_object_get(entry, beside[i]));
+    json_object_set_new(row, "id", json_stringn(file_name, FW_HASH_HEX));
+    json_decref(entry);
+    return row;
 }
 
 static int is_result(const struct dirent *entry) {
@@ -104,7 +119,7 @@ fw_status fw_exam_store_list(const char *folder, json_t **out, fw_error *error) 
         fw_error why;
         fw_path_join(path, sizeof path, folder, names[i]->d_name);
         if (i < FW_EXAM_LIST_MAX && read_entry(path, &entry, &why) == FW_OK)
-            json_array_append_new(list, entry);
+            json_array_append_new(list, row_of(entry, names[i]->d_name));
         free(names[i]);
     }
     free(names);

@@ -1,6 +1,6 @@
 /* store.h - the examiner's own store: one JSON file a result, in a folder of mode 0700.
  *
- *     DIR/<sha256 of the key>.json   {"key": {...}, "finished_ns": ..., "result": {...}}
+ *     DIR/<sha256 of the key>.json   {"key": {...}, "label": "idm", "finished_ns": ..., "result": {...}}
  *
  * The key is everything a result depends on: exam version, hash of this program, hash of the
  * policy file (or "sumo"), guard, network, drives, cars, runs. Two exams may write side by side:
@@ -26,10 +26,11 @@ fw_status fw_exam_key(const fw_exam_config *config, json_t **key, fw_error *erro
 /* FW_NOT_FOUND when no result with this key is there. The caller owns *result. */
 fw_status fw_exam_store_find(const char *folder, json_t *key, json_t **result,
                              fw_error *error) FW_MUST;
-fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, json_t *result,
-                            fw_error *error) FW_MUST;
-/* All results as {"exams": [{"key","finished_ns","result"}...]}, in order of file name; the caller
- * owns *out. */
+/* `label`: a name for people, no part of the key; may be NULL. */
+fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, const char *label,
+                            json_t *result, fw_error *error) FW_MUST;
+/* All results as {"exams": [...]}, in order of file name: each the result's figures, with "policy"
+ * (hash or "sumo"), "label", "finished_ns" and "id" beside them. The caller owns *out. */
 fw_status fw_exam_store_list(const char *folder, json_t **out, fw_error *error) FW_MUST;
 
 #endif
