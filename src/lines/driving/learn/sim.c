@@ -1,0 +1,369 @@
+#include "lines/driving/learn/sim.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a drive is worth, per event and per metre. */
+static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped = -4,
+                   reward_off_lane = -8, reward_red_light = -8, reward_hard_brake = -0.08f,
+                   reward_jerk = -0.004f;
+
+fw_sim fw_sim_new(uint64_t seed) {
+    fw_sim sim = {.random = fw_random_named(seed, "sim")};
+    sim.way_m = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.way_m);
+    sim.pace_mps = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.pace_mps);
+    sim.late = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.late);
+    FW_ASSERT(sim.way_m && sim.pace_mps && sim.late);
+    return sim;
+}
+
+void fw_sim_free(fw_sim *sim) {
+    free(sim->way_m);
+    free(sim->pace_mps);
+    free(sim->late);
+}
+
+void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter) {
+    FW_ASSERT(tick < s->ticks);
+    const fw_scenario_ego *e = &s->ego[tick];
+    sim->scenario = s;
+    sim->tick = sim->start_tick = tick;
+    float side = jitter * 0.25f * fw_random_normal(&sim->random);
+    sim->x_m = e->x_m - sinf(e->yaw_rad) * side;
+    sim->y_m = e->y_m + cosf(e->yaw_rad) * side;
+    sim->yaw_rad = e->yaw_rad + jitter * 0.03f * fw_random_normal(&sim->random);
+    sim->speed_mps = fmaxf(0.0f, e->speed_mps * (1 + jitter * 0.15f * fw_random_normal(&sim->random)));
+    sim->accel_mps2 = e->accel_mps2;
+    sim->curvature_pm = e->curvature_pm;
+    sim->s_m = e->s_m;
+    sim->light_hold_s = 20 * fw_random_unit(&sim->random);
+    sim->red_run = sim->at_fault = sim->stuck = false;
+    sim->red_lights_run = 0;
+    sim->hard_brakes = sim->standing_ticks = 0;
+    memset(sim->late, 0, s->track_count * sizeof *sim->late);
+    for (uint32_t k = 0; k < s->light_count; k++) /* stop lines already behind */
+        if (sim->s_m + s->length_m - s->rear_overhang_m > s->lights[k].stop_s_m)
+            sim->red_lights_run |= 1u << k;
+}
+
+/* A track's pose now: where it was recorded, or, when held up, where it got to on its own way. */
+typedef struct pose {
+    float x, y, yaw, speed, way;
+    bool there;
+} pose;
+
+static pose pose_at_way(const fw_scenario_track *track, float way, float speed) {
+    uint32_t low = 0, high = track->count - 1;
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+        if (track->way_m[middle] <= way) low = middle;
+        else high = middle;
+    }
+    float step = track->way_m[high] - track->way_m[low];
+    float u = step > 1e-4f ? fminf(1.0f, fmaxf(0.0f, (way - track->way_m[low]) / step)) : 0.0f;
+    return (pose){track->x_m[low] + u * (track->x_m[high] - track->x_m[low]),
+                  track->y_m[low] + u * (track->y_m[high] - track->y_m[low]),
+                  track->yaw_rad[low] +
+                      u * remainderf(track->yaw_rad[high] - track->yaw_rad[low], 6.28318531f),
+                  speed, way, true};
+}
+
+static pose pose_of(const fw_sim *sim, uint32_t k, uint32_t tick) {
+    const fw_scenario_track *track = &sim->scenario->tracks[k];
+    if (sim->late[k]) {
+        if (sim->way_m[k] >= track->way_m[track->count - 1]) return (pose){.there = false};
+        return pose_at_way(track, sim->way_m[k], sim->pace_mps[k]);
+    }
+    if (tick < track->first || tick >= track->first + track->count) return (pose){.there = false};
+    uint32_t i = tick - track->first;
+    return (pose){track->x_m[i], track->y_m[i], track->yaw_rad[i], track->speed_mps[i],
+                  track->way_m[i], true};
+}
+
+static uint8_t light_state(const fw_sim *sim, const fw_scenario_light *light) {
+    uint8_t recorded = light->state[sim->tick];
+    if (sim->tick <= light->last_tick) return recorded;
+    float since = (float)(sim->tick - light->last_tick) * FW_DRIVE_TICK_S;
+    if (since < sim->light_hold_s) return recorded;
+    float phase = fmodf(since - sim->light_hold_s, 60.0f);
+    if (recorded == FW_DRIVE_LIGHT_GREEN)
+        return phase < 4 ? FW_DRIVE_LIGHT_YELLOW : phase < 30 ? FW_DRIVE_LIGHT_RED
+                                                              : FW_DRIVE_LIGHT_GREEN;
+    return phase < 30 ? FW_DRIVE_LIGHT_GREEN : phase < 34 ? FW_DRIVE_LIGHT_YELLOW : FW_DRIVE_LIGHT_RED;
+}
+
+static float path_end_s(const fw_scenario *s) {
+    return (float)(s->path_first + s->path_count - 1) * FW_DRIVE_GRID_M;
+}
+
+/* Path length of the rear axle near the last one. */
+static float project(const fw_sim *sim, float *lateral, float *width) {
+    const fw_scenario *s = sim->scenario;
+    int around = (int)(sim->s_m / FW_DRIVE_GRID_M) - (int)s->path_first;
+    int low = around - 2 < 0 ? 0 : around - 2, last = (int)s->path_count - 2;
+    int high = around + 3 > last ? last : around + 3;
+    if (low > high) low = high;
+    float best = 1e30f, at = sim->s_m;
+    for (int i = low; i <= high; i++) {
+        const fw_drive_point *p = &s->path[i], *q = p + 1;
+        float ex = q->x_m - p->x_m, ey = q->y_m - p->y_m, n = ex * ex + ey * ey + 1e-9f;
+        float u = ((sim->x_m - p->x_m) * ex + (sim->y_m - p->y_m) * ey) / n;
+        u = fminf(i == last ? 3.0f : 1.0f, fmaxf(i == 0 ? -5.0f : 0.0f, u));
+        float dx = sim->x_m - p->x_m - u * ex, dy = sim->y_m - p->y_m - u * ey;
+        float d = dx * dx + dy * dy;
+        if (d >= best) continue;
+        best = d;
+        at = ((float)(i + (int)s->path_first) + u) * FW_DRIVE_GRID_M;
+        *width = p->width_m;
+    }
+    *lateral = sqrtf(best);
+    return at;
+}
+
+/* Way ahead of a track's front until our box blocks it; 1e9 when it does not. */
+static float blocked_after(const fw_sim *sim, const fw_scenario_track *track, const pose *p,
+                           float *along) {
+    const fw_scenario *s = sim->scenario;
+    float middle = 0.5f * s->length_m - s->rear_overhang_m;
+    float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
+    float dx = cx - p->x, dy = cy - p->y;
+    if (dx * dx + dy * dy > 40 * 40) return 1e9f;
+    uint32_t i = 0, high = track->count - 1;
+    while (high - i > 1) {
+        uint32_t m = (i + high) / 2;
+        if (track->way_m[m] <= p->way) i = m;
+        else high = m;
+    }
+    float next = p->way;
+    for (; i < track->count && track->way_m[i] < p->way + 40; i++) {
+        if (track->way_m[i] < next) continue;
+        next = track->way_m[i] + 1.0f;
+        float ex = cx - track->x_m[i], ey = cy - track->y_m[i];
+        float c = cosf(track->yaw_rad[i]), n = sinf(track->yaw_rad[i]);
+        float forward = c * ex + n * ey, left = fabsf(-n * ex + c * ey);
+        if (fabsf(forward) > 1.5f) continue;
+        float turn = sim->yaw_rad - track->yaw_rad[i], cross = fabsf(sinf(turn));
+        float half_wide = 0.5f * (s->width_m * fabsf(cosf(turn)) + s->length_m * cross);
+        float half_long = 0.5f * (s->length_m * fabsf(cosf(turn)) + s->width_m * cross);
+        if (left > half_wide + 0.5f * track->width_m + 0.2f) continue;
+        *along = fmaxf(0.0f, sim->speed_mps * cosf(turn));
+        return track->way_m[i] + forward - p->way - half_long - 0.5f * track->length_m;
+    }
+    return 1e9f;
+}
+
+static float idm(float speed, float wanted, float gap, float leader) {
+    float want = 2 + fmaxf(0, speed * 1.0f + speed * (speed - leader) / (2 * 2.2f));
+    float ratio = want / fmaxf(gap, 0.1f), free_term = speed / fmaxf(wanted, 0.5f);
+    return 2.5f * (1 - free_term * free_term * free_term * free_term - ratio * ratio);
+}
+
+/* Room a track has before a zone in which it owes us the way; 1e9 when it owes nothing now. */
+static float owed_after(const fw_sim *sim, uint32_t k, const pose *p) {
+    const fw_scenario *s = sim->scenario;
+    float front = sim->s_m + s->length_m - s->rear_overhang_m, room = 1e9f;
+    for (uint32_t m = 0; m < s->meeting_count; m++) {
+        const fw_scenario_meeting *meet = &s->meetings[m];
+        if (meet->track != k || meet->must_yield) continue;
+        float its = meet->foe_enter_m - p->way - 0.5f * s->tracks[k].length_m;
+        float ours = meet->enter_s_m - front, rear = meet->exit_s_m - (sim->s_m - s->rear_overhang_m);
+        if (its < 0 || rear < 0 || ours > 40) continue;
+        float we_in = ours / fmaxf(sim->speed_mps, 1.0f), we_out = rear / fmaxf(sim->speed_mps, 1.0f);
+        float it_in = its / fmaxf(p->speed, 2.0f), it_out = (meet->foe_exit_m - p->way) / fmaxf(p->speed, 2.0f);
+        if (we_in < it_out + 0.5f && we_out > it_in - 0.5f && ours < sim->speed_mps * 6 + 2)
+            room = fminf(room, its);
+    }
+    return room;
+}
+
+/* Moves the tracks from sim->tick to the next one; those we hold up fall behind their record. */
+static void move_tracks(fw_sim *sim) {
+    const fw_scenario *s = sim->scenario;
+    const fw_scenario_ego *log = &s->ego[sim->tick];
+    bool as_logged = fabsf(sim->s_m - log->s_m) < 0.7f;
+    for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
+        uint32_t k = s->active[a];
+        const fw_scenario_track *track = &s->tracks[k];
+        if (as_logged && !sim->late[k]) continue;
+        pose p = pose_of(sim, k, sim->tick);
+        if (!p.there) continue;
+        float leader = 0, gap = blocked_after(sim, track, &p, &leader), owed = owed_after(sim, k, &p);
+        bool held = gap < 30 || owed < 30;
+        if (!sim->late[k] && !held) continue;
+        uint32_t i = sim->tick + 1 - track->first, last = track->count - 1;
+        float recorded_way = track->way_m[i < last ? i : last];
+        float wanted = fmaxf(p.speed, 3.0f) + 1.5f;
+        float accel = held ? idm(p.speed, wanted, gap, leader) : idm(p.speed, wanted, 1e9f, 0);
+        if (owed < 30) accel = fminf(accel, idm(p.speed, wanted, owed, 0));
+        float pace = fmaxf(0.0f, p.speed + fmaxf(-7.0f, accel) * FW_DRIVE_TICK_S);
+        float way = p.way + 0.5f * (p.speed + pace) * FW_DRIVE_TICK_S;
+        if (way >= recorded_way - 0.02f) { /* not held up: as recorded */
+            sim->late[k] = false;
+            continue;
+        }
+        sim->late[k] = true;
+        sim->way_m[k] = way;
+        sim->pace_mps[k] = pace;
+    }
+}
+
+static fw_sim_end collide(fw_sim *sim) {
+    const fw_scenario *s = sim->scenario;
+    float middle = 0.5f * s->length_m - s->rear_overhang_m;
+    float c = cosf(sim->yaw_rad), n = sinf(sim->yaw_rad);
+    float cx = sim->x_m + middle * c, cy = sim->y_m + middle * n;
+    for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
+        uint32_t k = s->active[a];
+        pose p = pose_of(sim, k, sim->tick);
+        float dx = p.x - cx, dy = p.y - cy;
+        if (!p.there || dx * dx + dy * dy > 15 * 15) continue;
+        if (!fw_drive_boxes_overlap(cx, cy, sim->yaw_rad, s->length_m, s->width_m, p.x, p.y, p.yaw,
+                                    s->tracks[k].length_m, s->tracks[k].width_m))
+            continue;
+        sim->at_fault = sim->speed_mps > 0.5f && c * dx + n * dy > 0;
+        return FW_SIM_COLLISION;
+    }
+    return FW_SIM_RUNS;
+}
+
+static bool runs_red(fw_sim *sim, float front_before, float front) {
+    const fw_scenario *s = sim->scenario;
+    bool run = false;
+    for (uint32_t k = 0; k < s->light_count; k++) {
+        if (sim->red_lights_run & (1u << k)) continue;
+        float line = s->lights[k].stop_s_m;
+        if (front_before > line || front <= line) continue;
+        sim->red_lights_run |= 1u << k;
+        if (light_state(sim, &s->lights[k]) == FW_DRIVE_LIGHT_RED) run = true;
+    }
+    return run;
+}
+
+fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
+    const fw_scenario *s = sim->scenario;
+    fw_drive_action done;
+    float front_m = s->length_m - s->rear_overhang_m, before = sim->s_m, lateral = 0, width = 3.2f;
+    if (sim->tick + 2 >= s->ticks) return (fw_sim_outcome){0, FW_SIM_TIME_OUT};
+    move_tracks(sim);
+    fw_drive_bicycle(&sim->x_m, &sim->y_m, &sim->yaw_rad, &sim->speed_mps, action, FW_DRIVE_TICK_S,
+                     &done);
+    float jerk = (done.accel_mps2 - sim->accel_mps2) / FW_DRIVE_TICK_S;
+    bool brakes = done.accel_mps2 <= -4.0f && sim->accel_mps2 > -4.0f;
+    sim->accel_mps2 = done.accel_mps2;
+    sim->curvature_pm = done.curvature_pm;
+    sim->tick++;
+    sim->s_m = project(sim, &lateral, &width);
+    float reward = reward_per_m * (sim->s_m - before);
+    reward += reward_jerk * fminf(1.0f, fabsf(jerk) / 20.0f);
+    if (brakes) sim->hard_brakes++;
+    if (done.accel_mps2 <= -4.0f) reward += reward_hard_brake;
+    if (runs_red(sim, before + front_m, sim->s_m + front_m)) {
+        sim->red_run = true;
+        reward += reward_red_light;
+    }
+    fw_sim_end end = collide(sim);
+    if (end == FW_SIM_COLLISION) {
+        reward += sim->at_fault ? reward_collision : reward_bumped;
+    } else if (lateral > 0.5f * width + 0.1f) {
+        end = FW_SIM_OFF_LANE;
+        reward += reward_off_lane;
+    } else if (sim->s_m + front_m + 8.0f > fminf(s->route_end_s_m, path_end_s(s))) {
+        end = FW_SIM_ROUTE_DONE;
+    } else if (sim->tick + 2 >= s->ticks) {
+        end = FW_SIM_TIME_OUT;
+    }
+    sim->standing_ticks = sim->speed_mps < 0.1f ? sim->standing_ticks + 1 : 0;
+    if (sim->standing_ticks > 300) sim->stuck = true;
+    return (fw_sim_outcome){reward, end};
+}
+
+static void see_path(const fw_sim *sim, fw_drive_obs *obs) {
+    const fw_scenario *s = sim->scenario;
+    int at = (int)(sim->s_m / FW_DRIVE_GRID_M) - 5 - (int)s->path_first;
+    if (at < 0) at = 0;
+    if (at > (int)s->path_count - 8) at = (int)s->path_count - 8;
+    uint32_t count = s->path_count - (uint32_t)at;
+    obs->path_first = s->path_first + (uint32_t)at;
+    obs->path_count = count < FW_DRIVE_PATH_MAX ? count : FW_DRIVE_PATH_MAX;
+    memcpy(obs->path, s->path + at, obs->path_count * sizeof *obs->path);
+}
+
+/* Inserts by distance, nearest first; returns false when there is no room for it. */
+static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t k, const pose *p,
+                     const fw_scenario_track *t, float d2) {
+    uint32_t at = obs->user_count < FW_DRIVE_USERS_MAX ? obs->user_count++ : obs->user_count - 1;
+    if (obs->user_count == FW_DRIVE_USERS_MAX && near2[at] > 0 && d2 >= near2[at]) return;
+    while (at > 0 && near2[at - 1] > d2) {
+        near2[at] = near2[at - 1];
+        track[at] = track[at - 1];
+        obs->users[at] = obs->users[at - 1];
+        at--;
+    }
+    near2[at] = d2;
+    track[at] = (uint16_t)k;
+    obs->users[at] = (fw_drive_user){t->id, t->lane, p->x, p->y, p->yaw, p->speed, t->length_m,
+                                     t->width_m};
+}
+
+static void see_users(const fw_sim *sim, fw_drive_obs *obs, uint16_t *track) {
+    const fw_scenario *s = sim->scenario;
+    float near2[FW_DRIVE_USERS_MAX] = {0};
+    float middle = 0.5f * s->length_m - s->rear_overhang_m;
+    float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
+    for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
+        uint32_t k = s->active[a];
+        pose p = pose_of(sim, k, sim->tick);
+        float dx = p.x - cx, dy = p.y - cy, d2 = dx * dx + dy * dy;
+        if (!p.there || d2 > FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M) continue;
+        see_user(obs, near2, track, k, &p, &s->tracks[k], d2);
+    }
+}
+
+static void see_conflicts(const fw_sim *sim, fw_drive_obs *obs, const uint16_t *track) {
+    const fw_scenario *s = sim->scenario;
+    float front = sim->s_m + s->length_m - s->rear_overhang_m, rear = sim->s_m - s->rear_overhang_m;
+    uint32_t grace = 30;
+    for (uint32_t m = 0; m < s->meeting_count && obs->conflict_count < FW_DRIVE_CONFLICTS_MAX; m++) {
+        const fw_scenario_meeting *meet = &s->meetings[m];
+        if (sim->tick < meet->first_tick || rear > meet->exit_s_m || meet->enter_s_m > front + 80)
+            continue;
+        if (sim->tick > meet->last_tick + grace && !meet->passed) continue;
+        uint32_t user = 0;
+        while (user < obs->user_count && track[user] != meet->track) user++;
+        if (user == obs->user_count) continue;
+        pose p = pose_of(sim, meet->track, sim->tick);
+        if (p.way > meet->foe_exit_m) continue;
+        float half = 0.5f * s->tracks[meet->track].length_m;
+        obs->conflicts[obs->conflict_count++] = (fw_drive_conflict){
+            user, meet->kind, meet->must_yield, meet->enter_s_m, meet->exit_s_m,
+            meet->foe_enter_m - p.way - half, meet->foe_exit_m - p.way - half};
+    }
+}
+
+void fw_sim_observe(const fw_sim *sim, fw_drive_obs *obs) {
+    const fw_scenario *s = sim->scenario;
+    uint16_t track[FW_DRIVE_USERS_MAX];
+    memset(obs, 0, offsetof(fw_drive_obs, path));
+    obs->tick = sim->tick;
+    obs->time_ns = (int64_t)sim->tick * 100000000;
+    obs->x_m = sim->x_m, obs->y_m = sim->y_m, obs->yaw_rad = sim->yaw_rad;
+    obs->speed_mps = sim->speed_mps;
+    obs->accel_mps2 = sim->accel_mps2;
+    obs->curvature_pm = sim->curvature_pm;
+    obs->length_m = s->length_m, obs->width_m = s->width_m;
+    obs->rear_overhang_m = s->rear_overhang_m;
+    obs->s_m = sim->s_m;
+    obs->route_left_m = s->route_end_s_m - sim->s_m - s->length_m + s->rear_overhang_m;
+    see_path(sim, obs);
+    see_users(sim, obs, track);
+    see_conflicts(sim, obs, track);
+    float front = sim->s_m + s->length_m - s->rear_overhang_m, nearest = 1e9f;
+    for (uint32_t k = 0; k < s->light_count; k++) {
+        float ahead = s->lights[k].stop_s_m - front;
+        if (ahead < -0.5f || ahead > 100 || s->lights[k].stop_s_m >= nearest) continue;
+        nearest = s->lights[k].stop_s_m;
+        obs->light = light_state(sim, &s->lights[k]);
+        obs->light_s_m = nearest;
+    }
+}
