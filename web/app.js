@@ -1,0 +1,1030 @@
+/* app.js - the dashboard: reads the factory's public API and draws it; it holds no truth of its own.
+ *
+ *   EventSource /v1/live  --status-->  state.status   --+
+ *   fetch /v1/generations, units, models, events      --+--> render (text nodes only, never markup)
+ *   fetch the examiner's /exams.json every 3 s        --+
+ *
+ * Rules:
+ *   1. Every text from outside goes into text nodes: a unit named "<script>" is shown as that name.
+ *   2. No figure without its unit; an exam figure never without n and its 95 % interval.
+ *   3. Age is shown: when nothing was heard for STALE_MS the page says since when, and greys out.
+ *   4. A field that is absent is shown as an em dash, never as 0.
+ */
+'use strict';
+(() => {
+  const STALE_MS = 12000,
+    EXAM_MS = 3000,
+    LIST_MS = 1000,
+    RECONNECT_MS = 3000;
+  const NONE = '—',
+    BASELINES = ['sumo', 'idm', 'untrained', 'constant'];
+  const state = {
+    status: null,
+    generations: [],
+    units: [],
+    models: null,
+    events: [],
+    exams: [],
+    heard: {},
+  };
+  const $ = (id) => document.getElementById(id);
+
+  /* ---- building nodes and words ---- */
+  function el(tag, props, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(props || {})) {
+      if (value === undefined || value === null || value === false) continue;
+      if (name === 'class') node.className = value;
+      else if (name === 'style') node.style.cssText = value;
+      else node.setAttribute(name, value === true ? '' : String(value));
+    }
+    for (const child of children.flat())
+      if (child !== null && child !== undefined) node.append(child);
+    return node;
+  }
+  function swap(parent, ...children) {
+    parent.replaceChildren(...children.flat().filter((c) => c !== null));
+  }
+  const known = (v) => v !== undefined && v !== null && v !== '';
+  const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
+  function pick(object, ...names) {
+    for (const name of names) {
+      let value = object;
+      for (const part of name.split('.'))
+        value = value === null || value === undefined ? undefined : value[part];
+      if (known(value)) return value;
+    }
+    return undefined;
+  }
+  function list(answer, ...names) {
+    if (Array.isArray(answer)) return answer;
+    const inner = pick(answer || {}, ...names, 'items', 'rows');
+    return Array.isArray(inner) ? inner : [];
+  }
+  const count = (v) => (isNumber(v) ? Math.round(v).toLocaleString('en-US') : NONE);
+  const share = (v) => (isNumber(v) ? `${(100 * v).toFixed(1)} %` : NONE);
+  const hash = (v) =>
+    known(v)
+      ? String(v)
+          .replace(/^sha256:/, '')
+          .slice(0, 10)
+      : NONE;
+  function bytes(v) {
+    if (!isNumber(v)) return NONE;
+    const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+    let i = 0;
+    while (v >= 1000 && i < units.length - 1) {
+      v /= 1000;
+      i++;
+    }
+    return `${i === 0 || v >= 100 ? Math.round(v) : v.toFixed(1)} ${units[i]}`;
+  }
+  function seconds(v) {
+    if (!isNumber(v)) return NONE;
+    if (v < 10) return `${v.toFixed(1)} s`;
+    if (v < 120) return `${Math.round(v)} s`;
+    return v < 7200
+      ? `${Math.floor(v / 60)} min ${Math.round(v % 60)} s`
+      : `${(v / 3600).toFixed(1)} h`;
+  }
+  function steps(v) {
+    if (!isNumber(v)) return NONE;
+    return v >= 1e6
+      ? `${(v / 1e6).toFixed(1)} M`
+      : v >= 1e4
+        ? `${Math.round(v / 1e3)} k`
+        : count(v);
+  }
+  const clock = (ms) => new Date(ms).toLocaleTimeString('en-GB');
+  /* Times since 1970 come as ns, us, ms or s, told apart by size, or as ISO text; returns ms, or
+     undefined for anything else (simulated time starts at 0). */
+  function timeMs(v) {
+    if (typeof v === 'string') {
+      const t = Date.parse(v);
+      return Number.isNaN(t) ? undefined : t;
+    }
+    if (!isNumber(v)) return undefined;
+    for (const perMs of [1e6, 1e3, 1, 1e-3]) {
+      if (v / perMs > 1e12 && v / perMs < 4e12) return v / perMs;
+    }
+    return undefined;
+  }
+  const hashCode = (v, href) =>
+    known(v)
+      ? el(
+          'a',
+          { class: 'hash', href: href || `/v1/objects/${encodeURIComponent(v)}`, title: String(v) },
+          hash(v),
+        )
+      : NONE;
+
+  /* ---- what the factory says, under the names this page uses ---- */
+  function verdict(generation) {
+    const words =
+      `${pick(generation, 'decision') || ''} ${pick(generation, 'stage', 'state') || ''}`.toLowerCase();
+    if (/promot|initial/.test(words)) return 'promoted';
+    if (/refus|reject/.test(words)) return 'refused';
+    if (/fail|error/.test(words)) return 'failed';
+    return 'running';
+  }
+  const generationIndex = (g) => pick(g, 'index', 'generation', 'n', 'id');
+  const championHash = () =>
+    pick(state.status, 'champion.hash', 'champion.model', 'champion', 'target', 'model');
+  function stageNow() {
+    const stage = pick(
+      state.status,
+      'stage',
+      'running.stage',
+      'job.kind',
+      'job.stage',
+      'generation.stage',
+    );
+    const running = state.generations.find((g) => verdict(g) === 'running');
+    const text = String(stage || (running && pick(running, 'stage')) || '').toLowerCase();
+    return (
+      ['curate', 'train', 'gate', 'registry', 'rollout'].find((s) => text.startsWith(s)) || 'units'
+    );
+  }
+
+  /* ---- exams: which generation or baseline does a result belong to ---- */
+  function examSubject(exam) {
+    const policy = String(pick(exam, 'policy', 'model') || ''),
+      label = String(pick(exam, 'label', 'name') || '');
+    for (const name of BASELINES) {
+      if (label.toLowerCase() === name || policy.toLowerCase() === name) return { baseline: name };
+    }
+    const named = /^(?:g|gen|generation)[ _-]?(\d+)$/i.exec(label);
+    const indexes = state.generations
+      .filter(
+        (g) => policy && String(pick(g, 'model', 'active')) === policy && verdict(g) !== 'running',
+      )
+      .map(generationIndex)
+      .filter(isNumber);
+    if (named) indexes.push(Number(named[1]));
+    return { generations: [...new Set(indexes)] };
+  }
+  const guarded = (exam) => exam.guard === true || exam.guard === 1 || exam.guarded === true;
+  const interval = (exam) => `[${share(exam.clean_low)}, ${share(exam.clean_high)}]`;
+  /* { network: { curves: {alone: Map, guarded: Map}, baselines: {name: {alone, guarded}} } } */
+  function curves() {
+    const networks = {};
+    for (const exam of state.exams) {
+      if (!known(exam.network) || !isNumber(exam.clean)) continue;
+      const network =
+        networks[exam.network] ||
+        (networks[exam.network] = {
+          curves: { alone: new Map(), guarded: new Map() },
+          baselines: {},
+        });
+      const arm = guarded(exam) ? 'guarded' : 'alone',
+        subject = examSubject(exam);
+      if (subject.baseline) (network.baselines[subject.baseline] ||= {})[arm] = exam;
+      else for (const index of subject.generations) network.curves[arm].set(index, exam);
+    }
+    return networks;
+  }
+
+  /* ---- stations ---- */
+  function station(name, title, href, big, unit, more, extra) {
+    const active =
+      stageNow() === name || (name === 'ingest' && Date.now() - (state.heard.growth || 0) < 3000);
+    const node = el(
+      'li',
+      { class: 'station', 'data-station': name, 'data-active': String(active && isLive()) },
+      el(
+        'h3',
+        {},
+        el('a', { href }, title),
+        el(
+          'span',
+          { class: 'state' },
+          extra && extra.state ? extra.state : active && isLive() ? 'now' : '',
+        ),
+      ),
+      el('div', { class: 'big' }, big, unit ? el('span', { class: 'unit' }, unit) : null),
+      ...[more]
+        .flat()
+        .filter(Boolean)
+        .map((line) => el('div', { class: 'more' }, line)),
+    );
+    if (extra && isNumber(extra.progress)) {
+      const percent = Math.max(0, Math.min(100, 100 * extra.progress));
+      node.append(
+        el(
+          'div',
+          {
+            class: 'meter',
+            role: 'progressbar',
+            'aria-label': `${title} progress`,
+            'aria-valuenow': percent.toFixed(0),
+            'aria-valuemin': 0,
+            'aria-valuemax': 100,
+          },
+          el('i', { style: `width:${percent.toFixed(1)}%` }),
+        ),
+      );
+    }
+    return node;
+  }
+  function progressOf(stage) {
+    const p = pick(state.status, 'progress', 'running', 'job') || {};
+    const done = pick(p, 'done', 'steps_done'),
+      total = pick(p, 'total', 'steps_total');
+    if (stageNow() !== stage || !isNumber(done) || !isNumber(total) || total <= 0) return {};
+    return {
+      progress: done / total,
+      text: `${pick(p, 'phase') || 'done'}: ${steps(done)} of ${steps(total)}`,
+    };
+  }
+  const sum = (rows, name) =>
+    rows.some((r) => isNumber(r[name]))
+      ? rows.reduce((a, r) => a + (isNumber(r[name]) ? r[name] : 0), 0)
+      : undefined;
+  function lastDecided() {
+    return [...state.generations]
+      .filter((g) => ['promoted', 'refused'].includes(verdict(g)) && isNumber(gateOf(g).scenarios))
+      .pop();
+  }
+  const gateOf = (g) => (pick(g, 'gate') && typeof g.gate === 'object' ? g.gate : g || {});
+  /* The last promoted models, oldest first: each link is the model's bytes. */
+  function lineage() {
+    const models = state.generations
+      .filter((g) => verdict(g) === 'promoted' && known(g.model))
+      .map((g) => g.model)
+      .slice(-4);
+    return models.length < 2
+      ? null
+      : el(
+          'span',
+          {},
+          'lineage ',
+          models.flatMap((m, i) => [i ? ' → ' : '', hashCode(m)]),
+        );
+  }
+  function renderLoop() {
+    const s = state.status || {},
+      units = state.units,
+      newest = [...state.generations].pop() || {};
+    const ticks = units.map((u) => pick(u, 'tick')).filter(isNumber),
+      tick = ticks.length ? Math.max(...ticks) : pick(s, 'tick');
+    const recordings = pick(s, 'recordings.count', 'recordings'),
+      size = pick(s, 'recordings.bytes', 'recording_bytes', 'bytes', 'bytes_uploaded');
+    const champion = championHash(),
+      have = units.filter((u) => pick(u, 'active') === champion).length;
+    const train = progressOf('train'),
+      gate = lastDecided(),
+      gateNow = progressOf('gate');
+    const trained =
+      newest.agent_steps > 0
+        ? newest
+        : [...state.generations].reverse().find((g) => g.agent_steps > 0) || {};
+    const decisions = state.generations.map(verdict);
+    const lost = sum(units, 'lost_bytes'),
+      spool = sum(units, 'spool_bytes');
+    const exam =
+      [...state.exams].reverse().find((e) => !examSubject(e).baseline) || [...state.exams].pop();
+    swap(
+      $('loop'),
+      station(
+        'world',
+        'world',
+        '/v1/units',
+        count(tick),
+        'ticks',
+        isNumber(tick)
+          ? [`${seconds(tick / 10)} at 10 Hz`, 'known to the factory only by uploads']
+          : 'no unit has reported',
+      ),
+      station(
+        'units',
+        'units',
+        '/v1/units',
+        count(pick(s, 'units.count', 'units') ?? units.length),
+        'cars',
+        [
+          `spool ${bytes(spool)}`,
+          el('span', { class: lost > 0 ? 'wrong' : null }, `lost ${bytes(lost)}`),
+        ],
+      ),
+      station('ingest', 'ingest', '/v1/recordings', count(recordings), 'recordings', [
+        bytes(size),
+        `${count(pick(s, 'events.count', 'events') ?? undefined)} events flagged`,
+      ]),
+      station(
+        'curate',
+        'curate',
+        '/v1/generations',
+        count(pick(newest, 'recordings')),
+        'recordings',
+        known(newest.dataset)
+          ? [
+              el('span', {}, 'data set ', hashCode(newest.dataset)),
+              `of generation ${count(generationIndex(newest))}`,
+            ]
+          : 'no data set closed yet',
+      ),
+      station(
+        'train',
+        'train',
+        '/v1/generations',
+        steps(pick(trained, 'agent_steps')),
+        'agent-steps',
+        [
+          train.text ||
+            (trained.agent_steps
+              ? `${seconds(pick(trained, 'train_core_s'))} core time, generation ${count(generationIndex(trained))}`
+              : 'no run yet'),
+        ],
+        train,
+      ),
+      station(
+        'gate',
+        'gate',
+        '/v1/generations',
+        gate ? signedPoints(gateOf(gate).difference) : NONE,
+        gate ? 'points' : '',
+        gateNow.text ||
+          (gate
+            ? [
+                `${gatePointsInterval(gateOf(gate))}, n = ${count(gateOf(gate).scenarios)} held-out scenarios`,
+                `generation ${count(generationIndex(gate))} ${verdict(gate)}`,
+              ]
+            : 'no decision yet'),
+        gateNow,
+      ),
+      station(
+        'registry',
+        'registry',
+        '/v1/models',
+        known(champion) ? hash(champion) : NONE,
+        'champion',
+        [
+          `${count(state.models === null ? pick(s, 'models.count', 'models') : state.models.length)} models · ${decisions.filter((d) => d === 'promoted').length} promoted · ${decisions.filter((d) => d === 'refused').length} refused`,
+          lineage(),
+        ],
+      ),
+      station(
+        'rollout',
+        'rollout',
+        '/v1/units',
+        units.length ? `${have} of ${units.length}` : NONE,
+        'on the champion',
+        units.length
+          ? [
+              have === units.length
+                ? 'the whole fleet drives it'
+                : `${units.length - have} still to swap`,
+            ]
+          : 'no unit has reported',
+        units.length ? { progress: have / units.length } : {},
+      ),
+      station(
+        'exam',
+        'examiner',
+        examsUrl(),
+        exam ? share(exam.clean) : NONE,
+        exam ? 'clean drives' : '',
+        exam
+          ? [
+              `${interval(exam)}, n = ${count(exam.drives)}`,
+              `${String(pick(exam, 'label') || hash(exam.policy))}, ${exam.network ?? NONE}, ${guarded(exam) ? 'guarded' : 'alone'}`,
+            ]
+          : ['no exam yet', 'own world, own store, closed to training'],
+      ),
+    );
+    $('loop-note').textContent =
+      known(pick(s, 'generation')) && isNumber(s.generation) ? `generation ${s.generation}` : '';
+  }
+  const signedPoints = (v) =>
+    isNumber(v) ? `${v >= 0 ? '+' : '−'}${Math.abs(100 * v).toFixed(1)}` : NONE;
+  const gatePointsInterval = (g) =>
+    isNumber(g.low) && isNumber(g.high)
+      ? `[${signedPoints(g.low)}, ${signedPoints(g.high)}]`
+      : NONE;
+
+  /* ---- tables ---- */
+  function table(id, columns, rows, empty) {
+    const target = $(id);
+    swap(
+      target.tHead,
+      el(
+        'tr',
+        {},
+        columns.map((c) =>
+          el(
+            'th',
+            { scope: 'col', class: c.number ? 'number' : null },
+            c.name,
+            c.unit ? el('span', { class: 'unit' }, ` ${c.unit}`) : null,
+          ),
+        ),
+      ),
+    );
+    swap(
+      target.tBodies[0],
+      rows.length === 0
+        ? el('tr', {}, el('td', { colspan: columns.length, class: 'empty' }, empty))
+        : rows.map((row) =>
+            el(
+              'tr',
+              {},
+              columns.map((c) =>
+                el(
+                  'td',
+                  {
+                    class:
+                      [c.number ? 'number' : '', c.wide ? 'wide' : ''].join(' ').trim() || null,
+                  },
+                  c.cell(row) ?? NONE,
+                ),
+              ),
+            ),
+          ),
+    );
+  }
+  function renderGenerations() {
+    const rows = [...state.generations].reverse();
+    const link = (g, text) =>
+      el('a', { href: `/v1/generations/${encodeURIComponent(generationIndex(g))}` }, text);
+    table(
+      'generations',
+      [
+        { name: '#', number: true, cell: (g) => link(g, count(generationIndex(g))) },
+        {
+          name: 'decision',
+          cell: (g) =>
+            el(
+              'span',
+              { class: 'verdict', 'data-verdict': verdict(g) },
+              verdict(g) === 'running' ? String(pick(g, 'stage') || 'running') : verdict(g),
+            ),
+        },
+        { name: 'model', cell: (g) => hashCode(pick(g, 'model', 'candidate')) },
+        { name: 'parent', cell: (g) => hashCode(g.parent) },
+        {
+          name: 'gate, held out',
+          unit: 'points [95 %], n',
+          number: true,
+          cell: (g) => {
+            const d = gateOf(g);
+            return isNumber(d.difference)
+              ? `${signedPoints(d.difference)} ${gatePointsInterval(d)}, ${count(d.scenarios)}`
+              : NONE;
+          },
+        },
+        { name: 'recordings', number: true, cell: (g) => count(g.recordings) },
+        { name: 'uploaded', number: true, cell: (g) => bytes(pick(g, 'bytes_uploaded', 'bytes')) },
+        { name: 'agent-steps', number: true, cell: (g) => steps(g.agent_steps) },
+        {
+          name: 'training',
+          unit: 'core-s',
+          number: true,
+          cell: (g) => (isNumber(g.train_core_s) ? g.train_core_s.toFixed(1) : NONE),
+        },
+        { name: 'event to model', number: true, cell: (g) => seconds(g.event_to_model_s) },
+        {
+          name: 'reason',
+          wide: true,
+          cell: (g) =>
+            known(pick(g, 'reason', 'gate.reason', 'error'))
+              ? String(pick(g, 'reason', 'gate.reason', 'error'))
+              : NONE,
+        },
+      ],
+      rows,
+      'No generation yet: the first data set closes when the first recordings are in.',
+    );
+    const d = rows.map(verdict);
+    $('generations-note').textContent = rows.length
+      ? `${rows.length} in all, ${d.filter((v) => v === 'promoted').length} promoted, ${d.filter((v) => v === 'refused').length} refused`
+      : '';
+  }
+  function renderUnits() {
+    const champion = championHash(),
+      now = Date.now();
+    table(
+      'units',
+      [
+        { name: 'unit', cell: (u) => String(pick(u, 'id', 'unit', 'name') ?? NONE) },
+        {
+          name: 'active model',
+          cell: (u) => {
+            const a = pick(u, 'active', 'model');
+            return known(a)
+              ? el(
+                  'span',
+                  { class: known(champion) && a !== champion ? 'late' : null },
+                  hashCode(a),
+                  known(champion) && a !== champion ? ' behind' : '',
+                )
+              : NONE;
+          },
+        },
+        { name: 'staged', cell: (u) => hashCode(u.staged) },
+        { name: 'tick', number: true, cell: (u) => count(u.tick) },
+        { name: 'recordings', number: true, cell: (u) => count(u.recordings) },
+        { name: 'spool', number: true, cell: (u) => bytes(u.spool_bytes) },
+        {
+          name: 'lost',
+          number: true,
+          cell: (u) =>
+            el('span', { class: u.lost_bytes > 0 ? 'wrong' : null }, bytes(u.lost_bytes)),
+        },
+        {
+          name: 'heard',
+          number: true,
+          cell: (u) => {
+            const t = timeMs(
+              pick(u, 'seen_ns', 'reported_ns', 'seen', 'reported', 'last_seen', 'time_ns'),
+            );
+            const age =
+              pick(u, 'age_s', 'seen_age_s') ?? (t ? Math.max(0, (now - t) / 1000) : undefined);
+            return isNumber(age) ? `${seconds(age)} ago` : NONE;
+          },
+        },
+      ],
+      state.units,
+      'No unit has reported yet.',
+    );
+    $('units-note').textContent = state.units.length
+      ? `${state.units.length} cars, each its own process`
+      : '';
+  }
+  function renderEvents() {
+    const rows = state.events.slice(0, 60);
+    table(
+      'events',
+      [
+        {
+          name: 'when',
+          cell: (e) => {
+            const t = timeMs(pick(e, 'time_ns', 'time', 'received_ns', 'at'));
+            return t
+              ? clock(t)
+              : isNumber(e.tick)
+                ? `tick ${count(e.tick)}`
+                : isNumber(e.time_ns)
+                  ? `${(e.time_ns / 1e9).toFixed(1)} s`
+                  : NONE;
+          },
+        },
+        { name: 'unit', cell: (e) => String(pick(e, 'unit', 'unit_id') ?? NONE) },
+        {
+          name: 'event',
+          cell: (e) => String(pick(e, 'kind', 'event', 'name') ?? NONE).replace(/_/g, ' '),
+        },
+        { name: 'recording', cell: (e) => hashCode(pick(e, 'recording', 'hash')) },
+      ],
+      rows,
+      'No event flagged yet.',
+    );
+    $('events-note').textContent = rows.length
+      ? `newest ${rows.length}, flagged by the units themselves`
+      : '';
+  }
+  function renderLog() {
+    const rows = [...state.generations].reverse();
+    swap(
+      $('log'),
+      rows.length === 0
+        ? el('li', { class: 'empty' }, 'No decision yet.')
+        : rows.map((g) => {
+            const t = timeMs(
+              pick(g, 'decided_ns', 'finished_ns', 'closed_ns', 'created_ns', 'time_ns'),
+            );
+            return el(
+              'li',
+              {},
+              t ? el('time', { datetime: new Date(t).toISOString() }, `${clock(t)} `) : null,
+              el(
+                'span',
+                { class: 'verdict', 'data-verdict': verdict(g) },
+                `generation ${count(generationIndex(g))} ${verdict(g)}`,
+              ),
+              known(pick(g, 'reason', 'gate.reason', 'error'))
+                ? `: ${pick(g, 'reason', 'gate.reason', 'error')}`
+                : '',
+            );
+          }),
+    );
+  }
+
+  /* ---- the improvement curve ---- */
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  function palette() {
+    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    return {
+      alone: dark ? '#e5ac4d' : '#b06a00',
+      guarded: dark ? '#5fb0f2' : '#1769b0',
+      ink: colour('--ink'),
+      dim: colour('--dim'),
+      line: colour('--line'),
+      sumo: dark ? '#5cc98b' : '#1a7a45',
+      idm: dark ? '#c79bf0' : '#7a3fb0',
+      untrained: dark ? '#93a2af' : '#5a6875',
+      constant: dark ? '#f28b82' : '#b3261e',
+    };
+  }
+  const faded = (hex) => `${hex}2e`;
+  const charts = new Map(); /* network -> { node, plot, signature } */
+  function chartData(network) {
+    const indexes = [
+      ...new Set([...network.curves.alone.keys(), ...network.curves.guarded.keys()]),
+    ].sort((a, b) => a - b);
+    const xs = indexes.length ? indexes : [0];
+    const column = (arm, field) =>
+      xs.map((x) => {
+        const e = network.curves[arm].get(x);
+        return e && isNumber(e[field]) ? 100 * e[field] : null;
+      });
+    const data = [xs];
+    for (const arm of ['alone', 'guarded'])
+      for (const field of ['clean', 'clean_low', 'clean_high']) data.push(column(arm, field));
+    const lines = BASELINES.filter(
+      (name) => network.baselines[name] && network.baselines[name].alone,
+    );
+    for (const name of lines) data.push(xs.map(() => 100 * network.baselines[name].alone.clean));
+    return { data, lines };
+  }
+  function chartOptions(width, lines, xs, onIndex) {
+    const p = palette(),
+      first = xs[0],
+      last = xs[xs.length - 1];
+    const edge = (arm) => ({
+      stroke: 'transparent',
+      width: 0,
+      points: { show: false },
+      label: `${arm} interval`,
+    });
+    const curve = (arm) => ({
+      label: arm,
+      stroke: p[arm],
+      width: 2.5,
+      points: { show: true, size: 8, stroke: p[arm], fill: p[arm] },
+    });
+    const axis = {
+      stroke: p.dim,
+      grid: { stroke: p.line, width: 1 },
+      ticks: { stroke: p.line, width: 1 },
+      font: '12px system-ui, sans-serif',
+    };
+    return {
+      width,
+      height: 270,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false } },
+      scales: {
+        x: { time: false, range: [first - 0.35, Math.max(last, first + 2) + 0.35] },
+        y: { range: [0, 100] },
+      },
+      series: [
+        {},
+        curve('alone'),
+        edge('alone'),
+        edge('alone'),
+        curve('guarded'),
+        edge('guarded'),
+        edge('guarded'),
+        ...lines.map((name) => ({
+          label: name,
+          stroke: p[name],
+          width: 1.5,
+          dash: [6, 5],
+          points: { show: false },
+          paths: (u, series) => {
+            const path = new Path2D();
+            const y = u.valToPos(u.data[series][0], 'y', true);
+            path.moveTo(u.bbox.left, y);
+            path.lineTo(u.bbox.left + u.bbox.width, y);
+            return { stroke: path };
+          },
+        })),
+      ],
+      bands: [
+        { series: [3, 2], fill: faded(p.alone) },
+        { series: [6, 5], fill: faded(p.guarded) },
+      ],
+      axes: [
+        {
+          ...axis,
+          label: 'generation',
+          labelSize: 18,
+          labelFont: '12px system-ui, sans-serif',
+          size: 28,
+          incrs: [1, 2, 5, 10, 20, 50],
+        },
+        { ...axis, size: 52, values: (u, vs) => vs.map((v) => `${v} %`) },
+      ],
+      hooks: { setCursor: [(u) => onIndex(u.cursor.idx)] },
+    };
+  }
+  function sayPoint(network, x) {
+    const words = ['alone', 'guarded']
+      .map((arm) => {
+        const e = network.curves[arm].get(x);
+        return e ? `${arm} ${share(e.clean)} ${interval(e)}, n = ${count(e.drives)}` : null;
+      })
+      .filter(Boolean);
+    return words.length ? `Generation ${x}: ${words.join(' · ')}` : 'No exam of a fleet model yet.';
+  }
+  function chartKey(network) {
+    const p = palette(),
+      items = [];
+    for (const arm of ['alone', 'guarded']) {
+      const exam = [...network.curves[arm].entries()]
+        .sort((a, b) => b[0] - a[0])
+        .map((e) => e[1])[0];
+      if (exam)
+        items.push(
+          el(
+            'li',
+            {},
+            el('i', { style: `border-color:${p[arm]}` }),
+            `${arm === 'alone' ? 'network alone' : 'with the guard, as units run it'} `,
+            el('b', {}, share(exam.clean)),
+          ),
+        );
+    }
+    for (const name of BASELINES) {
+      const b = network.baselines[name];
+      if (b && b.alone)
+        items.push(
+          el(
+            'li',
+            {},
+            el('i', { class: 'dashed', style: `border-color:${p[name]}` }),
+            `${name} `,
+            el('b', {}, share(b.alone.clean)),
+            b.guarded ? ` (guarded ${share(b.guarded.clean)})` : '',
+          ),
+        );
+    }
+    return items;
+  }
+  function drawChart(name, network) {
+    const { data, lines } = chartData(network),
+      xs = data[0];
+    let chart = charts.get(name);
+    if (!chart) {
+      const note = { acosta: 'trained on its recordings', pasubio: 'exams only: never trained on' }[
+        name
+      ];
+      chart = {
+        plotBox: el('div', {}),
+        say: el('p', { class: 'point-note' }),
+        key: el('ul', { class: 'key' }),
+      };
+      chart.node = el(
+        'figure',
+        {
+          class: 'chart',
+          style: 'margin:0',
+          'data-network': name,
+          'aria-label': `Clean share per generation on ${name}`,
+        },
+        el('h3', {}, name, ' ', el('small', {}, note || '')),
+        chart.plotBox,
+        chart.say,
+        chart.key,
+      );
+      charts.set(name, chart);
+      $('charts').append(chart.node);
+    }
+    const width = Math.max(240, Math.floor(chart.node.clientWidth - 26));
+    const signature = JSON.stringify([data, lines, width, palette().ink]);
+    if (signature === chart.signature) return;
+    chart.signature = signature;
+    chart.node.dataset.points = JSON.stringify({
+      generations: xs,
+      alone: data[1],
+      guarded: data[4],
+      baselines: lines,
+    });
+    if (chart.plot) chart.plot.destroy();
+    const newest = xs[xs.length - 1];
+    chart.say.textContent = sayPoint(network, newest);
+    swap(chart.key, chartKey(network));
+    if (typeof window.uPlot !== 'function') {
+      chart.plotBox.textContent =
+        'The chart library did not load; the figures stand in the table below.';
+      $('curve-table-box').open = true;
+      return;
+    }
+    chart.plot = new window.uPlot(
+      chartOptions(width, lines, xs, (i) => {
+        chart.say.textContent = sayPoint(network, isNumber(i) ? xs[i] : newest);
+      }),
+      data,
+      chart.plotBox,
+    );
+  }
+  function renderExams() {
+    const networks = curves(),
+      names = Object.keys(networks).sort();
+    $('charts-empty').hidden = names.length > 0;
+    for (const [name, chart] of charts)
+      if (!networks[name]) {
+        chart.node.remove();
+        charts.delete(name);
+      }
+    for (const name of names) drawChart(name, networks[name]);
+    const rate = (field) => ({
+      number: true,
+      cell: (e) => (isNumber(e[field]) ? e[field].toFixed(2) : NONE),
+    });
+    table(
+      'exams',
+      [
+        {
+          name: 'policy',
+          cell: (e) => {
+            const s = examSubject(e);
+            return (
+              s.baseline ||
+              (s.generations.length
+                ? `generation ${s.generations.join(', ')}`
+                : String(pick(e, 'label') || hash(e.policy)))
+            );
+          },
+        },
+        { name: 'network', cell: (e) => String(e.network ?? NONE) },
+        { name: 'guard', cell: (e) => (guarded(e) ? 'with' : 'alone') },
+        { name: 'clean', number: true, cell: (e) => share(e.clean) },
+        { name: '95 % interval', number: true, cell: interval },
+        { name: 'n', unit: 'drives', number: true, cell: (e) => count(e.drives) },
+        { name: 'collisions', unit: '1/km', ...rate('collisions_per_km') },
+        { name: 'at fault', unit: '1/km', ...rate('at_fault_per_km') },
+        { name: 'red lights', unit: '1/km', ...rate('red_light_runs_per_km') },
+        { name: 'off lane', unit: 'drives', number: true, cell: (e) => count(e.off_lane) },
+        { name: 'stuck', unit: 'drives', number: true, cell: (e) => count(e.stuck) },
+        { name: 'hard brakes', unit: '1/km', ...rate('hard_brakes_per_km') },
+        { name: 'mean speed', unit: 'm/s', ...rate('mean_speed_mps') },
+        {
+          name: 'vetoed',
+          unit: 'of ticks',
+          number: true,
+          cell: (e) => share(pick(e, 'veto_share')),
+        },
+      ],
+      [...state.exams].reverse(),
+      'No exam yet.',
+    );
+  }
+
+  /* ---- freshness ---- */
+  let wasLive = false;
+  const isLive = () =>
+    state.heard.status !== undefined && Date.now() - state.heard.status < STALE_MS;
+  function renderFreshness() {
+    const now = Date.now(),
+      heard = state.heard.status,
+      live = isLive();
+    if (live !== wasLive) {
+      wasLive = live;
+      renderLoop();
+    }
+    const lost = !live && (heard !== undefined || now - started > STALE_MS / 2);
+    $('link').dataset.state = live ? 'live' : lost ? 'lost' : 'waiting';
+    $('link-text').textContent = live
+      ? `live, ${seconds((now - heard) / 1000)} old`
+      : heard === undefined
+        ? lost
+          ? 'not connected'
+          : 'connecting'
+        : `lost ${seconds((now - heard) / 1000)} ago`;
+    const banner = $('banner'),
+      words = !lost
+        ? ''
+        : heard === undefined
+          ? 'The factory does not answer. Is `flywheel serve` running? This page connects by itself.'
+          : `No word from the factory since ${clock(heard)}: the figures below are from then. This page reconnects by itself.`;
+    if (banner.textContent !== words) banner.textContent = words;
+    banner.hidden = !lost;
+    document.body.classList.toggle('stale', lost);
+    document.body.classList.toggle('turning', live && stageNow() !== 'units');
+    const age = (name) =>
+      state.heard[name]
+        ? `${name} ${seconds((now - state.heard[name]) / 1000)}`
+        : `${name} ${NONE}`;
+    $('ages').textContent =
+      `Age of the data: ${['status', 'generations', 'units', 'models', 'events', 'exams'].map(age).join(' · ')}`;
+    $('exam-age').textContent =
+      state.exams.length === 0
+        ? 'no exam yet'
+        : `${state.exams.length} exam${state.exams.length > 1 ? 's' : ''}, read ${seconds((now - state.heard.exams) / 1000)} ago${now - state.heard.exams > STALE_MS ? ' (the examiner does not answer)' : ''}`;
+  }
+  function renderFacts() {
+    const s = state.status || {},
+      facts = [['champion', el('span', { class: 'hash' }, hash(championHash()))]];
+    if (isNumber(s.uptime_s)) facts.push(['up', seconds(s.uptime_s)]);
+    if (known(s.version)) facts.push(['version', String(s.version)]);
+    const free = pick(s, 'disk.used_bytes', 'disk_bytes', 'disk_used_bytes'),
+      cap = pick(s, 'disk.cap_bytes', 'disk_cap_bytes');
+    if (isNumber(free))
+      facts.push(['disk', isNumber(cap) ? `${bytes(free)} of ${bytes(cap)}` : bytes(free)]);
+    swap(
+      $('facts'),
+      facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))),
+    );
+  }
+  function render() {
+    renderFacts();
+    renderLoop();
+    renderGenerations();
+    renderUnits();
+    renderEvents();
+    renderLog();
+    renderExams();
+    renderFreshness();
+  }
+
+  /* ---- reading ---- */
+  async function read(url) {
+    const answer = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
+    return answer.json();
+  }
+  function examsUrl() {
+    const given = new URLSearchParams(location.search).get('exams-port');
+    const port = /^\d{1,5}$/.test(given || '') ? given : '8081';
+    return `http://${location.hostname || '127.0.0.1'}:${port}/exams.json`;
+  }
+  async function readExams() {
+    try {
+      const rows = list(await read(examsUrl()), 'exams', 'results');
+      state.heard.exams = Date.now();
+      state.exams = rows.filter((e) => e && typeof e === 'object');
+      renderExams();
+      renderLoop();
+    } catch {
+      /* the age beside the title says so */
+    }
+    setTimeout(readExams, EXAM_MS);
+  }
+  let listsDue = 0,
+    listsRunning = false;
+  async function readLists() {
+    if (listsRunning || Date.now() < listsDue) return;
+    listsRunning = true;
+    const jobs = {
+      generations: '/v1/generations',
+      units: '/v1/units',
+      models: '/v1/models',
+      events: '/v1/events',
+    };
+    await Promise.all(
+      Object.entries(jobs).map(async ([name, url]) => {
+        try {
+          state[name] = list(await read(url), name).filter((r) => r && typeof r === 'object');
+          state.heard[name] = Date.now();
+        } catch {
+          /* its age grows and is shown */
+        }
+      }),
+    );
+    state.generations.sort((a, b) => generationIndex(a) - generationIndex(b));
+    listsRunning = false;
+    listsDue = Date.now() + LIST_MS;
+    render();
+  }
+  function heardStatus(text) {
+    let status;
+    try {
+      status = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (status === null || typeof status !== 'object') return;
+    const before = pick(state.status, 'recordings.count', 'recordings'),
+      after = pick(status, 'recordings.count', 'recordings');
+    if (isNumber(before) && after > before) state.heard.growth = Date.now();
+    state.status = status;
+    state.heard.status = Date.now();
+    renderFacts();
+    renderLoop();
+    renderFreshness();
+    readLists();
+  }
+  function connect() {
+    const source = new EventSource('/v1/live');
+    source.addEventListener('status', (event) => heardStatus(event.data));
+    source.addEventListener('message', (event) => heardStatus(event.data));
+    source.addEventListener('error', () => {
+      renderFreshness();
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_MS);
+    });
+  }
+
+  const started = Date.now();
+  $('exams-link').href = examsUrl();
+  render();
+  connect();
+  readExams();
+  setInterval(renderFreshness, 1000);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', renderExams);
+  let resizing = 0;
+  addEventListener('resize', () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(renderExams, 150);
+  });
+})();

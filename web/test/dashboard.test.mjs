@@ -1,0 +1,303 @@
+// dashboard.test.mjs - the page against a stand-in factory and examiner, in a real browser.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { openBrowser, openPage } from './browser.mjs';
+import { startFixture } from './fixture.mjs';
+
+const H = (c) => c.repeat(64);
+const CHAMPION = H('c'),
+  CONSTANT = H('0'),
+  REFUSED = H('e');
+const evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+
+const exam = (policy, label, network, guard, clean, n = 320) => ({
+  policy,
+  label,
+  network,
+  guard,
+  drives: n,
+  clean,
+  clean_low: clean - 0.04,
+  clean_high: clean + 0.03,
+  collisions_per_km: 0.11,
+  at_fault_per_km: 0.05,
+  red_light_runs_per_km: 0,
+  off_lane: 3,
+  stuck: 1,
+  hard_brakes_per_km: 0.4,
+  mean_speed_mps: 7.25,
+});
+const status = () => ({
+  version: '0.1.0',
+  uptime_s: 65,
+  stage: 'train',
+  champion: CHAMPION,
+  recordings: 48,
+  bytes: 12_340_000,
+  events: 17,
+  units: 2,
+  progress: { phase: 'train', done: 250000, total: 1000000 },
+});
+const lists = () => ({
+  '/v1/generations': [
+    { index: 0, model: CONSTANT, decision: 'promoted', reason: 'the first model' },
+    {
+      index: 1,
+      model: CHAMPION,
+      parent: CONSTANT,
+      dataset: H('d'),
+      decision: 'promoted',
+      reason: 'not worse on 40 scenarios',
+      recordings: 30,
+      bytes_uploaded: 9e6,
+      train_core_s: 61.25,
+      agent_steps: 4e6,
+      event_to_model_s: 95,
+      gate: { scenarios: 40, difference: 0.125, low: 0.02, high: 0.23 },
+    },
+    {
+      index: 2,
+      model: REFUSED,
+      parent: CHAMPION,
+      dataset: H('f'),
+      decision: 'refused',
+      reason: 'worse on 40 scenarios',
+      recordings: 48,
+      bytes_uploaded: 12e6,
+      train_core_s: 60,
+      agent_steps: 4e6,
+      gate: { scenarios: 40, difference: -0.05, low: -0.1, high: -0.01 },
+    },
+  ],
+  '/v1/units': [
+    { id: 'car-0', active: CHAMPION, tick: 6000, recordings: 24, spool_bytes: 0, lost_bytes: 0 },
+    {
+      id: evil,
+      active: CONSTANT,
+      staged: CHAMPION,
+      tick: 6000,
+      recordings: 24,
+      spool_bytes: 2048,
+      lost_bytes: 512,
+    },
+  ],
+  '/v1/models': [{ hash: CONSTANT }, { hash: CHAMPION }, { hash: REFUSED }],
+  '/v1/events': [{ unit: evil, kind: 'hard_brake', recording: H('a'), time_ns: 12e9 }],
+});
+const exams = () => [
+  exam(CONSTANT, 'generation 0', 'acosta', false, 0.31),
+  exam(CONSTANT, 'generation 0', 'acosta', true, 0.42),
+  exam(CHAMPION, 'generation 1', 'acosta', false, 0.905),
+  exam(CHAMPION, 'generation 1', 'acosta', true, 0.925),
+  exam(CHAMPION, 'generation 1', 'pasubio', false, 0.88),
+  exam('idm', 'idm', 'acosta', false, 0.97),
+  exam('sumo', 'sumo', 'acosta', false, 0.946),
+];
+
+let browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(async () => {
+  await browser.close();
+});
+
+async function withPage(t, given, options) {
+  const fixture = await startFixture(given.status ?? status(), given.lists ?? lists(), given.exams);
+  const page = await openPage(browser, fixture.url, options);
+  t.after(async () => {
+    await page.close();
+    fixture.stop();
+  });
+  return { fixture, page };
+}
+const text = (page, selector) => page.locator(selector).innerText();
+const rows = (page, id) => page.locator(`#${id} tbody tr`).allInnerTexts();
+
+test('the stations show live figures and the active one is marked', async (t) => {
+  const { fixture, page } = await withPage(t, { exams: exams() });
+  await page.locator('.station[data-station=train][data-active=true]').waitFor();
+  const names = await page
+    .locator('.station')
+    .evaluateAll((all) => all.map((s) => s.dataset.station));
+  assert.deepEqual(names, [
+    'world',
+    'units',
+    'ingest',
+    'curate',
+    'train',
+    'gate',
+    'registry',
+    'rollout',
+    'exam',
+  ]);
+  assert.equal(await page.locator('.station[data-active=true]').count(), 1);
+  await page.getByText('1 of 2').waitFor();
+  assert.match(
+    await text(page, '[data-station=ingest]'),
+    /48\s*recordings[\s\S]*12\.3 MB[\s\S]*17 events/,
+  );
+  assert.match(await text(page, '[data-station=train]'), /250 k of 1\.0 M/);
+  assert.equal(
+    await page.locator('[data-station=train] .meter').getAttribute('aria-valuenow'),
+    '25',
+  );
+  assert.match(
+    await text(page, '[data-station=gate]'),
+    /−5\.0\s*points[\s\S]*\[−10\.0, −1\.0\], n = 40/,
+  );
+  assert.match(await text(page, '[data-station=units]'), /lost 512 B/);
+  fixture.say({ stage: 'gate', recordings: 49 });
+  await page.locator('.station[data-station=gate][data-active=true]').waitFor();
+  await page.locator('[data-station=ingest] .big', { hasText: '49' }).waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test('the curve holds a point with its interval for each examined generation', async (t) => {
+  const { page } = await withPage(t, { exams: exams() });
+  const chart = page.locator('.chart[data-network=acosta]');
+  await page.waitForFunction(
+    () =>
+      JSON.parse(document.querySelector('.chart[data-network=acosta]')?.dataset.points ?? '{}')
+        .generations?.length === 2,
+  );
+  const points = JSON.parse(await chart.getAttribute('data-points'));
+  assert.deepEqual(points, {
+    generations: [0, 1],
+    alone: [31, 90.5],
+    guarded: [42, 92.5],
+    baselines: ['sumo', 'idm'],
+  });
+  assert.match(
+    await chart.innerText(),
+    /Generation 1: alone 90\.5 % \[86\.5 %, 93\.5 %\], n = 320/,
+  );
+  const inked = await chart.locator('canvas').evaluate((canvas) => {
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return pixels.some((v, i) => i % 4 === 3 && v > 0);
+  });
+  assert.ok(inked, 'the canvas is empty');
+  assert.equal(await page.locator('.chart').count(), 2);
+  assert.equal((await rows(page, 'exams')).length, 7);
+});
+
+test('tables list every generation, unit, event and decision', async (t) => {
+  const { page } = await withPage(t, { exams: exams() });
+  await page.locator('#generations tbody tr').nth(2).waitFor();
+  const generations = await rows(page, 'generations');
+  assert.match(generations[0], /refused[\s\S]*worse on 40 scenarios/);
+  assert.match(
+    generations[1],
+    /promoted[\s\S]*\+12\.5 \[\+2\.0, \+23\.0\], 40[\s\S]*30[\s\S]*9\.0 MB[\s\S]*4\.0 M[\s\S]*61\.3[\s\S]*95 s/,
+  );
+  const units = await rows(page, 'units');
+  assert.equal(units.length, 2);
+  assert.match(units[1], /behind/);
+  assert.match((await rows(page, 'events'))[0], /hard brake/);
+  assert.match(await text(page, '#log'), /generation 2 refused: worse on 40 scenarios/);
+});
+
+test('hostile text from outside stays text', async (t) => {
+  const given = lists();
+  given['/v1/generations'][1].reason = evil;
+  const { page } = await withPage(t, {
+    lists: given,
+    exams: [...exams(), exam(evil, evil, evil, false, 0.5)],
+  });
+  await page.locator('#units tbody tr', { hasText: 'onerror' }).waitFor();
+  await page.locator('.chart h3', { hasText: 'onerror' }).waitFor();
+  assert.equal(await page.locator('main img, main script').count(), 0);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  assert.deepEqual(page.problems, []);
+});
+
+test('an empty factory says what is still to come', async (t) => {
+  const { page } = await withPage(t, {
+    status: {},
+    lists: { '/v1/generations': [], '/v1/units': [], '/v1/models': [], '/v1/events': [] },
+  });
+  await page.locator('#link[data-state=live]').waitFor();
+  await page.getByText('No unit has reported yet.').waitFor();
+  assert.match(await text(page, '#charts'), /No exam yet/);
+  assert.match(await text(page, '#generations'), /No generation yet/);
+  assert.ok(
+    !/NaN|undefined|null|\[object/.test(await text(page, 'body')),
+    'a raw value is on the page',
+  );
+  assert.deepEqual(page.problems, []);
+});
+
+test('broken answers leave a page that still stands', async (t) => {
+  const { page } = await withPage(t, {
+    status: { recordings: 'many', champion: 7 },
+    exams: [null, 3, { clean: 'x' }],
+    lists: {
+      '/v1/generations': [null, 'x', {}],
+      '/v1/units': [{ tick: 'x' }, 5],
+      '/v1/models': { no: 1 },
+      '/v1/events': 'x',
+    },
+  });
+  await page.locator('#link[data-state=live]').waitFor();
+  await page.locator('#units tbody tr').first().waitFor();
+  assert.doesNotMatch(await text(page, 'body'), /NaN|undefined|\[object/);
+  assert.deepEqual(page.problems, []);
+});
+
+test('silence is shown with its age, and the page recovers by itself', async (t) => {
+  const { fixture, page } = await withPage(t, { exams: exams() });
+  await page.locator('#link[data-state=live]').waitFor();
+  await page.clock.install().catch(() => {});
+  fixture.drop();
+  await page.clock.fastForward(20000);
+  await page.locator('#link[data-state=lost]').waitFor();
+  assert.match(await text(page, '#banner'), /No word from the factory since \d\d:\d\d:\d\d/);
+  assert.ok(await page.evaluate(() => document.body.classList.contains('stale')));
+  assert.equal(
+    await page.locator('.station[data-active=true]').count(),
+    0,
+    'a stale page marks a station as running',
+  );
+  fixture.restore();
+  await page.clock.resume();
+  await page.locator('#link[data-state=live]').waitFor();
+  assert.equal(await page.locator('#banner').isVisible(), false);
+});
+
+test('it fits a phone, in the dark, without the chart library', async (t) => {
+  const { page } = await withPage(
+    t,
+    { exams: exams() },
+    { viewport: { width: 390, height: 800 }, colorScheme: 'dark' },
+  );
+  await page.locator('.chart').first().waitFor();
+  assert.ok(
+    await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+    'the page scrolls sideways',
+  );
+  const bare = await browser.newPage();
+  t.after(() => bare.close());
+  await bare.route('**/uplot.js', (route) => route.abort());
+  await bare.goto(page.url());
+  await bare.getByText('The chart library did not load').first().waitFor();
+});
+
+test('everything the eye sees has a name for the ear', async (t) => {
+  const { page } = await withPage(t, { exams: exams() });
+  await page.locator('.chart').first().waitFor();
+  const unnamed = await page.evaluate(() =>
+    [...document.querySelectorAll('a, button, summary, figure, section')]
+      .filter(
+        (n) =>
+          !(
+            n.textContent.trim() ||
+            n.getAttribute('aria-label') ||
+            n.getAttribute('aria-labelledby')
+          ),
+      )
+      .map((n) => n.outerHTML),
+  );
+  assert.deepEqual(unnamed, []);
+  assert.equal(await page.locator('h1').count(), 1);
+  assert.equal(await page.locator('th:not([scope])').count(), 0);
+});
