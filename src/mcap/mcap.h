@@ -21,8 +21,8 @@
  *  5. A file cut anywhere, or with a wrong CRC, gives FW_CORRUPT with one line that names the byte
  *     offset. FW_END comes only after the closing magic and nothing behind it. FW_TOO_BIG: valid so
  *     far, over a limit. FW_UNSUPPORTED: a compression that is not none, zstd or lz4.
- *  6. Nothing is recursive, nothing global is written, so objects may live in different threads;
- *     one object belongs to one thread at a time.
+ *  6. Nothing global is written (but the CRC's constants, once), so objects may live in different
+ *     threads; one object belongs to one thread at a time.
  *
  * Times are nanoseconds, unsigned, since an epoch the file's users agree on (1970 in Flywheel).
  * CRCs are CRC-32 (ISO 3309, polynomial 0xEDB88320); 0 in a file means "not given".
@@ -173,9 +173,11 @@ fw_status fw_mcap_writer_add_channel(fw_mcap_writer *writer, uint16_t schema_id,
 fw_status fw_mcap_writer_message(fw_mcap_writer *writer, uint16_t channel_id, uint32_t sequence,
                                  uint64_t log_time_ns, uint64_t publish_time_ns, const void *data,
                                  size_t size_bytes, fw_error *error) FW_MUST;
+/* FW_TOO_BIG: over 64 KiB, or over metadata_max. Goes to the sink at once. */
 fw_status fw_mcap_writer_metadata(fw_mcap_writer *writer, const char *name,
                                   const fw_mcap_pair *pairs, size_t pair_count,
                                   fw_error *error) FW_MUST;
+/* FW_TOO_BIG: over attachments_max. data of any size goes to the sink at once, not copied. */
 fw_status fw_mcap_writer_attachment(fw_mcap_writer *writer, uint64_t log_time_ns,
                                     uint64_t create_time_ns, const char *name,
                                     const char *media_type, const void *data, size_t size_bytes,
@@ -184,10 +186,12 @@ fw_status fw_mcap_writer_attachment(fw_mcap_writer *writer, uint64_t log_time_ns
 fw_status fw_mcap_writer_flush(fw_mcap_writer *writer, fw_error *error) FW_MUST;
 /* Writes the open chunk, the summary, the footer and the magic: the file is complete. */
 fw_status fw_mcap_writer_end(fw_mcap_writer *writer, fw_error *error) FW_MUST;
-/* Bytes given to the sink since begin; and an upper bound of what end would still add to them:
- * the unit uses the two to stop a recording before its ring is full. */
+/* Bytes given to the sink since begin. */
 uint64_t fw_mcap_writer_size_bytes(const fw_mcap_writer *writer);
-uint64_t fw_mcap_writer_rest_max_bytes(const fw_mcap_writer *writer);
+/* Upper bound of the bytes that one more message of next_bytes and then end would still give to
+ * the sink (next_bytes 0: end alone, or an empty message): a unit that writes into fixed memory
+ * ends its recording while size + rest still fits. */
+uint64_t fw_mcap_writer_rest_max_bytes(const fw_mcap_writer *writer, size_t next_bytes);
 /* Messages since begin. */
 uint64_t fw_mcap_writer_message_count(const fw_mcap_writer *writer);
 
