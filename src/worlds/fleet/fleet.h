@@ -18,9 +18,9 @@
  *    run TICKS    TICKS ticks, FLUSH, then the "paused" line
  *    go TICKS     the same without FLUSH: recordings stay open (a rollout's few ticks)
  *    quit         ends, as does the end of stdin
- * Events, one JSON object a line on stdout: "ready", "paused", "restarted" (SUMO died and a new
- * one runs), "stopped". In "paused", `recordings` and `lost_bytes` count since the world started,
- * `ticks`, `vetoes`, `misses` and `drives` since the last "paused". `drives` is the world's truth,
+ * Events, one JSON object a line on stdout: "ready", "tick" (still running), "paused", "restarted"
+ * (SUMO died and a new one runs), "stopped". In "paused", `recordings` and `lost_bytes` are the unit's own last report
+ * (since that unit started), `ticks`, `vetoes`, `misses` and `drives` since the last "paused". `drives` is the world's truth,
  * for the conductor alone: it is never sent to a unit.
  *
  * Invariants: (1) at most one frame is in flight per unit; (2) a car whose unit is gone or late
@@ -45,6 +45,7 @@ enum {
     FW_FLEET_MISSES_MAX = 50,      /* realtime: misses in a row until a unit is cut off */
     FW_FLEET_RESTARTS_MAX = 5,     /* SUMO restarts in a row without a tick between */
     FW_FLEET_LINE_MAX = 256,       /* bytes of a command */
+    FW_FLEET_TICK_EVENTS = 50,     /* ticks of a run between two "tick" events */
 };
 
 typedef struct fw_fleet_config {

@@ -211,10 +211,10 @@ static json_t *units_json(const fleet *f) {
         const fw_fleet_unit *u = &f->units.unit[i];
         json_array_append_new(
             list, json_pack("{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:b}", "unit", (json_int_t)i,
-                            "recordings", (json_int_t)(u->recordings + u->recordings_before),
+                            "recordings", (json_int_t)u->recordings,
                             "model", u->model.hex, "ticks", (json_int_t)u->ticks, "vetoes",
                             (json_int_t)u->vetoes, "misses", (json_int_t)u->misses, "lost_bytes",
-                            (json_int_t)(u->lost_bytes + u->lost_bytes_before), "connected",
+                            (json_int_t)u->lost_bytes, "connected",
                             u->fd >= 0));
     }
     return list;
@@ -252,6 +252,9 @@ static fw_status run_ticks(fleet *f, fw_fleet_command command, bool *quit, fw_er
     f->next_tick_ns = fw_env_mono_ns(f->config->env);
     for (uint32_t t = 0; t < command.ticks && !*quit; t++) {
         FW_TRY(one_tick(f, error));
+        if ((t + 1) % FW_FLEET_TICK_EVENTS == 0)
+            fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I}", "event", "tick", "tick",
+                                                    (json_int_t)now_tick(f)));
         *quit = fw_fleet_lines_next(&f->lines, 0).word == FW_FLEET_QUIT;
     }
     if (command.word == FW_FLEET_RUN || *quit) flush_all(f);

@@ -36,10 +36,6 @@ void fw_fleet_units_cut(fw_fleet_units *units, uint32_t index, const char *why) 
     unit->fd = -1;
     unit->waiting = unit->drive_open = false;
     unit->misses_in_row = 0;
-    unit->recordings_before += unit->recordings;
-    unit->lost_bytes_before += unit->lost_bytes;
-    unit->recordings = 0;
-    unit->lost_bytes = 0;
 }
 
 void fw_fleet_units_admit(fw_fleet_units *units) {

@@ -5,7 +5,7 @@
  *      +------ closed, broken frame, no answer ------+
  *
  * Invariants: (1) a frame is sent only to an idle unit; (2) a unit that breaks the form is cut off
- * with a logged reason; (3) counters of a unit that comes back go on where they were.
+ * with a logged reason; (3) what a unit reported last stays when it is gone.
  */
 #ifndef FW_WORLDS_FLEET_UNITS_H
 #define FW_WORLDS_FLEET_UNITS_H
@@ -23,8 +23,8 @@ typedef struct fw_fleet_unit {
     float curvature_pm; /* last asked for, kept when it falls silent */
     /* its own reports */
     fw_hash model;
-    uint32_t recordings, recordings_before; /* of this process; of its processes before */
-    uint64_t lost_bytes, lost_bytes_before;
+    uint32_t recordings;
+    uint64_t lost_bytes;
     /* since the last "paused" */
     uint64_t ticks, vetoes, misses;
     uint32_t misses_in_row;

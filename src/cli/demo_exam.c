@@ -1,0 +1,115 @@
+/* demo_exam.c - see demo_exam.h */
+#include "cli/demo_exam.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, DRIVES_PER_RUN = 8, RUNS_MIN = 2, RUNS_MAX = 10 };
+
+uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
+                           const char *network, bool guard) {
+    for (uint32_t i = 0; i < exams->count; i++) {
+        const fw_demo_exam *e = &exams->list[i];
+        if (strcmp(e->policy, policy) == 0 && strcmp(e->network, network) == 0 && e->guard == guard)
+            return i;
+    }
+    FW_ASSERT(exams->count < FW_DEMO_EXAMS_MAX);
+    fw_demo_exam *exam = &exams->list[exams->count];
+    *exam = (fw_demo_exam){.network = network, .guard = guard};
+    snprintf(exam->policy, sizeof exam->policy, "%s", policy);
+    snprintf(exam->label, sizeof exam->label, "%s", label ? label : "");
+    return exams->count++;
+}
+
+static void result_path(const fw_demo_exams *exams, uint32_t worker, char path[FW_PATH_MAX]) {
+    char name[32];
+    snprintf(name, sizeof name, "exam-%u.json", worker);
+    fw_path_join(path, FW_PATH_MAX, exams->logs, name);
+}
+
+static uint32_t runs_of(uint32_t drives) {
+    uint32_t runs = drives / DRIVES_PER_RUN;
+    return runs < RUNS_MIN ? RUNS_MIN : runs > RUNS_MAX ? RUNS_MAX : runs;
+}
+
+static fw_status start(fw_demo_exams *exams, uint32_t worker, uint32_t index, fw_error *error) {
+    fw_demo_exam *exam = &exams->list[index];
+    char drives[16], runs[16], log[FW_PATH_MAX], out[FW_PATH_MAX];
+    const char *argv[20];
+    size_t n = 0;
+    snprintf(drives, sizeof drives, "%u", exams->drives);
+    snprintf(runs, sizeof runs, "%u", runs_of(exams->drives));
+    fw_path_join(log, sizeof log, exams->logs, "exam.log");
+    result_path(exams, worker, out);
+    const char *const fixed[] = {exams->program, "exam", "--policy", exam->policy, "--network",
+                                 exam->network, "--store", exams->store, "--drives", drives,
+                                 "--runs", runs, "--json"};
+    for (; n < sizeof fixed / sizeof fixed[0]; n++) argv[n] = fixed[n];
+    if (exam->label[0]) argv[n++] = "--label", argv[n++] = exam->label;
+    if (exam->guard) argv[n++] = "--guard";
+    argv[n] = NULL;
+    fw_child_spec spec = {.name = "exam", .argv = argv, .log_path = log, .out_path = out,
+                          .low_priority = exams->low_priority};
+    exams->of_child[worker] = index;
+    exam->tries++;
+    return fw_child_start(&spec, &exams->child[worker], error);
+}
+
+static fw_status collect(fw_demo_exams *exams, uint32_t worker, fw_error *error) {
+    fw_demo_exam *exam = &exams->list[exams->of_child[worker]];
+    char path[FW_PATH_MAX];
+    char *bytes = NULL;
+    size_t size = 0;
+    result_path(exams, worker, path);
+    if (fw_child_succeeded(&exams->child[worker]) &&
+        fw_file_read(path, RESULT_MAX, &bytes, &size, error) == FW_OK)
+        exam->result = json_loadb(bytes, size, 0, NULL);
+    free(bytes);
+    if (json_is_object(exam->result)) {
+        exams->done++;
+        return FW_OK;
+    }
+    json_decref(exam->result);
+    exam->result = NULL;
+    if (exam->tries < FW_DEMO_EXAM_TRIES) return FW_OK;
+    return fw_fail(error, FW_IO, "the exam of %s on %s failed: see %s/exam.log", exam->policy,
+                   exam->network, exams->logs);
+}
+
+/* An exam without result that no worker has in hand; FW_DEMO_EXAMS_MAX when there is none. */
+static uint32_t next_due(const fw_demo_exams *exams) {
+    for (uint32_t i = 0; i < exams->count; i++) {
+        bool in_hand = false;
+        for (uint32_t w = 0; w < exams->workers; w++)
+            in_hand = in_hand || (exams->child[w].pid && exams->of_child[w] == i);
+        if (!in_hand && exams->list[i].result == NULL &&
+            exams->list[i].tries < FW_DEMO_EXAM_TRIES)
+            return i;
+    }
+    return FW_DEMO_EXAMS_MAX;
+}
+
+fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *error) {
+    FW_ASSERT(exams->workers <= FW_DEMO_EXAM_WORKERS_MAX);
+    bool busy = false;
+    for (uint32_t w = 0; w < exams->workers; w++) {
+        bool had = exams->child[w].pid != 0;
+        if (had && !fw_child_running(&exams->child[w])) FW_TRY(collect(exams, w, error));
+        if (exams->child[w].pid == 0) {
+            uint32_t index = next_due(exams);
+            if (index < FW_DEMO_EXAMS_MAX) FW_TRY(start(exams, w, index, error));
+        }
+        busy = busy || exams->child[w].pid != 0;
+    }
+    *all_done = !busy;
+    return FW_OK;
+}
+
+void fw_demo_exams_stop(fw_demo_exams *exams) {
+    for (uint32_t w = 0; w < exams->workers; w++)
+        fw_child_stop(&exams->child[w], SIGTERM, STOP_MS);
+    for (uint32_t i = 0; i < exams->count; i++) json_decref(exams->list[i].result);
+    exams->count = 0;
+}

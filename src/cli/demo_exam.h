@@ -1,0 +1,46 @@
+/* demo_exam.h - the conductor's exams: a list of them, carried out by examiner processes.
+ *
+ * The conductor hands model files to `flywheel-world exam` and takes its JSON results; cached
+ * results come back at once. An exam asked for twice is carried out once.
+ */
+#ifndef FW_CLI_DEMO_EXAM_H
+#define FW_CLI_DEMO_EXAM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/demo_process.h"
+
+enum { FW_DEMO_EXAMS_MAX = 512, FW_DEMO_EXAM_WORKERS_MAX = 4, FW_DEMO_EXAM_TRIES = 2 };
+
+typedef struct fw_demo_exam {
+    char policy[FW_PATH_MAX]; /* a model file, or "sumo" */
+    char label[40];
+    const char *network; /* static text */
+    bool guard;
+    int tries;
+    json_t *result; /* owned; NULL until it is done */
+} fw_demo_exam;
+
+typedef struct fw_demo_exams {
+    /* set by the caller */
+    char program[FW_PATH_MAX], store[FW_PATH_MAX], logs[FW_PATH_MAX];
+    uint32_t drives, workers;
+    bool low_priority;
+    /* its own */
+    uint32_t count, done;
+    fw_demo_exam list[FW_DEMO_EXAMS_MAX];
+    fw_child child[FW_DEMO_EXAM_WORKERS_MAX];
+    uint32_t of_child[FW_DEMO_EXAM_WORKERS_MAX]; /* index into list */
+} fw_demo_exams;
+
+/* Adds one (or finds the same one); its index stays valid. label may be NULL. */
+uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
+                           const char *network, bool guard);
+/* Collects what is finished and starts what is due; *all_done when nothing is left. Fails when an
+ * exam failed FW_DEMO_EXAM_TRIES times. Never waits. */
+fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *error) FW_MUST;
+void fw_demo_exams_stop(fw_demo_exams *exams);
+
+#endif

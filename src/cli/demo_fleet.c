@@ -1,0 +1,270 @@
+/* demo_fleet.c - the conductor's children; see demo.h */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "cli/demo.h"
+
+enum { STOP_MS = 10000, POLL_MS = 50, SILENCE_MS = 180000, FACTORY_UP_MS = 30000,
+       READY_MS = 180000 };
+
+static volatile sig_atomic_t stop_asked;
+
+static void ask_stop(int sig) {
+    (void)sig;
+    stop_asked = 1;
+}
+
+bool fw_demo_stopping(void) { return stop_asked != 0; }
+
+void fw_demo_catch_signals(void) {
+    struct sigaction action = {.sa_handler = ask_stop};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void log_path(const fw_demo *demo, const char *name, char path[FW_PATH_MAX]) {
+    char file[64];
+    snprintf(file, sizeof file, "%s.log", name);
+    fw_path_join(path, FW_PATH_MAX, demo->logs, file);
+}
+
+static fw_status start_child(fw_demo *demo, fw_child_spec spec, fw_child *child, fw_error *error) {
+    char log[FW_PATH_MAX];
+    log_path(demo, spec.name, log);
+    spec.log_path = log;
+    return fw_child_start(&spec, child, error);
+}
+
+static fw_status spawn_factory(fw_demo *demo, fw_error *error) {
+    char data[FW_PATH_MAX], cap[32];
+    fw_path_join(data, sizeof data, demo->base, "factory");
+    snprintf(cap, sizeof cap, "%" PRIu64, demo->options->disk_cap_bytes);
+    const char *const argv[] = {demo->serve_program, "serve", "--data", data, "--listen",
+                                demo->options->listen, "--disk-cap-bytes", cap, NULL};
+    FW_TRY(fw_folder_make(data, 0700, error));
+    return start_child(demo, (fw_child_spec){.name = "factory", .argv = argv,
+                                             .fenced_path = demo->store},
+                       &demo->serve, error);
+}
+
+fw_status fw_demo_start_factory(fw_demo *demo, fw_error *error) {
+    const fw_env *env = fw_env_real();
+    int64_t deadline = fw_env_mono_ns(env) + FACTORY_UP_MS * INT64_C(1000000);
+    FW_TRY(spawn_factory(demo, error));
+    for (;;) {
+        json_t *answer = NULL;
+        if (fw_demo_factory_get(&demo->factory, "/v1/status", &answer, error) == FW_OK) {
+            json_decref(answer);
+            return FW_OK;
+        }
+        if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
+        if (!fw_child_running(&demo->serve) || fw_env_mono_ns(env) > deadline)
+            return fw_fail(error, FW_IO, "the factory did not start; the reason is the last line of "
+                           "%s/factory.log", demo->logs);
+        fw_env_sleep_ns(env, POLL_MS * INT64_C(1000000));
+    }
+}
+
+fw_status fw_demo_start_door(fw_demo *demo, fw_error *error) {
+    const char *const argv[] = {demo->world_program, "exam-serve", "--store", demo->store,
+                                "--listen", demo->exam_listen, NULL};
+    return start_child(demo, (fw_child_spec){.name = "examiner", .argv = argv}, &demo->door, error);
+}
+
+static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
+    char name[32], number[16], folder[FW_PATH_MAX];
+    snprintf(number, sizeof number, "%u", index);
+    snprintf(name, sizeof name, "unit-%u", index);
+    int size = snprintf(folder, sizeof folder, "%s/units/%u", demo->base, index);
+    if (size < 0 || (size_t)size >= sizeof folder)
+        return fw_fail(error, FW_TOO_BIG, "%s: too long a path", demo->base);
+    FW_TRY(fw_folder_make(folder, 0700, error));
+    const char *const argv[] = {demo->unit_program, "--unit", number, "--bus", demo->bus, "--data",
+                                folder, "--factory", demo->factory.base_url, NULL};
+    return start_child(demo, (fw_child_spec){.name = name, .argv = argv, .fenced_path = demo->store},
+                       &demo->unit[index], error);
+}
+
+/* The seed of a world: one for a whole run; another for a start that goes on, or after a death. */
+static uint64_t world_seed(const fw_demo *demo) {
+    char name[64] = "world";
+    if (demo->first_phase || demo->deaths_world)
+        snprintf(name, sizeof name, "world/%u/%u", demo->first_phase, demo->deaths_world);
+    return fw_seed_mix(demo->options->seed, name) & (UINT64_MAX >> 1);
+}
+
+static fw_status spawn_world(fw_demo *demo, fw_error *error) {
+    char seed[32], cars[16];
+    const char *argv[16] = {demo->world_program, "sumo", "--network", "acosta", "--seed", seed,
+                            "--cars", cars, "--bus", demo->bus, "--mode", "drive-results"};
+    snprintf(seed, sizeof seed, "%" PRIu64, world_seed(demo));
+    snprintf(cars, sizeof cars, "%" PRIu64, demo->options->cars);
+    if (demo->options->realtime) argv[12] = "--realtime";
+    demo->world_ready = false;
+    memset(&demo->lines, 0, sizeof demo->lines);
+    return start_child(demo, (fw_child_spec){.name = "world", .argv = argv, .lines = true},
+                       &demo->world, error);
+}
+
+static fw_status revive(fw_demo *demo, fw_child *child, uint32_t *deaths, const char *name,
+                        fw_error *error) {
+    if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
+    demo->faults++;
+    if (++*deaths > FW_DEMO_DEATHS_MAX)
+        return fw_fail(error, FW_IO, "%s died %u times; see %s/%s.log", name, *deaths, demo->logs,
+                       name);
+    fw_log_warn("%s ended (wait status %d); starting it again", name, child->wait_status);
+    return FW_OK;
+}
+
+fw_status fw_demo_supervise(fw_demo *demo, fw_error *error) {
+    if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
+    if (!fw_child_running(&demo->serve)) {
+        FW_TRY(revive(demo, &demo->serve, &demo->deaths_serve, "factory", error));
+        FW_TRY(spawn_factory(demo, error));
+    }
+    if (demo->door.name[0] && !fw_child_running(&demo->door)) {
+        FW_TRY(revive(demo, &demo->door, &demo->deaths_door, "examiner", error));
+        FW_TRY(fw_demo_start_door(demo, error));
+    }
+    for (uint32_t i = 0; i < demo->options->cars; i++) {
+        if (demo->unit[i].name[0] == 0 || fw_child_running(&demo->unit[i])) continue;
+        FW_TRY(revive(demo, &demo->unit[i], &demo->deaths_unit[i], demo->unit[i].name, error));
+        FW_TRY(spawn_unit(demo, i, error));
+    }
+    return FW_OK;
+}
+
+static void add_counts(json_t *sums, const json_t *counts) {
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)counts, name, value) {
+        json_int_t sum = json_integer_value(json_object_get(sums, name));
+        json_object_set_new(sums, name, json_integer(sum + json_integer_value(value)));
+    }
+}
+
+static void note_paused(fw_demo *demo, json_t *event) {
+    json_t *unit = NULL;
+    size_t i = 0;
+    json_array_foreach(json_object_get(event, "units"), i, unit) {
+        const char *model = json_string_value(json_object_get(unit, "model"));
+        if (model == NULL || model[0] == 0) continue;
+        json_t *sums = json_object_get(demo->veto_by_model, model);
+        if (sums == NULL)
+            json_object_set_new(demo->veto_by_model, model, sums = json_pack("{s:i}", "ticks", 0));
+        json_t *part = json_pack("{s:O?, s:O?}", "ticks", json_object_get(unit, "ticks"), "vetoes",
+                                 json_object_get(unit, "vetoes"));
+        add_counts(sums, part);
+        json_decref(part);
+    }
+    add_counts(demo->truth, json_object_get(event, "drives"));
+    json_decref(demo->paused);
+    demo->paused = json_incref(event);
+}
+
+/* One event of the world. *paused is set by "paused". */
+static void take_event(fw_demo *demo, json_t *event, bool *paused) {
+    const char *name = json_string_value(json_object_get(event, "event"));
+    if (name == NULL) return;
+    if (strcmp(name, "ready") == 0) demo->world_ready = true;
+    if (strcmp(name, "restarted") == 0) {
+        demo->sumo_restarts++;
+        demo->faults++;
+        fw_log_warn("SUMO was gone; the world started a new one");
+    }
+    if (strcmp(name, "error") == 0)
+        fw_log_warn("world: %s", json_string_value(json_object_get(event, "error")));
+    if (strcmp(name, "paused") == 0) {
+        note_paused(demo, event);
+        *paused = true;
+    }
+}
+
+/* Listens to the world until it is ready (want_ready) or paused. FW_CLOSED when it died. */
+static fw_status listen_world(fw_demo *demo, bool want_ready, int silence_ms, fw_error *error) {
+    bool paused = false;
+    int silent_ms = 0;
+    while (want_ready ? !demo->world_ready : !paused) {
+        json_t *event = NULL;
+        FW_TRY(fw_demo_supervise(demo, error));
+        fw_status status = fw_demo_lines_next(&demo->lines, demo->world.out_fd, POLL_MS, &event,
+                                              error);
+        if (status == FW_OK) {
+            silent_ms = 0;
+            take_event(demo, event, &paused);
+            json_decref(event);
+        } else if (status == FW_TIMEOUT) {
+            silent_ms += POLL_MS;
+        }
+        if (status == FW_CLOSED || status == FW_CORRUPT || silent_ms > silence_ms) {
+            fw_child_stop(&demo->world, SIGTERM, 1000);
+            return fw_fail(error, FW_CLOSED, "the world fell silent; see %s/world.log", demo->logs);
+        }
+    }
+    return FW_OK;
+}
+
+/* What the catalogue holds of each unit now: the world's counts start again from there. */
+static fw_status count_before(fw_demo *demo, fw_error *error);
+
+static fw_status world_up(fw_demo *demo, fw_error *error) {
+    FW_TRY(count_before(demo, error));
+    FW_TRY(spawn_world(demo, error));
+    return FW_OK;
+}
+
+fw_status fw_demo_start_fleet(fw_demo *demo, fw_error *error) {
+    FW_TRY(world_up(demo, error));
+    for (uint32_t i = 0; i < demo->options->cars; i++) FW_TRY(spawn_unit(demo, i, error));
+    fw_status status = listen_world(demo, true, READY_MS, error);
+    return status == FW_CLOSED ? fw_fail(error, FW_IO, "the world did not start; the reason is the "
+                                         "last line of %s/world.log", demo->logs)
+                               : status;
+}
+
+static fw_status revive_world(fw_demo *demo, fw_error *error) {
+    fw_status status = FW_CLOSED;
+    while (status == FW_CLOSED) {
+        FW_TRY(revive(demo, &demo->world, &demo->deaths_world, "world", error));
+        FW_TRY(world_up(demo, error));
+        status = listen_world(demo, true, READY_MS, error);
+    }
+    return status;
+}
+
+fw_status fw_demo_run(fw_demo *demo, uint32_t ticks, bool close, fw_error *error) {
+    char line[64];
+    snprintf(line, sizeof line, "%s %u", close ? "run" : "go", ticks);
+    for (;;) {
+        fw_status status = FW_CLOSED;
+        if (fw_child_running(&demo->world)) status = fw_demo_lines_tell(demo->world.in_fd, line, error);
+        if (status == FW_OK) status = listen_world(demo, false, SILENCE_MS, error);
+        if (status == FW_OK) demo->ticks_total += ticks;
+        if (status != FW_CLOSED) return status;
+        FW_TRY(revive_world(demo, error));
+    }
+}
+
+void fw_demo_stop_fleet(fw_demo *demo) {
+    if (fw_child_running(&demo->world)) (void)!fw_demo_lines_tell(demo->world.in_fd, "quit", NULL);
+    fw_child_stop(&demo->world, 0, STOP_MS / 2);
+    for (uint32_t i = 0; i < FW_DEMO_UNITS_MAX; i++)
+        if (demo->unit[i].pid) kill(demo->unit[i].pid, SIGTERM);
+    for (uint32_t i = 0; i < FW_DEMO_UNITS_MAX; i++) {
+        fw_child_stop(&demo->unit[i], SIGTERM, STOP_MS);
+        demo->unit[i].name[0] = 0;
+    }
+}
+
+void fw_demo_stop_all(fw_demo *demo) {
+    fw_demo_stop_fleet(demo);
+    fw_child_stop(&demo->serve, SIGTERM, STOP_MS);
+    fw_child_stop(&demo->door, SIGTERM, STOP_MS);
+}
