@@ -43,7 +43,7 @@ static float *leader_features(const fw_drive_obs *obs, const fw_drive_view *view
     *f++ = l->exists ? 3 / (1 + gap) : 0;
     *f++ = l->exists ? closing / 5 : 0;
     *f++ = l->exists ? l->speed_mps / 10 : 0;
-    *f++ = l->exists ? clampf(closing, 0, 20) / fmaxf(0.5f, gap) : 0;
+    *f++ = l->exists ? fminf(3, clampf(closing, 0, 20) / fmaxf(0.5f, gap)) : 0;
     float v = l->speed_mps, room = gap - 1 + v * v / 12;
     *f++ = l->exists ? clampf(fw_drive_stop_mps2(obs->speed_mps, room) / 4, 0, 2.5f) : 0;
     *f++ = m->exists ? clampf(m->gap_m, 0, 60) / 30 : 2;
