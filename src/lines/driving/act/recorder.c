@@ -10,6 +10,8 @@ struct fw_drive_recorder {
     char unit[32];
     fw_drive_writer writer;
     fw_drive_recorded so_far;
+    uint32_t last_tick;
+    int64_t last_time_ns;
     uint16_t channels[FW_DRIVE_CHANNEL_COUNT];
     uint32_t sequences[FW_DRIVE_CHANNEL_COUNT];
     char message[FW_DRIVE_MESSAGE_MAX];
@@ -72,6 +74,14 @@ static fw_status add_message(fw_drive_recorder *r, fw_drive_channel channel, int
                                   error);
 }
 
+bool fw_drive_recorder_continues(const fw_drive_recorder *r, const fw_drive_obs *obs) {
+    if (r->so_far.ticks == 0) return true;
+    bool route_gap = obs->path_count > 0 && r->writer.route_next > 0 &&
+                     obs->path_first > r->writer.route_next;
+    return r->so_far.ticks < FW_DRIVE_RECORDING_TICKS_MAX && obs->drive == r->so_far.drive &&
+           obs->tick > r->last_tick && obs->time_ns >= r->last_time_ns && !route_gap;
+}
+
 fw_status fw_drive_recorder_tick(fw_drive_recorder *r, const fw_drive_obs *obs,
                                  const fw_drive_decision *decision, uint32_t events,
                                  const double values[FW_DRIVE_EVENT_COUNT], fw_error *error) {
@@ -96,6 +106,8 @@ fw_status fw_drive_recorder_tick(fw_drive_recorder *r, const fw_drive_obs *obs,
         r->so_far.event_counts[i]++;
     }
     r->so_far.ticks++;
+    r->last_tick = obs->tick;
+    r->last_time_ns = obs->time_ns;
     r->so_far.model = decision->model;
     return FW_OK;
 }

@@ -12,6 +12,8 @@
 #ifndef FW_LINES_DRIVING_RECORDER_H
 #define FW_LINES_DRIVING_RECORDER_H
 
+#include <stdbool.h>
+
 #include "lines/driving/act/channels.h"
 #include "mcap/mcap.h"
 
@@ -31,6 +33,8 @@ void fw_drive_recorder_close(fw_drive_recorder *recorder);
 /* Starts a file into sink; `unit` names the unit in its metadata ("7"), at most 31 bytes. */
 fw_status fw_drive_recorder_begin(fw_drive_recorder *recorder, fw_mcap_sink sink, const char *unit,
                                   fw_error *error) FW_MUST;
+/* True when obs can go on in the open file: same drive, later tick, no gap in its route, room left. */
+bool fw_drive_recorder_continues(const fw_drive_recorder *recorder, const fw_drive_obs *obs);
 /* One tick; `events` and `values` as fw_drive_events gave them. */
 fw_status fw_drive_recorder_tick(fw_drive_recorder *recorder, const fw_drive_obs *obs,
                                  const fw_drive_decision *decision, uint32_t events,

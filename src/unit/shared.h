@@ -1,0 +1,180 @@
+/* shared.h - the memory that a unit's two working processes share, and nothing else between them.
+ *
+ *   supervisor (the process that was started; sleeps, restarts whoever dies)
+ *     |-- tick     bus -> policy -> guard -> bus, recorder   never waits on disk or network
+ *     |-- courier  spool, uploader, updater
+ *
+ *   tick --pieces--> [ring, one writer, one reader] --> courier --> DIR/spool/<n>.mcap.part
+ *        RECORDING_BEGIN | BYTES.. | RECORDING_END            --> DIR/spool/<sha256>.mcap
+ *
+ *   courier --checked model--> [slot A | slot B] + sequence --> tick, between two ticks
+ *
+ * A model file is untrusted text: the courier parses it and puts the ready, pointer-free model into
+ * the slot; the tick copies it, checks its CRC and swaps. So the tick allocates and parses nothing.
+ *
+ * Invariants: (1) a piece is in the ring whole or not at all; (2) the reader moves `tail` only after
+ * the piece's effect is on disk, and every effect may be repeated (bytes carry their place in the
+ * file), so a courier that dies anywhere loses nothing; (3) slot n & 1 holds model n, and the courier
+ * writes slot n only after announcing it in model_writing, so a tick that copied slot n - 2 meanwhile
+ * sees that; (4) the memory is anonymous: it is gone when all three processes are.
+ */
+#ifndef FW_UNIT_SHARED_H
+#define FW_UNIT_SHARED_H
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+
+enum {
+    FW_UNIT_RING_BYTES = 8 << 20, /* a power of two */
+    FW_UNIT_PIECE_MAX = 1 << 20,
+    FW_UNIT_MODEL_MAX = 1 << 20, /* a loaded model in memory */
+    FW_UNIT_MODELS_NAMED = 64,
+};
+
+typedef enum fw_unit_piece_kind {
+    FW_UNIT_PIECE_BEGIN = 1, /* a recording starts; one that was open is abandoned */
+    FW_UNIT_PIECE_BYTES,     /* offset, then its bytes */
+    FW_UNIT_PIECE_END,       /* it is whole: offset is its size */
+    FW_UNIT_PIECE_DROP,      /* it is not wanted */
+} fw_unit_piece_kind;
+
+/* Before each piece in the ring. */
+typedef struct fw_unit_piece {
+    uint32_t kind, size_bytes; /* of the payload that follows */
+    uint64_t serial;           /* of the recording, counted from 1 */
+    uint64_t offset;           /* BYTES: place in the file; END: size of the file */
+    uint32_t events, ticks, drive, first_tick; /* END only */
+} fw_unit_piece;
+
+/* One writer, one reader; head and tail only grow. */
+typedef struct fw_unit_ring {
+    _Atomic uint64_t head; /* written by the tick */
+    char apart[56];
+    _Atomic uint64_t tail; /* written by the courier */
+    uint8_t bytes[FW_UNIT_RING_BYTES];
+} fw_unit_ring;
+
+typedef struct fw_unit_slot {
+    fw_hash hash; /* of the model file */
+    uint32_t crc; /* CRC-32 of the bytes below */
+    uint32_t size_bytes;
+    _Alignas(64) uint8_t bytes[FW_UNIT_MODEL_MAX];
+} fw_unit_slot;
+
+typedef struct fw_unit_shared {
+    _Atomic bool stop;      /* everybody: finish and leave */
+    _Atomic bool tick_gone; /* set by the supervisor when no more pieces will come */
+    int ring_wake, net_wake; /* eventfds, made before the processes part */
+
+    /* written by the tick */
+    _Atomic uint64_t model_active;  /* sequence of the model that drives; 0 none */
+    _Atomic uint64_t model_refused; /* sequence of the last one whose check failed */
+    _Atomic uint64_t serial;        /* of the last recording begun; survives a restarted tick */
+    _Atomic uint32_t recordings;    /* handed over whole */
+    _Atomic uint32_t tick;
+    _Atomic uint64_t ticks, vetoes;
+    _Atomic uint64_t lost_ring_bytes; /* recordings abandoned because the ring was full */
+
+    /* written by the courier */
+    _Atomic uint64_t model_writing, model_staged; /* sequences; 0 none */
+    fw_hash model_names[FW_UNIT_MODELS_NAMED];    /* by sequence % FW_UNIT_MODELS_NAMED */
+    _Atomic uint64_t spool_bytes;
+    _Atomic uint64_t lost_spool_bytes; /* evicted, or cut off by a crash of the tick */
+    uint64_t open_serial; /* recording in DIR/spool/<n>.mcap.part; 0 none (for its successor) */
+
+    fw_unit_slot slots[2];
+    fw_unit_ring ring;
+} fw_unit_shared;
+
+/* Anonymous shared memory, zero but for the eventfds; unmapped by the caller (tests) or by exit. */
+fw_status fw_unit_shared_make(fw_unit_shared **out, fw_error *error) FW_MUST;
+void fw_unit_shared_free(fw_unit_shared *shared);
+
+/* Wakes whoever waits on the eventfd; never blocks, safe in a signal handler. */
+static inline void fw_unit_wake(int eventfd) {
+    uint64_t one = 1;
+    ssize_t put = write(eventfd, &one, sizeof one);
+    (void)put; /* full: it is awake already */
+}
+
+/* Waits for a wake or timeout_ms and takes all wakes. */
+static inline void fw_unit_wait(int eventfd, int timeout_ms) {
+    struct pollfd one = {.fd = eventfd, .events = POLLIN};
+    uint64_t wakes;
+    if (poll(&one, 1, timeout_ms) > 0) {
+        ssize_t got = read(eventfd, &wakes, sizeof wakes);
+        (void)got;
+    }
+}
+
+static inline uint64_t fw_unit_lost_bytes(fw_unit_shared *shared) {
+    return atomic_load(&shared->lost_ring_bytes) + atomic_load(&shared->lost_spool_bytes);
+}
+
+/* ---- the ring ---- */
+
+static inline void fw_unit_ring_copy_in(fw_unit_ring *ring, uint64_t at, const void *bytes,
+                                        size_t size_bytes) {
+    size_t place = at & (FW_UNIT_RING_BYTES - 1), first = FW_UNIT_RING_BYTES - place;
+    if (first > size_bytes) first = size_bytes;
+    memcpy(ring->bytes + place, bytes, first);
+    memcpy(ring->bytes, (const uint8_t *)bytes + first, size_bytes - first);
+}
+
+static inline void fw_unit_ring_copy_out(const fw_unit_ring *ring, uint64_t at, void *out,
+                                         size_t size_bytes) {
+    size_t place = at & (FW_UNIT_RING_BYTES - 1), first = FW_UNIT_RING_BYTES - place;
+    if (first > size_bytes) first = size_bytes;
+    memcpy(out, ring->bytes + place, first);
+    memcpy((uint8_t *)out + first, ring->bytes, size_bytes - first);
+}
+
+/* Writer: adds a piece, or nothing and false when it does not fit now. */
+static inline bool fw_unit_ring_put(fw_unit_ring *ring, const fw_unit_piece *piece,
+                                    const void *payload) {
+    FW_ASSERT(piece->size_bytes <= FW_UNIT_PIECE_MAX);
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    uint64_t wanted = sizeof *piece + piece->size_bytes;
+    if (FW_UNIT_RING_BYTES - (head - tail) < wanted) return false;
+    fw_unit_ring_copy_in(ring, head, piece, sizeof *piece);
+    if (piece->size_bytes > 0)
+        fw_unit_ring_copy_in(ring, head + sizeof *piece, payload, piece->size_bytes);
+    atomic_store_explicit(&ring->head, head + wanted, memory_order_release);
+    return true;
+}
+
+/* Reader: the next piece, its payload copied out (FW_UNIT_PIECE_MAX bytes); false when empty.
+ * It stays in the ring until fw_unit_ring_pop. */
+static inline bool fw_unit_ring_peek(fw_unit_ring *ring, fw_unit_piece *piece, void *payload) {
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    if (head == tail) return false;
+    FW_ASSERT(head - tail >= sizeof *piece && head - tail <= FW_UNIT_RING_BYTES);
+    fw_unit_ring_copy_out(ring, tail, piece, sizeof *piece);
+    FW_ASSERT(piece->size_bytes <= FW_UNIT_PIECE_MAX &&
+              head - tail >= sizeof *piece + piece->size_bytes);
+    fw_unit_ring_copy_out(ring, tail + sizeof *piece, payload, piece->size_bytes);
+    return true;
+}
+
+static inline void fw_unit_ring_pop(fw_unit_ring *ring, const fw_unit_piece *piece) {
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, tail + sizeof *piece + piece->size_bytes,
+                          memory_order_release);
+}
+
+static inline uint64_t fw_unit_ring_used_bytes(fw_unit_ring *ring) {
+    uint64_t tail = atomic_load(&ring->tail);
+    return atomic_load(&ring->head) - tail;
+}
+
+#endif

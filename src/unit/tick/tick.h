@@ -1,0 +1,48 @@
+/* tick.h - the process that drives: one observation in, one action out, and a recording beside it.
+ *
+ *   OBSERVE -> decode -> policy -> guard -> ACT -> recorder -> ring
+ *   END, FLUSH -> recording closed -> ACT without an action
+ *
+ * States of the recording:
+ *
+ *   none --OBSERVE--> open --OBSERVE that goes on--> open
+ *                      |--END, FLUSH, peer gone, stop, another drive--> none
+ *                              two ticks or more, all in the ring: END piece, counted
+ *                              fewer: DROP piece; cut by a full ring: counted in lost bytes
+ *
+ * Invariants: (1) after fw_unit_tick_open nothing is allocated, and neither disk nor network is
+ * touched (tests/unit/test_tick_alloc.c); (2) the model changes only between two ticks; (3) a
+ * recording's bytes depend on observations, models and the unit's number alone.
+ */
+#ifndef FW_UNIT_TICK_H
+#define FW_UNIT_TICK_H
+
+#include "unit/shared.h"
+
+typedef struct fw_unit_tick_config {
+    uint32_t unit;
+    const char *bus_path; /* outlives the tick */
+} fw_unit_tick_config;
+
+typedef struct fw_unit_tick fw_unit_tick;
+
+/* Allocates everything. The caller ends it with fw_unit_tick_close. */
+fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *shared,
+                            fw_unit_tick **out, fw_error *error) FW_MUST;
+void fw_unit_tick_close(fw_unit_tick *tick);
+
+/* Takes a newly staged model, if any; true when one drives. */
+bool fw_unit_tick_take_model(fw_unit_tick *tick);
+/* Receives one frame of fd and answers it. FW_TIMEOUT: none came; other failures: cut the peer off.
+ * Needs a model. */
+fw_status fw_unit_tick_once(fw_unit_tick *tick, int fd, int timeout_ms, fw_error *error) FW_MUST;
+/* Closes the open recording, if any. */
+void fw_unit_tick_end_recording(fw_unit_tick *tick);
+/* Waits for a model, connects, ticks, reconnects, until shared->stop. */
+void fw_unit_tick_run(fw_unit_tick *tick);
+
+/* The slot's bytes of a model file, for the courier: parses a driving policy into `out`. */
+fw_status fw_unit_tick_load(const void *file, size_t file_bytes, void *out, size_t out_max_bytes,
+                            size_t *out_bytes, fw_error *error) FW_MUST;
+
+#endif
