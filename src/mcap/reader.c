@@ -57,6 +57,7 @@ struct fw_mcap_reader {
 
     fw_mcap_idmap schemas, channels;
     uint64_t text_used, message_count;
+    uint32_t schema_count;
 };
 
 /* -------------------------------------------------------------------- open and close ----- */
@@ -306,6 +307,7 @@ static fw_status learn_schema(fw_mcap_reader *r, const fw_mcap_schema *s, uint64
     kept->name = keep_text(&at, s->name);
     kept->encoding = keep_text(&at, s->encoding);
     kept->data = keep(&at, s->data, s->size_bytes);
+    r->schema_count++;
     return put_block(&r->schemas, s->id, kept, error);
 }
 
@@ -643,10 +645,7 @@ fw_status fw_mcap_reader_next_message(fw_mcap_reader *r, fw_mcap_message *messag
     return FW_OK;
 }
 
-const uint8_t *fw_mcap_reader_chunk(const fw_mcap_reader *r, uint64_t *size_bytes) {
-    *size_bytes = r->chunk_size;
-    return r->chunk_bytes;
-}
+uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *r) { return r->schema_count; }
 
 uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *r) { return r->chunk_position; }
 

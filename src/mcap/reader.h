@@ -4,10 +4,10 @@
 
 #include "mcap/mcap.h"
 
-/* The unpacked records of the chunk read last, until the next chunk. */
-const uint8_t *fw_mcap_reader_chunk(const fw_mcap_reader *reader, uint64_t *size_bytes);
 /* Where in its chunk the record returned last starts (its opcode). */
 uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *reader);
+/* Different schemas seen so far. */
+uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *reader);
 /* Bytes consumed so far. */
 uint64_t fw_mcap_reader_offset(const fw_mcap_reader *reader);
 
