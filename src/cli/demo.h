@@ -55,13 +55,15 @@ typedef struct fw_demo {
     fw_demo_lines lines;      /* of the world */
     bool world_ready;
     uint32_t first_phase;     /* generations done before this start */
-    uint64_t recordings_before[FW_DEMO_UNITS_MAX]; /* in the catalogue when the world started */
+    /* recordings that must be in the catalogue, and the unit's own count when last seen */
+    uint64_t expected[FW_DEMO_UNITS_MAX], counted[FW_DEMO_UNITS_MAX];
     json_t *paused;           /* the world's last "paused" line; owned */
     uint32_t sumo_restarts, faults; /* restarts of children and of SUMO */
     /* vetoes and ticks by the model that drove: summed for the report */
     json_t *veto_by_model;    /* {hash: [vetoes, ticks]}; owned */
     json_t *truth;            /* sums of the world's "drives"; owned */
     uint64_t ticks_total;
+    fw_demo_exams *background; /* exams that go on beside the loop, or NULL */
 } fw_demo;
 
 /* A person or a service asked to stop. */
@@ -81,18 +83,21 @@ void fw_demo_stop_fleet(fw_demo *demo);
 void fw_demo_stop_all(fw_demo *demo);
 
 /* demo_loop.c: the phases. */
-/* Registers the generation-0 model unless a champion is there. *hash: the fleet's model. */
+/* Registers the generation-0 model unless a champion is there. *hash: the fleet's model. Notes what
+ * the catalogue already holds. */
 fw_status fw_demo_first_model(fw_demo *demo, fw_hash *hash, fw_error *error) FW_MUST;
+/* Seed of phase `index` for training: below 2^31, so that every reader of JSON keeps it exact. */
+uint64_t fw_demo_phase_seed(uint64_t seed, uint32_t index);
 fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error) FW_MUST;
 /* One whole phase; *generation is the factory's row of it, with "loop_s" added; owned by caller. */
 fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation,
                         fw_error *error) FW_MUST;
 
 /* demo_report.c: evidence. */
-/* Adds the exams of one model file: both networks, alone and guarded. */
-void fw_demo_add_exams(fw_demo_exams *exams, const char *policy, const char *label);
+/* Adds the exams of one policy on both networks: alone, and guarded if asked. */
+void fw_demo_add_exams(fw_demo_exams *exams, const char *policy, const char *label, bool guarded);
 /* {"eval": [...], "eval_guarded": [...]} of a policy, from finished exams; owned by the caller. */
-json_t *fw_demo_evals(fw_demo_exams *exams, const char *policy);
+json_t *fw_demo_evals(const fw_demo_exams *exams, const char *policy);
 /* "vetoes per tick" of all models, or of one (hash); 0 without ticks. */
 double fw_demo_veto_share(const fw_demo *demo, const char *model);
 void fw_demo_print_table(const json_t *report);

@@ -123,8 +123,17 @@ static fw_status revive(fw_demo *demo, fw_child *child, uint32_t *deaths, const 
     return FW_OK;
 }
 
+/* Exams beside the loop are a view of it: a failed one is said and forgotten. */
+static void pump_background(fw_demo *demo) {
+    bool all_done = false;
+    fw_error why;
+    if (demo->background && fw_demo_exams_pump(demo->background, &all_done, &why) != FW_OK)
+        fw_log_warn("%s", why.text);
+}
+
 fw_status fw_demo_supervise(fw_demo *demo, fw_error *error) {
     if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
+    pump_background(demo);
     if (!fw_child_running(&demo->serve)) {
         FW_TRY(revive(demo, &demo->serve, &demo->deaths_serve, "factory", error));
         FW_TRY(spawn_factory(demo, error));
@@ -150,10 +159,21 @@ static void add_counts(json_t *sums, const json_t *counts) {
     }
 }
 
+/* Counts on: a unit that started anew counts from 0 again. */
+static void note_recordings(fw_demo *demo, const json_t *unit) {
+    uint64_t index = (uint64_t)json_integer_value(json_object_get(unit, "unit"));
+    uint64_t now = (uint64_t)json_integer_value(json_object_get(unit, "recordings"));
+    if (index >= FW_DEMO_UNITS_MAX) return;
+    if (now < demo->counted[index]) demo->counted[index] = 0;
+    demo->expected[index] += now - demo->counted[index];
+    demo->counted[index] = now;
+}
+
 static void note_paused(fw_demo *demo, json_t *event) {
     json_t *unit = NULL;
     size_t i = 0;
     json_array_foreach(json_object_get(event, "units"), i, unit) {
+        note_recordings(demo, unit);
         const char *model = json_string_value(json_object_get(unit, "model"));
         if (model == NULL || model[0] == 0) continue;
         json_t *sums = json_object_get(demo->veto_by_model, model);
@@ -211,17 +231,8 @@ static fw_status listen_world(fw_demo *demo, bool want_ready, int silence_ms, fw
     return FW_OK;
 }
 
-/* What the catalogue holds of each unit now: the world's counts start again from there. */
-static fw_status count_before(fw_demo *demo, fw_error *error);
-
-static fw_status world_up(fw_demo *demo, fw_error *error) {
-    FW_TRY(count_before(demo, error));
-    FW_TRY(spawn_world(demo, error));
-    return FW_OK;
-}
-
 fw_status fw_demo_start_fleet(fw_demo *demo, fw_error *error) {
-    FW_TRY(world_up(demo, error));
+    FW_TRY(spawn_world(demo, error));
     for (uint32_t i = 0; i < demo->options->cars; i++) FW_TRY(spawn_unit(demo, i, error));
     fw_status status = listen_world(demo, true, READY_MS, error);
     return status == FW_CLOSED ? fw_fail(error, FW_IO, "the world did not start; the reason is the "
@@ -233,7 +244,7 @@ static fw_status revive_world(fw_demo *demo, fw_error *error) {
     fw_status status = FW_CLOSED;
     while (status == FW_CLOSED) {
         FW_TRY(revive(demo, &demo->world, &demo->deaths_world, "world", error));
-        FW_TRY(world_up(demo, error));
+        FW_TRY(spawn_world(demo, error));
         status = listen_world(demo, true, READY_MS, error);
     }
     return status;

@@ -1,0 +1,272 @@
+/* demo_loop.c - the phases of the loop; see demo.h */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "cli/demo.h"
+#include "lines/driving/act/policy.h"
+
+enum { POLL_MS = 100, UPLOAD_QUIET_MS = 20000, STAGE_MS = 60000, ROLLOUT_ROUNDS = 6,
+       ROLLOUT_MS = 15000 };
+
+uint64_t fw_demo_phase_seed(uint64_t seed, uint32_t index) {
+    char name[40];
+    snprintf(name, sizeof name, "generation/%u", index);
+    return fw_seed_mix(seed, name) & 0x7FFFFFFF;
+}
+
+static int64_t now_ms(void) { return fw_env_mono_ns(fw_env_real()) / 1000000; }
+
+/* One beat of every wait: children are looked after, then a short sleep. */
+static fw_status beat(fw_demo *demo, fw_error *error) {
+    FW_TRY(fw_demo_supervise(demo, error));
+    fw_env_sleep_ns(fw_env_real(), POLL_MS * INT64_C(1000000));
+    return FW_OK;
+}
+
+/* Asks the factory, over its restarts. */
+static fw_status get(fw_demo *demo, const char *path, json_t **out, fw_error *error) {
+    for (;;) {
+        fw_status status = fw_demo_factory_get(&demo->factory, path, out, error);
+        if (status != FW_BUSY) return status;
+        FW_TRY(beat(demo, error));
+    }
+}
+
+/* The rows of a list answer, whether it is the array itself or stands under `name`. */
+static json_t *rows(json_t *answer, const char *name) {
+    return json_is_array(answer) ? answer : json_object_get(answer, name);
+}
+
+static const char *text(const json_t *row, const char *name) {
+    const char *value = json_string_value(json_object_get(row, name));
+    return value ? value : "";
+}
+
+/* A unit's number from its name in the factory ("7", "car-7"); FW_DEMO_UNITS_MAX when it has none. */
+static uint32_t unit_index(const json_t *row) {
+    const json_t *unit = json_object_get(row, "unit"); /* of a recording */
+    if (unit == NULL) unit = json_object_get(row, "id"); /* of a unit */
+    if (json_is_integer(unit)) return (uint32_t)json_integer_value(unit);
+    const char *name = json_string_value(unit);
+    if (name == NULL) return FW_DEMO_UNITS_MAX;
+    const char *digits = name + strlen(name);
+    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+    if (*digits == 0) return FW_DEMO_UNITS_MAX;
+    long value = strtol(digits, NULL, 10);
+    return value < FW_DEMO_UNITS_MAX ? (uint32_t)value : FW_DEMO_UNITS_MAX;
+}
+
+/* What the catalogue holds of each unit; *total sums it. */
+static fw_status catalogue_counts(fw_demo *demo, uint64_t counts[FW_DEMO_UNITS_MAX],
+                                  uint64_t *total, fw_error *error) {
+    json_t *answer = NULL, *row = NULL;
+    size_t i = 0;
+    FW_TRY(get(demo, "/v1/recordings", &answer, error));
+    memset(counts, 0, FW_DEMO_UNITS_MAX * sizeof counts[0]);
+    *total = 0;
+    json_array_foreach(rows(answer, "recordings"), i, row) {
+        uint32_t index = unit_index(row);
+        if (index < FW_DEMO_UNITS_MAX) counts[index]++, (*total)++;
+    }
+    json_decref(answer);
+    return FW_OK;
+}
+
+static fw_status wait_uploaded(fw_demo *demo, fw_error *error) {
+    uint64_t counts[FW_DEMO_UNITS_MAX], total = 0, last_total = UINT64_MAX;
+    int64_t quiet_since = now_ms();
+    for (;;) {
+        bool all = true;
+        FW_TRY(catalogue_counts(demo, counts, &total, error));
+        for (uint32_t i = 0; i < demo->options->cars; i++) all = all && counts[i] >= demo->expected[i];
+        if (all) return FW_OK;
+        if (total != last_total) last_total = total, quiet_since = now_ms();
+        if (now_ms() - quiet_since > UPLOAD_QUIET_MS) break;
+        FW_TRY(beat(demo, error));
+    }
+    fw_log_warn("some recordings did not arrive (lost with a unit that died?); going on without");
+    for (uint32_t i = 0; i < demo->options->cars; i++) demo->expected[i] = counts[i];
+    return FW_OK;
+}
+
+static fw_status find_champion(fw_demo *demo, fw_hash *hash, fw_error *error) {
+    json_t *status = NULL;
+    FW_TRY(get(demo, "/v1/status", &status, error));
+    const char *champion = text(status, "champion");
+    fw_status found = FW_NOT_FOUND;
+    if (fw_hash_valid(champion)) found = fw_hash_parse(champion, hash, error);
+    json_decref(status);
+    return found;
+}
+
+fw_status fw_demo_first_model(fw_demo *demo, fw_hash *hash, fw_error *error) {
+    uint64_t total = 0;
+    FW_TRY(catalogue_counts(demo, demo->expected, &total, error));
+    fw_status status = find_champion(demo, hash, error);
+    if (status != FW_NOT_FOUND) return status;
+    char *bytes = NULL;
+    size_t size = 0;
+    FW_TRY(fw_policy_rule_file(FW_POLICY_CONSTANT, &bytes, &size, error));
+    json_t *card = json_pack("{s:s, s:s, s:n, s:n, s:o}", "line", "driving", "kind", "constant",
+                             "parent", "dataset", "metrics", json_object());
+    status = fw_demo_factory_model(&demo->factory, bytes, size, card, true, hash, error);
+    free(bytes);
+    return status;
+}
+
+/* How many of our units name `model` in one of the two fields. */
+static fw_status units_with(fw_demo *demo, const char *model, bool staged_counts, uint32_t *out,
+                            fw_error *error) {
+    json_t *answer = NULL, *row = NULL;
+    size_t i = 0;
+    uint32_t count = 0;
+    FW_TRY(get(demo, "/v1/units", &answer, error));
+    json_array_foreach(rows(answer, "units"), i, row) {
+        if (unit_index(row) >= demo->options->cars) continue;
+        bool active = strcmp(text(row, "active"), model) == 0;
+        count += active || (staged_counts && strcmp(text(row, "staged"), model) == 0);
+    }
+    json_decref(answer);
+    *out = count;
+    return FW_OK;
+}
+
+/* Waits until all units have the model; *reached says whether they did in time. */
+static fw_status wait_units(fw_demo *demo, const char *model, bool staged_counts, int timeout_ms,
+                            bool *reached, fw_error *error) {
+    int64_t deadline = now_ms() + timeout_ms;
+    uint32_t have = 0;
+    for (;;) {
+        FW_TRY(units_with(demo, model, staged_counts, &have, error));
+        *reached = have >= demo->options->cars;
+        if (*reached || now_ms() > deadline) return FW_OK;
+        FW_TRY(beat(demo, error));
+    }
+}
+
+fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error) {
+    bool reached = false;
+    FW_TRY(wait_units(demo, model, true, STAGE_MS, &reached, error));
+    if (!reached) fw_log_warn("not every unit has staged model %.12s; going on", model);
+    return FW_OK;
+}
+
+/* The number of the generation in work, or of the newest one. */
+static fw_status newest_generation(fw_demo *demo, json_int_t *n, fw_error *error) {
+    json_t *answer = NULL, *row = NULL;
+    size_t i = 0;
+    *n = 0;
+    FW_TRY(get(demo, "/v1/generations", &answer, error));
+    json_array_foreach(rows(answer, "generations"), i, row) {
+        json_int_t one = json_integer_value(json_object_get(row, "n"));
+        if (one > *n) *n = one;
+    }
+    json_decref(answer);
+    return FW_OK;
+}
+
+/* Starts a generation; a factory that dies around the answer is asked what became of it. */
+static fw_status begin_generation(fw_demo *demo, uint64_t seed, json_int_t *n, fw_error *error) {
+    json_int_t before = 0;
+    FW_TRY(newest_generation(demo, &before, error));
+    for (;;) {
+        json_t *answer = NULL;
+        int http = 0;
+        json_t *body = json_pack("{s:I, s:I}", "seed", (json_int_t)seed, "agent_steps",
+                                 (json_int_t)demo->options->agent_steps);
+        fw_status status = fw_demo_factory_post(&demo->factory, "/v1/generations", body, &answer,
+                                                &http, error);
+        json_decref(answer);
+        if (status != FW_OK && status != FW_BUSY && http != 409) return status;
+        fw_error ignored;
+        FW_TRY(newest_generation(demo, n, status == FW_OK ? error : &ignored));
+        if (*n > before || http == 409) return FW_OK;
+        FW_TRY(beat(demo, error));
+    }
+}
+
+static void show_progress(const json_t *row, char last[160]) {
+    char line[160], figures[80] = "";
+    const json_t *progress = json_object_get(row, "progress");
+    double done = json_number_value(json_object_get(progress, "done"));
+    double total = json_number_value(json_object_get(progress, "total"));
+    bool terminal = isatty(STDERR_FILENO);
+    if (terminal && total > 0)
+        snprintf(figures, sizeof figures, " %s %.0f%%", text(progress, "phase"), 100 * done / total);
+    snprintf(line, sizeof line, "  generation %" JSON_INTEGER_FORMAT ": %.30s%s",
+             json_integer_value(json_object_get(row, "n")), text(row, "stage"), figures);
+    if (strcmp(line, last) == 0) return;
+    memcpy(last, line, sizeof line);
+    fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", line);
+}
+
+static bool is_over(const json_t *row) {
+    const char *stage = text(row, "stage");
+    return strcmp(stage, "done") == 0 || strcmp(stage, "failed") == 0 ||
+           strcmp(stage, "refused") == 0;
+}
+
+/* The named tick: every unit has the new model ready, then some ticks so that all swap and say so. */
+static fw_status roll_out(fw_demo *demo, const char *model, fw_error *error) {
+    bool reached = false;
+    FW_TRY(fw_demo_wait_staged(demo, model, error));
+    for (int round = 0; round < ROLLOUT_ROUNDS && !reached; round++) {
+        FW_TRY(fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS, false, error));
+        FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
+    }
+    if (!reached) fw_log_warn("not every unit reports model %.12s", model);
+    return FW_OK;
+}
+
+static const char *model_of(const json_t *row) {
+    return fw_hash_valid(text(row, "model")) ? text(row, "model") : text(row, "candidate");
+}
+
+static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_error *error) {
+    char path[64], last[160] = "";
+    bool rolled = false;
+    snprintf(path, sizeof path, "/v1/generations/%" JSON_INTEGER_FORMAT, n);
+    for (;;) {
+        json_t *row = NULL;
+        FW_TRY(get(demo, path, &row, error));
+        show_progress(row, last);
+        bool rollout = strcmp(text(row, "stage"), "rollout") == 0;
+        fw_status status = FW_OK;
+        if (rollout && !rolled) {
+            rolled = true;
+            status = roll_out(demo, model_of(row), error);
+        } else if (is_over(row)) {
+            *generation = row;
+            return FW_OK;
+        } else if (demo->options->realtime) {
+            status = fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS, false, error); /* they drive on */
+        }
+        json_decref(row);
+        FW_TRY(status);
+        FW_TRY(beat(demo, error));
+    }
+}
+
+fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation, fw_error *error) {
+    int64_t begin = now_ms();
+    json_int_t n = 0;
+    json_t *row = NULL;
+    FW_TRY(fw_demo_run(demo, (uint32_t)demo->options->ticks, true, error));
+    double drive_s = (double)(now_ms() - begin) / 1000;
+    FW_TRY(wait_uploaded(demo, error));
+    FW_TRY(begin_generation(demo, seed, &n, error));
+    FW_TRY(follow(demo, n, &row, error));
+    double loop_s = (double)(now_ms() - begin) / 1000;
+    json_object_set_new(row, "loop_s", json_real(loop_s));
+    json_object_set_new(row, "drive_s", json_real(drive_s));
+    fprintf(stderr, "%s  generation %" JSON_INTEGER_FORMAT ": %s in %.1f s: %s\n",
+            isatty(STDERR_FILENO) ? "\r\033[K" : "", n, text(row, "decision"), loop_s,
+            text(row, "reason"));
+    *generation = row;
+    return FW_OK;
+}
