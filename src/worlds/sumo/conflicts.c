@@ -1,0 +1,167 @@
+/* conflicts.c - whose way meets ours soon, and who yields (drive.h, fw_drive_conflict).
+ *
+ * Junctions: a zone of our path (zones.c) and a road user in range whose lane and turn signal lead
+ * over the zone's link, or who is on it. Right of way is the net's `response`, unless lights say
+ * otherwise: with G we yield to nobody who has not entered; a foe with red is not coming.
+ * Lane changes: users on the lane we change into, near the stretch, or about to enter that lane.
+ */
+#include <math.h>
+
+#include "worlds/sumo/internal.h"
+
+#define ZONE_AHEAD_M 80.0f
+#define CHANGE_AHEAD_M 40.0f
+#define CHANGE_BEHIND_M 30.0
+#define CHANGE_BEYOND_M 10.0
+#define YELLOW_COMES_M 15.0f
+
+typedef struct listing {
+    fw_drive_conflict conflict;
+    float urgency; /* lower first */
+} listing;
+
+typedef struct gathering {
+    listing list[FW_DRIVE_CONFLICTS_MAX];
+    uint32_t count;
+    float front_s_m;
+    float speeds[FW_DRIVE_USERS_MAX];
+} gathering;
+
+static void gather(gathering *g, fw_drive_conflict c) {
+    const float speed = fmaxf(g->speeds[c.user], 2);
+    const float urgency = fmaxf(c.enter_s_m - g->front_s_m, 0) / 8 +
+                          fmaxf(c.foe_enter_m, 0) / speed + (c.must_yield ? 0 : 4);
+    /* One entry a user and kind of meeting: the nearest zone. */
+    for (uint32_t i = 0; i < g->count; i++) {
+        fw_drive_conflict *old = &g->list[i].conflict;
+        if (old->user != c.user || (old->kind == FW_DRIVE_CONFLICT_CHANGE) !=
+                                       (c.kind == FW_DRIVE_CONFLICT_CHANGE))
+            continue;
+        if (old->enter_s_m <= c.enter_s_m) return;
+        for (uint32_t j = i; j + 1 < g->count; j++) g->list[j] = g->list[j + 1];
+        g->count--;
+        break;
+    }
+    uint32_t at = g->count;
+    if (at == FW_DRIVE_CONFLICTS_MAX && urgency >= g->list[at - 1].urgency) return;
+    if (at < FW_DRIVE_CONFLICTS_MAX)
+        g->count++;
+    else
+        at--;
+    for (; at > 0 && g->list[at - 1].urgency > urgency; at--) g->list[at] = g->list[at - 1];
+    g->list[at] = (listing){c, urgency};
+}
+
+static bool is_red(char light) {
+    return light == 'r' || light == 'R' || light == 'u';
+}
+
+typedef enum yielding { NOT_COMING, IT_YIELDS, WE_YIELD } yielding;
+
+static yielding who_yields(const fw_world *world, const fw_car *car, const fw_path_zone *zone,
+                           const fw_vehicle *foe, float foe_start_m, float foe_exit_m) {
+    const fw_path_link *own = &car->path.links[zone->own];
+    const bool inside = foe_start_m <= 0, we_are_in = car->front_s_m > own->s0_m;
+    const char ours = we_are_in ? 0 : fw_city_light(&world->city, own->link);
+    const char theirs = fw_city_light(&world->city, zone->foe_link);
+    if (is_red(ours)) return NOT_COMING; /* we wait at the line; looked at again when it is green */
+    if (!inside && is_red(theirs)) return NOT_COMING;
+    if (!inside && (theirs == 'y' || theirs == 'Y') && foe_start_m > YELLOW_COMES_M)
+        return NOT_COMING;
+    if (foe_start_m + zone->foe_enter_m <= 0 && foe_exit_m > 0 &&
+        car->front_s_m < zone->enter_s_m)
+        return WE_YIELD; /* it is in the zone already */
+    if (inside && is_red(theirs) && foe->speed_mps > 1) return WE_YIELD; /* it leaves late */
+    if (ours == 'G') return IT_YIELDS;
+    return fw_net_link_yields(world->net, own->link, zone->foe_link) ? WE_YIELD : IT_YIELDS;
+}
+
+static void meet_in_zone(const fw_world *world, const fw_car *car, const fw_path_zone *zone,
+                         const fw_vehicle *foe, uint32_t user, gathering *g) {
+    for (uint32_t i = 0; i < foe->ahead_count; i++) {
+        if (foe->ahead[i].link != zone->foe_link) continue;
+        const float start = foe->ahead[i].start_m;
+        const float enter = start + zone->foe_enter_m;
+        const float exit = start + zone->foe_exit_m + foe->length_m;
+        if (exit <= 0) continue;
+        const yielding who = who_yields(world, car, zone, foe, start, exit);
+        if (who == NOT_COMING) continue;
+        gather(g, (fw_drive_conflict){
+                      .user = user,
+                      .kind = zone->merge ? FW_DRIVE_CONFLICT_MERGE : FW_DRIVE_CONFLICT_CROSS,
+                      .must_yield = who == WE_YIELD,
+                      .enter_s_m = zone->enter_s_m,
+                      .exit_s_m = zone->exit_s_m,
+                      .foe_enter_m = enter,
+                      .foe_exit_m = exit});
+    }
+}
+
+/* u of a vehicle that is on `lane` (of stretch) or comes onto it; NAN otherwise. */
+static double u_on_lane(const fw_world *world, const fw_path_stretch *stretch, uint32_t lane,
+                        const fw_vehicle *v) {
+    const fw_net *net = world->net;
+    if (v->lane == lane) return stretch->u0_m + v->position_m;
+    for (uint32_t i = 0; i < v->ahead_count; i++) {
+        const fw_net_link *link = &net->links[v->ahead[i].link];
+        if (link->to_lane != lane) continue;
+        const double inside =
+            (link->via == FW_NET_NONE ? 0 : net->lanes[link->via].length_m) +
+            (link->via2 == FW_NET_NONE ? 0 : net->lanes[link->via2].length_m);
+        return stretch->u0_m - inside - (double)v->ahead[i].start_m;
+    }
+    return NAN;
+}
+
+static void meet_in_change(const fw_world *world, const fw_car *car, const fw_path_change *change,
+                           const fw_vehicle *v, uint32_t user, gathering *g) {
+    const fw_path_stretch *stretch = &car->path.stretches[change->stretch];
+    const double u = u_on_lane(world, stretch, change->to_lane, v);
+    if (!(u > change->u_enter_m - CHANGE_BEHIND_M)) return; /* NAN too */
+    if (u - (double)v->length_m > change->u1_m + CHANGE_BEYOND_M) return;
+    const double exit = change->u1_m - u + (double)v->length_m;
+    if (exit <= 0) return;
+    gather(g, (fw_drive_conflict){.user = user,
+                                  .kind = FW_DRIVE_CONFLICT_CHANGE,
+                                  .must_yield = 1,
+                                  .enter_s_m = change->s_enter_m,
+                                  .exit_s_m = change->s1_m,
+                                  .foe_enter_m = (float)(change->u_enter_m - u),
+                                  .foe_exit_m = (float)exit});
+}
+
+static void all_zones(fw_world *world, const fw_car *car, const uint32_t *slots,
+                      uint32_t user_count, gathering *g) {
+    const float rear = car->front_s_m - car->length_m;
+    for (uint32_t z = 0; z < car->path.zone_count; z++) {
+        const fw_path_zone *zone = &car->path.zones[z];
+        if (zone->exit_s_m < rear || zone->enter_s_m > car->front_s_m + ZONE_AHEAD_M) continue;
+        for (uint32_t i = 0; i < user_count; i++)
+            meet_in_zone(world, car, zone, &world->city.vehicles[slots[i]], i, g);
+    }
+}
+
+static void all_changes(fw_world *world, const fw_car *car, const uint32_t *slots,
+                        uint32_t user_count, gathering *g) {
+    const float rear = car->front_s_m - car->length_m;
+    for (uint32_t c = 0; c < car->path.change_count; c++) {
+        const fw_path_change *change = &car->path.changes[c];
+        if (change->s1_m < rear || change->s_enter_m > car->front_s_m + CHANGE_AHEAD_M) continue;
+        for (uint32_t i = 0; i < user_count; i++)
+            meet_in_change(world, car, change, &world->city.vehicles[slots[i]], i, g);
+    }
+}
+
+void fw_world_conflicts(fw_world *world, const fw_car *car, const uint32_t *slots,
+                        fw_drive_obs *obs) {
+    gathering g = {.front_s_m = car->front_s_m};
+    for (uint32_t i = 0; i < obs->user_count; i++) {
+        fw_vehicle *v = &world->city.vehicles[slots[i]];
+        fw_city_ahead_of(&world->city, v);
+        g.speeds[i] = v->speed_mps;
+    }
+    all_zones(world, car, slots, obs->user_count, &g);
+    all_changes(world, car, slots, obs->user_count, &g);
+    for (uint32_t i = 0; i < g.count; i++) obs->conflicts[i] = g.list[i].conflict;
+    obs->conflict_count = g.count;
+}
