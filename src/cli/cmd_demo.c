@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/args.h"
+#include "base/confine.h"
 #include "base/log.h"
 #include "cli/cmd_demo.h"
 #include "cli/demo.h"
@@ -332,7 +333,7 @@ static json_t *new_report(const fw_demo *demo, json_t *generations) {
     return json_pack("{s:I, s:f, s:f, s:s, s:i, s:b, s:o, s:O}", "seed",
                      (json_int_t)demo->options->seed, "veto_share", fw_demo_veto_share(demo, NULL),
                      "loop_total_s", loop_total_s, "flywheel", FW_VERSION, "faults",
-                     (int)demo->faults, "store_fenced", fw_child_can_fence(), "world", world,
+                     (int)demo->faults, "store_fenced", fw_confine_version() > 0, "world", world,
                      "generations", generations);
 }
 

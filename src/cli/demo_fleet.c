@@ -48,9 +48,8 @@ static fw_status spawn_factory(fw_demo *demo, fw_error *error) {
     const char *const argv[] = {demo->serve_program, "serve", "--data", data, "--listen",
                                 demo->options->listen, "--disk-cap-bytes", cap, NULL};
     FW_TRY(fw_folder_make(data, 0700, error));
-    return start_child(demo, (fw_child_spec){.name = "factory", .argv = argv,
-                                             .fenced_path = demo->store},
-                       &demo->serve, error);
+    return start_child(demo, (fw_child_spec){.name = "factory", .argv = argv}, &demo->serve,
+                       error);
 }
 
 fw_status fw_demo_start_factory(fw_demo *demo, fw_error *error) {
@@ -87,7 +86,7 @@ static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
     FW_TRY(fw_folder_make(folder, 0700, error));
     const char *const argv[] = {demo->unit_program, "--unit", number, "--bus", demo->bus, "--data",
                                 folder, "--factory", demo->factory.base_url, NULL};
-    return start_child(demo, (fw_child_spec){.name = name, .argv = argv, .fenced_path = demo->store},
+    return start_child(demo, (fw_child_spec){.name = name, .argv = argv},
                        &demo->unit[index], error);
 }
 

@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/demo_fence.h"
-
 enum { CHECK_MS = 20, LOW_PRIORITY_NICE = 10 };
 
 fw_status fw_child_folder(char out[FW_PATH_MAX], fw_error *error) {
@@ -39,7 +37,7 @@ fw_status fw_child_program(const char *name, char out[FW_PATH_MAX], fw_error *er
     return FW_OK;
 }
 
-/* In the child, between fork and exec: only async-signal-safe calls, except the fence's. */
+/* In the child, between fork and exec: only async-signal-safe calls. */
 static void become(const fw_child_spec *spec, const int in[2], const int out[2], int log_fd,
                    pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -57,11 +55,6 @@ static void become(const fw_child_spec *spec, const int in[2], const int out[2],
     else if (spec->out_path)
         out_fd = open(spec->out_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (dup2(in_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(log_fd, 2) < 0) _exit(127);
-    fw_error why = {"?"};
-    if (spec->fenced_path && fw_fence_off(spec->fenced_path, &why) != FW_OK) {
-        dprintf(2, "no fence around the exam store: %s\n", why.text);
-        if (fw_child_can_fence()) _exit(126);
-    }
     execv(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
     dprintf(2, "cannot run %s: %s\n", spec->argv[0], strerror(errno));
     _exit(127);
@@ -131,5 +124,3 @@ void fw_child_stop(fw_child *child, int sig, int wait_ms) {
     child->pid = 0;
     close_pipes(child);
 }
-
-bool fw_child_can_fence(void) { return fw_fence_available(); }

@@ -29,7 +29,6 @@ typedef struct fw_child_spec {
     const char *const *argv;  /* NULL-terminated; argv[0] is the program's path */
     const char *log_path;     /* stderr (and stdout without `lines`) are appended here */
     const char *out_path;     /* stdout goes to this new file instead; may be NULL */
-    const char *fenced_path;  /* this folder cannot be opened by it or its children; may be NULL */
     bool lines;               /* pipes for stdin and stdout */
     bool low_priority;
 } fw_child_spec;
@@ -44,7 +43,5 @@ bool fw_child_running(fw_child *child);
 bool fw_child_succeeded(const fw_child *child);
 /* Sends `sig`, waits at most wait_ms, then kills. Nothing to do for a child that is not running. */
 void fw_child_stop(fw_child *child, int sig, int wait_ms);
-/* True when this kernel can fence a folder off from a child (Landlock). */
-bool fw_child_can_fence(void);
 
 #endif
