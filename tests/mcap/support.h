@@ -14,12 +14,12 @@
 
 #include "mcap/mcap.h"
 
-typedef struct bytes {
+typedef struct made_file {
     uint8_t at[1 << 22];
     fw_mcap_memory memory;
-} bytes;
+} made_file;
 
-static inline fw_mcap_sink bytes_sink(bytes *b) {
+static inline fw_mcap_sink made_file_sink(made_file *b) {
     b->memory = (fw_mcap_memory){.bytes = b->at, .capacity_bytes = sizeof b->at};
     return fw_mcap_memory_sink(&b->memory);
 }

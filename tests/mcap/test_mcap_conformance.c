@@ -240,13 +240,13 @@ static void write_record(fw_mcap_writer *w, const fw_mcap_record *r) {
     }
 }
 
-static bytes written;
+static made_file written;
 
 static void write_again(const json_t *expected, const fw_mcap_file *file, const char *path) {
     fw_mcap_writer_options o = {.compression = FW_MCAP_NONE, .omit = omissions(expected)};
     fw_mcap_writer *w = NULL;
     ok(fw_mcap_writer_open(&o, &w, error));
-    ok(fw_mcap_writer_begin(w, bytes_sink(&written), "", "", error));
+    ok(fw_mcap_writer_begin(w, made_file_sink(&written), "", "", error));
     fw_mcap_reader *r = NULL;
     ok(fw_mcap_reader_open_bytes(NULL, file->bytes, file->size_bytes, &r, error));
     fw_mcap_record record;

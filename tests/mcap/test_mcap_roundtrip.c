@@ -3,7 +3,7 @@
 
 enum { MESSAGES = 1000 };
 
-static bytes one, two;
+static made_file one, two;
 
 static fw_mcap_writer *open_writer(fw_mcap_compression compression, uint32_t omit) {
     fw_mcap_writer_options o = {.compression = compression, .chunk_bytes = 4096,
@@ -45,7 +45,7 @@ static void read_messages(fw_mcap_reader *r) {
 
 static void round_trip(fw_mcap_compression compression, uint32_t omit) {
     fw_mcap_writer *w = open_writer(compression, omit);
-    write_sample(w, bytes_sink(&one), MESSAGES);
+    write_sample(w, made_file_sink(&one), MESSAGES);
     assert_int_equal(fw_mcap_writer_message_count(w), MESSAGES);
     assert_int_equal(fw_mcap_writer_size_bytes(w), one.memory.size_bytes);
     fw_mcap_reader *r = NULL;
@@ -58,12 +58,12 @@ static void round_trip(fw_mcap_compression compression, uint32_t omit) {
         read_messages(r);
     }
     /* The same writer and a new one make the same bytes again. */
-    write_sample(w, bytes_sink(&two), MESSAGES);
+    write_sample(w, made_file_sink(&two), MESSAGES);
     assert_int_equal(one.memory.size_bytes, two.memory.size_bytes);
     assert_memory_equal(one.at, two.at, one.memory.size_bytes);
     fw_mcap_writer_close(w);
     w = open_writer(compression, omit);
-    write_sample(w, bytes_sink(&two), MESSAGES);
+    write_sample(w, made_file_sink(&two), MESSAGES);
     assert_memory_equal(one.at, two.at, one.memory.size_bytes);
     fw_mcap_writer_close(w);
 }
