@@ -16,6 +16,7 @@
     EXAM_MS = 3000,
     LIST_MS = 1000,
     RECONNECT_MS = 3000;
+  const RUNNING = /^(dataset|curate|train|gate|registry|rollout)$/;
   const NONE = '—',
     BASELINES = ['sumo', 'idm', 'untrained', 'constant'];
   const state = {
@@ -139,8 +140,9 @@
       'job.stage',
       'generation.stage',
     );
-    const running = state.generations.find((g) => verdict(g) === 'running');
-    const text = String(stage || (running && pick(running, 'stage')) || '').toLowerCase();
+    const running = state.generations.find((g) => RUNNING.test(String(g.stage)));
+    const text = String(stage || (running && running.stage) || '').toLowerCase();
+    if (text.startsWith('dataset')) return 'curate';
     return (
       ['curate', 'train', 'gate', 'registry', 'rollout'].find((s) => text.startsWith(s)) || 'units'
     );
@@ -150,18 +152,28 @@
   function examSubject(exam) {
     const policy = String(pick(exam, 'policy', 'model') || ''),
       label = String(pick(exam, 'label', 'name') || '');
-    for (const name of BASELINES) {
-      if (label.toLowerCase() === name || policy.toLowerCase() === name) return { baseline: name };
-    }
+    const baseline = BASELINES.find((b) => label.toLowerCase() === b || policy.toLowerCase() === b);
     const named = /^(?:g|gen|generation)[ _-]?(\d+)$/i.exec(label);
     const indexes = state.generations
-      .filter(
-        (g) => policy && String(pick(g, 'model', 'active')) === policy && verdict(g) !== 'running',
-      )
+      .filter((g) => policy && String(pick(g, 'model')) === policy && verdict(g) !== 'running')
       .map(generationIndex)
       .filter(isNumber);
     if (named) indexes.push(Number(named[1]));
-    return { generations: [...new Set(indexes)] };
+    return { baseline, generations: [...new Set(indexes)] };
+  }
+  /* Of two exams of the same, the one of more drives counts; then the later one. */
+  function better(exam, than) {
+    if (!than || !isNumber(than.drives)) return true;
+    if (exam.drives !== than.drives) return exam.drives > than.drives;
+    return (exam.finished_ns || 0) >= (than.finished_ns || 0);
+  }
+  /* A generation 0 stands in no list: it is the model the first one started from. */
+  function withGenerationZero(rows) {
+    const first = rows.find((g) => generationIndex(g) === 1);
+    const model = first ? first.parent : rows.length === 0 ? championHash() : undefined;
+    if (!known(model) || rows.some((g) => generationIndex(g) === 0)) return rows;
+    const zero = { index: 0, model, decision: 'promoted', reason: 'the first model of the fleet' };
+    return [zero, ...rows];
   }
   const guarded = (exam) => exam.guard === true || exam.guard === 1 || exam.guarded === true;
   const interval = (exam) => `[${share(exam.clean_low)}, ${share(exam.clean_high)}]`;
@@ -178,8 +190,11 @@
         });
       const arm = guarded(exam) ? 'guarded' : 'alone',
         subject = examSubject(exam);
-      if (subject.baseline) (network.baselines[subject.baseline] ||= {})[arm] = exam;
-      else for (const index of subject.generations) network.curves[arm].set(index, exam);
+      const baseline = subject.baseline ? (network.baselines[subject.baseline] ||= {}) : null;
+      if (baseline && better(exam, baseline[arm])) baseline[arm] = exam;
+      const curve = network.curves[arm];
+      for (const index of subject.generations)
+        if (better(exam, curve.get(index))) curve.set(index, exam);
     }
     return networks;
   }
@@ -282,7 +297,8 @@
     const lost = sum(units, 'lost_bytes'),
       spool = sum(units, 'spool_bytes');
     const exam =
-      [...state.exams].reverse().find((e) => !examSubject(e).baseline) || [...state.exams].pop();
+      [...state.exams].reverse().find((e) => examSubject(e).generations.length) ||
+      [...state.exams].pop();
     swap(
       $('loop'),
       station(
@@ -459,7 +475,7 @@
               verdict(g) === 'running' ? String(pick(g, 'stage') || 'running') : verdict(g),
             ),
         },
-        { name: 'model', cell: (g) => hashCode(pick(g, 'model', 'candidate')) },
+        { name: 'model', cell: (g) => hashCode(pick(g, 'candidate', 'model')) },
         { name: 'parent', cell: (g) => hashCode(g.parent) },
         {
           name: 'gate, held out',
@@ -755,6 +771,7 @@
             el('i', { class: 'dashed', style: `border-color:${p[name]}` }),
             `${name} `,
             el('b', {}, share(b.alone.clean)),
+            ` ${interval(b.alone)}, n = ${count(b.alone.drives)}`,
             b.guarded ? ` (guarded ${share(b.guarded.clean)})` : '',
           ),
         );
@@ -839,12 +856,9 @@
           name: 'policy',
           cell: (e) => {
             const s = examSubject(e);
-            return (
-              s.baseline ||
-              (s.generations.length
-                ? `generation ${s.generations.join(', ')}`
-                : String(pick(e, 'label') || hash(e.policy)))
-            );
+            const of = s.generations.length ? [`generation ${s.generations.join(', ')}`] : [];
+            if (s.baseline) of.unshift(s.baseline);
+            return of.join(' = ') || String(pick(e, 'label') || hash(e.policy));
           },
         },
         { name: 'network', cell: (e) => String(e.network ?? NONE) },
@@ -852,11 +866,26 @@
         { name: 'clean', number: true, cell: (e) => share(e.clean) },
         { name: '95 % interval', number: true, cell: interval },
         { name: 'n', unit: 'drives', number: true, cell: (e) => count(e.drives) },
+        {
+          name: 'over runs',
+          unit: '[95 %], runs',
+          number: true,
+          cell: (e) =>
+            isNumber(e.runs)
+              ? `[${share(e.clean_cluster_low)}, ${share(e.clean_cluster_high)}], ${count(e.runs)}`
+              : NONE,
+        },
+        {
+          name: 'clean',
+          unit: 'without listed junctions',
+          number: true,
+          cell: (e) => share(pick(e, 'clean_without_listed_junctions.clean')),
+        },
         { name: 'collisions', unit: '1/km', ...rate('collisions_per_km') },
         { name: 'at fault', unit: '1/km', ...rate('at_fault_per_km') },
         { name: 'red lights', unit: '1/km', ...rate('red_light_runs_per_km') },
-        { name: 'off lane', unit: 'drives', number: true, cell: (e) => count(e.off_lane) },
-        { name: 'stuck', unit: 'drives', number: true, cell: (e) => count(e.stuck) },
+        { name: 'off lane', unit: 'of drives', number: true, cell: (e) => share(e.off_lane) },
+        { name: 'stuck', unit: 'of drives', number: true, cell: (e) => share(e.stuck) },
         { name: 'hard brakes', unit: '1/km', ...rate('hard_brakes_per_km') },
         { name: 'mean speed', unit: 'm/s', ...rate('mean_speed_mps') },
         {
@@ -946,7 +975,7 @@
   }
   function examsUrl() {
     const given = new URLSearchParams(location.search).get('exams-port');
-    const port = /^\d{1,5}$/.test(given || '') ? given : '8081';
+    const port = /^\d{1,5}$/.test(given || '') ? given : String(Number(location.port || 80) + 1);
     return `http://${location.hostname || '127.0.0.1'}:${port}/exams.json`;
   }
   async function readExams() {
@@ -954,6 +983,7 @@
       const rows = list(await read(examsUrl()), 'exams', 'results');
       state.heard.exams = Date.now();
       state.exams = rows.filter((e) => e && typeof e === 'object');
+      state.exams.sort((a, b) => (a.finished_ns || 0) - (b.finished_ns || 0));
       renderExams();
       renderLoop();
     } catch {
@@ -983,6 +1013,7 @@
       }),
     );
     state.generations.sort((a, b) => generationIndex(a) - generationIndex(b));
+    state.generations = withGenerationZero(state.generations);
     listsRunning = false;
     listsDue = Date.now() + LIST_MS;
     render();
