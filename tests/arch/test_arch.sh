@@ -114,7 +114,7 @@ check_paths() {
     found=$(cd "$root" && { git ls-files -co --exclude-standard 2>/dev/null ||
         find . -type f -not -path './build/*' -not -path '*/node_modules/*' -not -path './data/*'; } |
         while IFS= read -r f; do [ -f "$f" ] && printf '%s\0' "$f"; done |
-        xargs -0 grep -nIE '/wor[k]/|/roo[t]/|/hom[e]/[a-z]|registry\.npm[j]s|deb\.debia[n]\.org|pypi\.or[g]' || true)
+        xargs -0 grep -nIE '(^|[^A-Za-z0-9_.~-])/(wor[k]|roo[t]|hom[e]/[a-z]+)/|registry\.npm[j]s|deb\.debia[n]\.org|pypi\.or[g]' || true)
     [ -z "$found" ] || while IFS= read -r line; do breach "path of one machine or package server: $line"; done <<<"$found"
     [ ! -e "$root/web/package-lock.json" ] || ! grep -q '"resolved"' "$root/web/package-lock.json" ||
         breach 'web/package-lock.json holds "resolved" addresses: install with omit-lockfile-registry-resolved=true'
