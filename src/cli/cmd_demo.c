@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/args.h"
-#include "base/confine.h"
 #include "base/log.h"
 #include "cli/cmd_demo.h"
 #include "cli/demo.h"
@@ -164,8 +163,8 @@ static fw_status count_phases(fw_demo *demo, fw_error *error) {
     FW_TRY(fw_demo_factory_get(&demo->factory, "/v1/generations", &answer, error));
     json_t *list = json_is_array(answer) ? answer : json_object_get(answer, "generations");
     json_array_foreach(list, i, row) {
-        json_int_t n = json_integer_value(json_object_get(row, "n"));
-        if (n > demo->first_phase) demo->first_phase = (uint32_t)n;
+        json_int_t index = json_integer_value(json_object_get(row, "index"));
+        if (index > demo->first_phase) demo->first_phase = (uint32_t)index;
     }
     json_decref(answer);
     return FW_OK;
@@ -316,7 +315,18 @@ static fw_status examine(fw_demo *demo, fw_demo_exams *exams, json_t *report, fw
     return FW_OK;
 }
 
-static json_t *new_report(const fw_demo *demo, json_t *generations) {
+/* Says the factory of itself that it cannot open the examiner's store? */
+static bool factory_confined(fw_demo *demo) {
+    json_t *status = NULL;
+    fw_error ignored;
+    if (fw_demo_factory_get(&demo->factory, "/v1/status", &status, &ignored) != FW_OK) return false;
+    bool confined = json_is_true(json_object_get(status, "confined"));
+    json_decref(status);
+    return confined;
+}
+
+static json_t *new_report(fw_demo *demo, json_t *generations) {
+    bool confined = factory_confined(demo);
     json_t *row = NULL;
     size_t i = 0;
     double loop_total_s = 0;
@@ -333,7 +343,7 @@ static json_t *new_report(const fw_demo *demo, json_t *generations) {
     return json_pack("{s:I, s:f, s:f, s:s, s:i, s:b, s:o, s:O}", "seed",
                      (json_int_t)demo->options->seed, "veto_share", fw_demo_veto_share(demo, NULL),
                      "loop_total_s", loop_total_s, "flywheel", FW_VERSION, "faults",
-                     (int)demo->faults, "store_fenced", fw_confine_version() > 0, "world", world,
+                     (int)demo->faults, "factory_confined", confined, "world", world,
                      "generations", generations);
 }
 

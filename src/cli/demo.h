@@ -55,8 +55,9 @@ typedef struct fw_demo {
     fw_demo_lines lines;      /* of the world */
     bool world_ready;
     uint32_t first_phase;     /* generations done before this start */
-    /* recordings that must be in the catalogue, and the unit's own count when last seen */
-    uint64_t expected[FW_DEMO_UNITS_MAX], counted[FW_DEMO_UNITS_MAX];
+    /* recordings closed and arrived since this start, and the unit's own count when last seen */
+    uint64_t expected[FW_DEMO_UNITS_MAX], arrived[FW_DEMO_UNITS_MAX], counted[FW_DEMO_UNITS_MAX];
+    json_int_t sequence; /* of the newest recording seen in the catalogue */
     json_t *paused;           /* the world's last "paused" line; owned */
     uint32_t sumo_restarts, faults; /* restarts of children and of SUMO */
     /* vetoes and ticks by the model that drove: summed for the report */

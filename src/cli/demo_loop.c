@@ -61,36 +61,54 @@ static uint32_t unit_index(const json_t *row) {
     return value < FW_DEMO_UNITS_MAX ? (uint32_t)value : FW_DEMO_UNITS_MAX;
 }
 
-/* What the catalogue holds of each unit; *total sums it. */
-static fw_status catalogue_counts(fw_demo *demo, uint64_t counts[FW_DEMO_UNITS_MAX],
-                                  uint64_t *total, fw_error *error) {
-    json_t *answer = NULL, *row = NULL;
+/* Counts the recordings of one answer that are newer than `since`; *newest and *oldest are of the
+ * whole answer. */
+static void count_rows(fw_demo *demo, json_t *answer, json_int_t since, json_int_t *newest,
+                       json_int_t *oldest, bool count) {
+    json_t *row = NULL;
     size_t i = 0;
-    FW_TRY(get(demo, "/v1/recordings", &answer, error));
-    memset(counts, 0, FW_DEMO_UNITS_MAX * sizeof counts[0]);
-    *total = 0;
+    *newest = since;
+    *oldest = since;
     json_array_foreach(rows(answer, "recordings"), i, row) {
+        json_int_t sequence = json_integer_value(json_object_get(row, "sequence"));
         uint32_t index = unit_index(row);
-        if (index < FW_DEMO_UNITS_MAX) counts[index]++, (*total)++;
+        if (sequence > *newest) *newest = sequence;
+        if (i == 0 || sequence < *oldest) *oldest = sequence;
+        if (count && sequence > since && index < FW_DEMO_UNITS_MAX) demo->arrived[index]++;
     }
+}
+
+/* Takes note of what came in since the last look: the newest rows, or all when those do not do. */
+static fw_status note_arrivals(fw_demo *demo, bool count, fw_error *error) {
+    json_t *answer = NULL;
+    json_int_t newest = 0, oldest = 0;
+    FW_TRY(get(demo, "/v1/recordings?limit=200", &answer, error));
+    count_rows(demo, answer, demo->sequence, &newest, &oldest, false);
+    if (json_array_size(rows(answer, "recordings")) >= 200 && oldest > demo->sequence) {
+        json_decref(answer);
+        FW_TRY(get(demo, "/v1/recordings?limit=100000", &answer, error));
+    }
+    count_rows(demo, answer, demo->sequence, &newest, &oldest, count);
+    demo->sequence = newest;
     json_decref(answer);
     return FW_OK;
 }
 
 static fw_status wait_uploaded(fw_demo *demo, fw_error *error) {
-    uint64_t counts[FW_DEMO_UNITS_MAX], total = 0, last_total = UINT64_MAX;
     int64_t quiet_since = now_ms();
     for (;;) {
         bool all = true;
-        FW_TRY(catalogue_counts(demo, counts, &total, error));
-        for (uint32_t i = 0; i < demo->options->cars; i++) all = all && counts[i] >= demo->expected[i];
+        json_int_t before = demo->sequence;
+        FW_TRY(note_arrivals(demo, true, error));
+        for (uint32_t i = 0; i < demo->options->cars; i++)
+            all = all && demo->arrived[i] >= demo->expected[i];
         if (all) return FW_OK;
-        if (total != last_total) last_total = total, quiet_since = now_ms();
+        if (demo->sequence != before) quiet_since = now_ms();
         if (now_ms() - quiet_since > UPLOAD_QUIET_MS) break;
         FW_TRY(beat(demo, error));
     }
     fw_log_warn("some recordings did not arrive (lost with a unit that died?); going on without");
-    for (uint32_t i = 0; i < demo->options->cars; i++) demo->expected[i] = counts[i];
+    memcpy(demo->expected, demo->arrived, sizeof demo->expected);
     return FW_OK;
 }
 
@@ -105,8 +123,7 @@ static fw_status find_champion(fw_demo *demo, fw_hash *hash, fw_error *error) {
 }
 
 fw_status fw_demo_first_model(fw_demo *demo, fw_hash *hash, fw_error *error) {
-    uint64_t total = 0;
-    FW_TRY(catalogue_counts(demo, demo->expected, &total, error));
+    FW_TRY(note_arrivals(demo, false, error));
     fw_status status = find_champion(demo, hash, error);
     if (status != FW_NOT_FOUND) return status;
     char *bytes = NULL;
@@ -156,59 +173,68 @@ fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error)
     return FW_OK;
 }
 
-/* The number of the generation in work, or of the newest one. */
-static fw_status newest_generation(fw_demo *demo, json_int_t *n, fw_error *error) {
+static bool is_over(const json_t *row) {
+    const char *stage = text(row, "stage");
+    return strcmp(stage, "done") == 0 || strcmp(stage, "failed") == 0;
+}
+
+/* The newest generation, and whether it is in work. */
+static fw_status newest_generation(fw_demo *demo, json_int_t *index, bool *running,
+                                   fw_error *error) {
     json_t *answer = NULL, *row = NULL;
     size_t i = 0;
-    *n = 0;
+    *index = 0;
+    *running = false;
     FW_TRY(get(demo, "/v1/generations", &answer, error));
     json_array_foreach(rows(answer, "generations"), i, row) {
-        json_int_t one = json_integer_value(json_object_get(row, "n"));
-        if (one > *n) *n = one;
+        json_int_t one = json_integer_value(json_object_get(row, "index"));
+        if (one >= *index) *index = one, *running = !is_over(row);
     }
     json_decref(answer);
     return FW_OK;
 }
 
-/* Starts a generation; a factory that dies around the answer is asked what became of it. */
-static fw_status begin_generation(fw_demo *demo, uint64_t seed, json_int_t *n, fw_error *error) {
+/* Starts a generation, or takes on one that is in work. A factory that dies around the answer is
+ * asked what became of it. */
+static fw_status begin_generation(fw_demo *demo, uint64_t seed, json_int_t *index,
+                                  fw_error *error) {
     json_int_t before = 0;
-    FW_TRY(newest_generation(demo, &before, error));
+    bool running = false;
+    FW_TRY(newest_generation(demo, &before, &running, error));
     for (;;) {
         json_t *answer = NULL;
-        int http = 0;
+        fw_error now;
         json_t *body = json_pack("{s:I, s:I}", "seed", (json_int_t)seed, "agent_steps",
                                  (json_int_t)demo->options->agent_steps);
         fw_status status = fw_demo_factory_post(&demo->factory, "/v1/generations", body, &answer,
-                                                &http, error);
+                                                NULL, error);
         json_decref(answer);
-        if (status != FW_OK && status != FW_BUSY && http != 409) return status;
-        fw_error ignored;
-        FW_TRY(newest_generation(demo, n, status == FW_OK ? error : &ignored));
-        if (*n > before || http == 409) return FW_OK;
+        FW_TRY(newest_generation(demo, index, &running, &now));
+        if (*index > before || running) return FW_OK;
+        if (status != FW_OK && status != FW_BUSY) return status;
         FW_TRY(beat(demo, error));
     }
 }
 
-static void show_progress(const json_t *row, char last[160]) {
+static void show_progress(fw_demo *demo, const json_t *row, char last[160]) {
     char line[160], figures[80] = "";
-    const json_t *progress = json_object_get(row, "progress");
+    json_t *status = NULL;
+    fw_error ignored;
+    if (isatty(STDERR_FILENO))
+        (void)!fw_demo_factory_get(&demo->factory, "/v1/status", &status, &ignored);
+    const json_t *progress = json_object_get(status, "progress");
     double done = json_number_value(json_object_get(progress, "done"));
     double total = json_number_value(json_object_get(progress, "total"));
     bool terminal = isatty(STDERR_FILENO);
     if (terminal && total > 0)
-        snprintf(figures, sizeof figures, " %s %.0f%%", text(progress, "phase"), 100 * done / total);
+        snprintf(figures, sizeof figures, " %.30s %.0f%%", text(progress, "phase"),
+                 100 * done / total);
+    json_decref(status);
     snprintf(line, sizeof line, "  generation %" JSON_INTEGER_FORMAT ": %.30s%s",
-             json_integer_value(json_object_get(row, "n")), text(row, "stage"), figures);
+             json_integer_value(json_object_get(row, "index")), text(row, "stage"), figures);
     if (strcmp(line, last) == 0) return;
     memcpy(last, line, sizeof line);
     fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", line);
-}
-
-static bool is_over(const json_t *row) {
-    const char *stage = text(row, "stage");
-    return strcmp(stage, "done") == 0 || strcmp(stage, "failed") == 0 ||
-           strcmp(stage, "refused") == 0;
 }
 
 /* The named tick: every unit has the new model ready, then some ticks so that all swap and say so. */
@@ -234,7 +260,7 @@ static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_err
     for (;;) {
         json_t *row = NULL;
         FW_TRY(get(demo, path, &row, error));
-        show_progress(row, last);
+        show_progress(demo, row, last);
         bool rollout = strcmp(text(row, "stage"), "rollout") == 0;
         fw_status status = FW_OK;
         if (rollout && !rolled) {

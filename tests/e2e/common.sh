@@ -1,0 +1,30 @@
+# Shared by the end-to-end tests: a folder that goes away, a port, and a tiny demonstration.
+programs=$1 check_report=$2
+command -v sumo >/dev/null || { echo "sumo is not installed: skipped"; exit 77; }
+work=$(mktemp -d)
+port=$((20000 + 2 * ($$ % 10000)))
+demo_pid=
+clean_up() {
+    if [ -n "$demo_pid" ] && kill -0 "$demo_pid" 2>/dev/null; then
+        kill -TERM "$demo_pid"
+        wait "$demo_pid" || true
+    fi
+    rm -rf "$work"
+}
+trap clean_up EXIT
+
+fail() {
+    echo "FAILED: $*"
+    tail -n 15 "$work"/*/headless/logs/*.log "$work"/*.err 2>/dev/null || true
+    exit 1
+}
+
+# demo NAME OPTIONS...: a tiny headless run in $work/NAME, report in $work/NAME.json
+demo() {
+    local name=$1
+    shift
+    "$programs/flywheel" demo --data "$work/$name" --headless --cars 4 --ticks-per-generation 150 \
+        --agent-steps 20000 --exam-drives 4 --exam-store "$work/exam" --seed 5 \
+        --listen "127.0.0.1:$port" --report "$work/$name.json" "$@" \
+        >"$work/$name.out" 2>"$work/$name.err"
+}
