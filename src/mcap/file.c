@@ -13,12 +13,16 @@ fw_status fw_mcap_file_map(const char *path, fw_mcap_file *out, fw_error *error)
     struct stat st;
     fw_status status = FW_OK;
     fw_mcap_file file = {.bytes = (const uint8_t *)"", .size_bytes = 0};
-    if (fstat(fd, &st) != 0) status = fw_fail_errno(error, "mcap: cannot stat %s", path);
-    else if (!S_ISREG(st.st_mode)) status = fw_fail(error, FW_INVALID, "%s is not a file", path);
+    if (fstat(fd, &st) != 0)
+        status = fw_fail_errno(error, "mcap: cannot stat %s", path);
+    else if (!S_ISREG(st.st_mode))
+        status = fw_fail(error, FW_INVALID, "%s is not a file", path);
     else if (st.st_size > 0) {
         void *mapped = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (mapped == MAP_FAILED) status = fw_fail_errno(error, "mcap: cannot map %s", path);
-        else file = (fw_mcap_file){.bytes = mapped, .size_bytes = (size_t)st.st_size};
+        if (mapped == MAP_FAILED)
+            status = fw_fail_errno(error, "mcap: cannot map %s", path);
+        else
+            file = (fw_mcap_file){.bytes = mapped, .size_bytes = (size_t)st.st_size};
     }
     close(fd);
     if (status == FW_OK) *out = file;

@@ -5,10 +5,12 @@ const uint8_t fw_mcap_magic[FW_MCAP_MAGIC_BYTES] = {0x89, 'M', 'C', 'A', 'P', '0
 const char *fw_mcap_opcode_name(uint8_t opcode) {
     switch (opcode) {
 #define X(name, value, text)                                                                       \
-    case value: return text;
+    case value:                                                                                    \
+        return text;
         FW_MCAP_OPCODES(X)
 #undef X
-    default: return "unknown";
+    default:
+        return "unknown";
     }
 }
 

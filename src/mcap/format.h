@@ -32,18 +32,30 @@ static inline uint64_t fw_mcap_load(const uint8_t *at, unsigned bytes) {
     return value;
 }
 
-static inline uint16_t fw_mcap_load_u16(const uint8_t *at) { return (uint16_t)fw_mcap_load(at, 2); }
-static inline uint32_t fw_mcap_load_u32(const uint8_t *at) { return (uint32_t)fw_mcap_load(at, 4); }
-static inline uint64_t fw_mcap_load_u64(const uint8_t *at) { return fw_mcap_load(at, 8); }
+static inline uint16_t fw_mcap_load_u16(const uint8_t *at) {
+    return (uint16_t)fw_mcap_load(at, 2);
+}
+static inline uint32_t fw_mcap_load_u32(const uint8_t *at) {
+    return (uint32_t)fw_mcap_load(at, 4);
+}
+static inline uint64_t fw_mcap_load_u64(const uint8_t *at) {
+    return fw_mcap_load(at, 8);
+}
 
 static inline uint8_t *fw_mcap_store(uint8_t *at, uint64_t value, unsigned bytes) {
     for (unsigned i = 0; i < bytes; i++) at[i] = (uint8_t)(value >> (8 * i));
     return at + bytes;
 }
 
-static inline uint8_t *fw_mcap_put_u16(uint8_t *at, uint16_t v) { return fw_mcap_store(at, v, 2); }
-static inline uint8_t *fw_mcap_put_u32(uint8_t *at, uint32_t v) { return fw_mcap_store(at, v, 4); }
-static inline uint8_t *fw_mcap_put_u64(uint8_t *at, uint64_t v) { return fw_mcap_store(at, v, 8); }
+static inline uint8_t *fw_mcap_put_u16(uint8_t *at, uint16_t v) {
+    return fw_mcap_store(at, v, 2);
+}
+static inline uint8_t *fw_mcap_put_u32(uint8_t *at, uint32_t v) {
+    return fw_mcap_store(at, v, 4);
+}
+static inline uint8_t *fw_mcap_put_u64(uint8_t *at, uint64_t v) {
+    return fw_mcap_store(at, v, 8);
+}
 static inline uint8_t *fw_mcap_put_bytes(uint8_t *at, const void *bytes, size_t size) {
     if (size > 0) memcpy(at, bytes, size);
     return at + size;

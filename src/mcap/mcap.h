@@ -1,9 +1,10 @@
 /* mcap.h - MCAP 1.x files (https://mcap.dev/spec): a writer, a reader and a full check, in C.
  *
- *   file:    magic | Header | data section ........ DataEnd | summary | summary offsets | Footer | magic
- *   data:      Chunk( Schema Channel Message Message ... ) MessageIndex ... Metadata Attachment ...
- *   summary:   Schema.. Channel.. Statistics ChunkIndex.. AttachmentIndex.. MetadataIndex..
- *   record:    opcode (1 byte) | content length (8 bytes, little-endian) | content
+ *   file:    magic | Header | data section | DataEnd | summary | offsets | Footer | magic
+ *   data:    Chunk(Schema Channel Message Message ...) MessageIndex.. Metadata Attachment
+ *   summary: Schema.. Channel.. Statistics ChunkIndex.. AttachmentIndex.. MetadataIndex..
+ *   offsets: SummaryOffset of each group of the summary
+ *   record:  opcode (1 byte) | content length (8 bytes, little-endian) | content
  *
  *   messages --> [fw_mcap_writer] --bytes--> sink        one buffer per chunk, no heap after open
  *   source --bytes--> [fw_mcap_reader] --> records --> [fw_mcap_validate] --> fw_mcap_info
@@ -118,7 +119,7 @@ fw_mcap_sink fw_mcap_memory_sink(fw_mcap_memory *memory);
 
 /* Parts a file may leave out (for tests and special files; 0 is right for recordings). */
 enum {
-    FW_MCAP_OMIT_CHUNKS = 1 << 0,           /* messages straight into the data section */
+    FW_MCAP_OMIT_CHUNKS = 1 << 0, /* messages straight into the data section */
     FW_MCAP_OMIT_MESSAGE_INDEX = 1 << 1,
     FW_MCAP_OMIT_STATISTICS = 1 << 2,
     FW_MCAP_OMIT_SUMMARY_SCHEMAS = 1 << 3,  /* schemas repeated in the summary */
@@ -378,7 +379,7 @@ typedef struct fw_mcap_info {
     uint64_t message_count, message_bytes; /* bytes: of the messages' data */
     uint64_t start_time_ns, end_time_ns;   /* of log times; 0 without messages */
     uint32_t schema_count, attachment_count, metadata_count;
-    uint64_t chunk_count[3];               /* by fw_mcap_compression */
+    uint64_t chunk_count[3]; /* by fw_mcap_compression */
     uint64_t chunk_compressed_bytes, chunk_uncompressed_bytes;
     bool has_summary, has_chunk_index;
     uint32_t channel_count;
@@ -389,8 +390,8 @@ typedef struct fw_mcap_info {
  * given, ids, message indexes against messages, chunk, attachment and metadata indexes against
  * the records they name, statistics against counts, summary offsets. FW_OK: intact. *info may be
  * NULL; on FW_OK the caller frees it with fw_mcap_info_free, on failure it is untouched. */
-fw_status fw_mcap_validate_bytes(const fw_mcap_limits *limits, const void *bytes,
-                                 size_t size_bytes, fw_mcap_info *info, fw_error *error) FW_MUST;
+fw_status fw_mcap_validate_bytes(const fw_mcap_limits *limits, const void *bytes, size_t size_bytes,
+                                 fw_mcap_info *info, fw_error *error) FW_MUST;
 fw_status fw_mcap_validate(const fw_mcap_limits *limits, const char *path, fw_mcap_info *info,
                            fw_error *error) FW_MUST;
 void fw_mcap_info_free(fw_mcap_info *info);

@@ -43,8 +43,7 @@ static bool parse_chunk_index(fw_mcap_cursor *c, fw_mcap_chunk_index *x) {
            fw_mcap_get_u64(c, &x->chunk_length_bytes) &&
            fw_mcap_get_array(c, 10, &x->index_offsets, &x->index_offset_count) &&
            fw_mcap_get_u64(c, &x->message_index_length_bytes) &&
-           fw_mcap_get_text(c, &x->compression) &&
-           fw_mcap_get_u64(c, &x->compressed_size_bytes) &&
+           fw_mcap_get_text(c, &x->compression) && fw_mcap_get_u64(c, &x->compressed_size_bytes) &&
            fw_mcap_get_u64(c, &x->uncompressed_size_bytes);
 }
 
@@ -92,16 +91,26 @@ bool fw_mcap_parse(const uint8_t *content, uint64_t size_bytes, fw_mcap_record *
     case FW_MCAP_HEADER:
         return fw_mcap_get_text(&c, &record->of.header.profile) &&
                fw_mcap_get_text(&c, &record->of.header.library);
-    case FW_MCAP_FOOTER: return parse_footer(&c, record);
-    case FW_MCAP_SCHEMA: return parse_schema(&c, &record->of.schema);
-    case FW_MCAP_CHANNEL: return parse_channel(&c, &record->of.channel);
-    case FW_MCAP_MESSAGE: return parse_message(&c, &record->of.message);
-    case FW_MCAP_CHUNK: return parse_chunk(&c, &record->of.chunk, chunk_data);
-    case FW_MCAP_MESSAGE_INDEX: return parse_message_index(&c, &record->of.message_index);
-    case FW_MCAP_CHUNK_INDEX: return parse_chunk_index(&c, &record->of.chunk_index);
-    case FW_MCAP_ATTACHMENT: return parse_attachment(&c, &record->of.attachment);
-    case FW_MCAP_ATTACHMENT_INDEX: return parse_attachment_index(&c, &record->of.attachment_index);
-    case FW_MCAP_STATISTICS: return parse_statistics(&c, &record->of.statistics);
+    case FW_MCAP_FOOTER:
+        return parse_footer(&c, record);
+    case FW_MCAP_SCHEMA:
+        return parse_schema(&c, &record->of.schema);
+    case FW_MCAP_CHANNEL:
+        return parse_channel(&c, &record->of.channel);
+    case FW_MCAP_MESSAGE:
+        return parse_message(&c, &record->of.message);
+    case FW_MCAP_CHUNK:
+        return parse_chunk(&c, &record->of.chunk, chunk_data);
+    case FW_MCAP_MESSAGE_INDEX:
+        return parse_message_index(&c, &record->of.message_index);
+    case FW_MCAP_CHUNK_INDEX:
+        return parse_chunk_index(&c, &record->of.chunk_index);
+    case FW_MCAP_ATTACHMENT:
+        return parse_attachment(&c, &record->of.attachment);
+    case FW_MCAP_ATTACHMENT_INDEX:
+        return parse_attachment_index(&c, &record->of.attachment_index);
+    case FW_MCAP_STATISTICS:
+        return parse_statistics(&c, &record->of.statistics);
     case FW_MCAP_METADATA:
         return fw_mcap_get_text(&c, &record->of.metadata.name) &&
                fw_mcap_get_map(&c, &record->of.metadata.map);
@@ -109,8 +118,10 @@ bool fw_mcap_parse(const uint8_t *content, uint64_t size_bytes, fw_mcap_record *
         return fw_mcap_get_u64(&c, &record->of.metadata_index.offset) &&
                fw_mcap_get_u64(&c, &record->of.metadata_index.length_bytes) &&
                fw_mcap_get_text(&c, &record->of.metadata_index.name);
-    case FW_MCAP_SUMMARY_OFFSET: return parse_summary_offset(&c, record);
-    case FW_MCAP_DATA_END: return fw_mcap_get_u32(&c, &record->of.data_end.data_section_crc);
+    case FW_MCAP_SUMMARY_OFFSET:
+        return parse_summary_offset(&c, record);
+    case FW_MCAP_DATA_END:
+        return fw_mcap_get_u32(&c, &record->of.data_end.data_section_crc);
     }
     return false;
 }

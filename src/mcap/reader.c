@@ -175,8 +175,10 @@ static fw_status read_some(fw_mcap_reader *r, uint8_t *out, size_t size, size_t 
                               direct ? want : STAGE_BYTES, &n, error));
         if (n == 0) break;
         FW_ASSERT(n <= (direct ? want : STAGE_BYTES));
-        if (direct) *got += n;
-        else r->stage_at = 0, r->stage_end = n;
+        if (direct)
+            *got += n;
+        else
+            r->stage_at = 0, r->stage_end = n;
     }
     r->offset += *got;
     return FW_OK;
@@ -186,7 +188,8 @@ static fw_status cut_short(const fw_mcap_reader *r, const char *what, uint64_t s
                            fw_error *error) {
     return fw_fail(error, FW_CORRUPT,
                    "mcap: the file is cut short: it ends at byte %" PRIu64 ", inside the %s that "
-                   "starts at byte %" PRIu64, r->mapped ? r->size : r->offset, what, start);
+                   "starts at byte %" PRIu64,
+                   r->mapped ? r->size : r->offset, what, start);
 }
 
 /* Copies a few bytes out of the file. */
@@ -212,7 +215,8 @@ static fw_status take_content(fw_mcap_reader *r, uint8_t opcode, uint64_t start,
     if (r->size_known && (r->offset > r->size || size > r->size - r->offset)) {
         return fw_fail(error, FW_CORRUPT,
                        "mcap: the %s record at byte %" PRIu64 " claims %" PRIu64 " bytes, but the "
-                       "file ends at byte %" PRIu64, what, start, size, r->size);
+                       "file ends at byte %" PRIu64,
+                       what, start, size, r->size);
     }
     if (r->mapped) {
         *out = r->bytes + r->offset;
@@ -222,7 +226,8 @@ static fw_status take_content(fw_mcap_reader *r, uint8_t opcode, uint64_t start,
     if (size > r->limits.record_max_bytes) {
         return fw_fail(error, FW_TOO_BIG,
                        "mcap: the %s record at byte %" PRIu64 " claims %" PRIu64 " bytes, over the "
-                       "limit of %" PRIu64, what, start, size, r->limits.record_max_bytes);
+                       "limit of %" PRIu64,
+                       what, start, size, r->limits.record_max_bytes);
     }
     size_t have = 0, got, whole = (size_t)size;
     do {
@@ -242,8 +247,9 @@ static fw_status take_magic(fw_mcap_reader *r, const char *which, fw_error *erro
     uint64_t start = r->offset;
     FW_TRY(take_small(r, magic, sizeof magic, "magic", error));
     if (memcmp(magic, fw_mcap_magic, sizeof magic) == 0) return FW_OK;
-    return fw_fail(error, FW_CORRUPT, "mcap: wrong %s magic at byte %" PRIu64
-                   ": not an MCAP file, or damaged", which, start);
+    return fw_fail(error, FW_CORRUPT,
+                   "mcap: wrong %s magic at byte %" PRIu64 ": not an MCAP file, or damaged", which,
+                   start);
 }
 
 /* -------------------------------------------------------------------- known channels ----- */
@@ -271,13 +277,17 @@ static fw_mcap_text keep_text(uint8_t **at, fw_mcap_text text) {
 static void *new_block(fw_mcap_reader *r, size_t head, uint64_t text, fw_status *status,
                        fw_error *error) {
     if (head + text > r->limits.text_max_bytes - r->text_used) {
-        *status = fw_fail(error, FW_TOO_BIG, "mcap: schemas and channels before byte %" PRIu64
-                          " need over %" PRIu64 " bytes", r->offset, r->limits.text_max_bytes);
+        *status = fw_fail(error, FW_TOO_BIG,
+                          "mcap: schemas and channels before byte %" PRIu64 " need over %" PRIu64
+                          " bytes",
+                          r->offset, r->limits.text_max_bytes);
         return NULL;
     }
     void *block = malloc(head + (size_t)text);
-    if (block == NULL) *status = fw_fail(error, FW_NO_MEMORY, "mcap: no memory for channels");
-    else r->text_used += head + text;
+    if (block == NULL)
+        *status = fw_fail(error, FW_NO_MEMORY, "mcap: no memory for channels");
+    else
+        r->text_used += head + text;
     return block;
 }
 
@@ -295,8 +305,9 @@ static fw_status learn_schema(fw_mcap_reader *r, const fw_mcap_schema *s, uint64
             same_bytes(known->data, known->size_bytes, s->data, s->size_bytes)) {
             return FW_OK;
         }
-        return fw_fail(error, FW_CORRUPT, "mcap: schema %u at byte %" PRIu64
-                       " differs from the one before", s->id, offset);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: schema %u at byte %" PRIu64 " differs from the one before", s->id,
+                       offset);
     }
     uint64_t text = (uint64_t)s->name.size_bytes + s->encoding.size_bytes + s->size_bytes;
     fw_status status = FW_OK;
@@ -321,17 +332,19 @@ static fw_status learn_channel(fw_mcap_reader *r, const fw_mcap_channel *c, uint
                        c->metadata.size_bytes)) {
             return FW_OK;
         }
-        return fw_fail(error, FW_CORRUPT, "mcap: channel %u at byte %" PRIu64
-                       " differs from the one before", c->id, offset);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: channel %u at byte %" PRIu64 " differs from the one before", c->id,
+                       offset);
     }
     const fw_mcap_schema *schema = fw_mcap_reader_schema(r, c->schema_id);
     if (c->schema_id != 0 && schema == NULL) {
-        return fw_fail(error, FW_CORRUPT, "mcap: channel %u at byte %" PRIu64
-                       " names schema %u, which the file has not given", c->id, offset,
-                       c->schema_id);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: channel %u at byte %" PRIu64
+                       " names schema %u, which the file has not given",
+                       c->id, offset, c->schema_id);
     }
-    uint64_t text = (uint64_t)c->topic.size_bytes + c->message_encoding.size_bytes +
-                    c->metadata.size_bytes;
+    uint64_t text =
+        (uint64_t)c->topic.size_bytes + c->message_encoding.size_bytes + c->metadata.size_bytes;
     fw_status status = FW_OK;
     stored_channel *kept = new_block(r, sizeof *kept, text, &status, error);
     if (kept == NULL) return status;
@@ -348,8 +361,10 @@ static fw_status resolve_message(fw_mcap_reader *r, fw_mcap_message *m, uint64_t
                                  fw_error *error) {
     const stored_channel *kept = fw_mcap_idmap_get(&r->channels, m->channel_id);
     if (kept == NULL) {
-        return fw_fail(error, FW_CORRUPT, "mcap: message at byte %" PRIu64
-                       " is on channel %u, which the file has not given", offset, m->channel_id);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: message at byte %" PRIu64
+                       " is on channel %u, which the file has not given",
+                       offset, m->channel_id);
     }
     if (++r->message_count > r->limits.messages_max) {
         return fw_fail(error, FW_TOO_BIG, "mcap: over %" PRIu64 " messages at byte %" PRIu64,
@@ -376,15 +391,17 @@ static fw_status unpack_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const u
                               uint64_t offset, fw_error *error) {
     fw_mcap_compression compression;
     if (!fw_mcap_compression_of(k->compression, &compression)) {
-        return fw_fail(error, FW_UNSUPPORTED, "mcap: chunk at byte %" PRIu64
-                       " is compressed with '%.*s'; known are none, zstd, lz4", offset,
-                       (int)(k->compression.size_bytes < 32 ? k->compression.size_bytes : 32),
-                       k->compression.bytes);
+        return fw_fail(
+            error, FW_UNSUPPORTED,
+            "mcap: chunk at byte %" PRIu64 " is compressed with '%.*s'; known are none, zstd, lz4",
+            offset, (int)(k->compression.size_bytes < 32 ? k->compression.size_bytes : 32),
+            k->compression.bytes);
     }
     if (compression == FW_MCAP_NONE) {
         if (k->compressed_size_bytes != k->uncompressed_size_bytes) {
-            return fw_fail(error, FW_CORRUPT, "mcap: chunk at byte %" PRIu64
-                           " is not compressed but gives two sizes", offset);
+            return fw_fail(error, FW_CORRUPT,
+                           "mcap: chunk at byte %" PRIu64 " is not compressed but gives two sizes",
+                           offset);
         }
         r->chunk_bytes = data;
         if (r->mapped) return FW_OK;
@@ -409,9 +426,10 @@ static fw_status unpack_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const u
 static fw_status enter_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const uint8_t *data,
                              uint64_t offset, fw_error *error) {
     if (k->uncompressed_size_bytes > r->limits.chunk_max_bytes) {
-        return fw_fail(error, FW_TOO_BIG, "mcap: chunk at byte %" PRIu64 " unpacks to %" PRIu64
-                       " bytes, over the limit of %" PRIu64, offset, k->uncompressed_size_bytes,
-                       r->limits.chunk_max_bytes);
+        return fw_fail(error, FW_TOO_BIG,
+                       "mcap: chunk at byte %" PRIu64 " unpacks to %" PRIu64
+                       " bytes, over the limit of %" PRIu64,
+                       offset, k->uncompressed_size_bytes, r->limits.chunk_max_bytes);
     }
     FW_TRY(unpack_chunk(r, k, data, offset, error));
     r->chunk_size = k->uncompressed_size_bytes;
@@ -426,8 +444,9 @@ static fw_status enter_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const ui
 }
 
 static fw_status bad_in_chunk(const fw_mcap_reader *r, const char *what, fw_error *error) {
-    return fw_fail(error, FW_CORRUPT, "mcap: chunk at byte %" PRIu64 ", record at byte %" PRIu64
-                   " of it: %s", r->chunk_offset, r->chunk_position, what);
+    return fw_fail(error, FW_CORRUPT,
+                   "mcap: chunk at byte %" PRIu64 ", record at byte %" PRIu64 " of it: %s",
+                   r->chunk_offset, r->chunk_position, what);
 }
 
 /* A schema, channel or message of the file or of a chunk. */
@@ -486,10 +505,10 @@ static bool may_stand(phase where, uint8_t opcode) {
                           BIT(FW_MCAP_ATTACHMENT) | BIT(FW_MCAP_CHUNK) |
                           BIT(FW_MCAP_MESSAGE_INDEX) | BIT(FW_MCAP_METADATA) |
                           BIT(FW_MCAP_DATA_END);
-    const uint32_t summary = BIT(FW_MCAP_SCHEMA) | BIT(FW_MCAP_CHANNEL) |
-                             BIT(FW_MCAP_CHUNK_INDEX) | BIT(FW_MCAP_ATTACHMENT_INDEX) |
-                             BIT(FW_MCAP_STATISTICS) | BIT(FW_MCAP_METADATA_INDEX) |
-                             BIT(FW_MCAP_SUMMARY_OFFSET) | BIT(FW_MCAP_FOOTER);
+    const uint32_t summary = BIT(FW_MCAP_SCHEMA) | BIT(FW_MCAP_CHANNEL) | BIT(FW_MCAP_CHUNK_INDEX) |
+                             BIT(FW_MCAP_ATTACHMENT_INDEX) | BIT(FW_MCAP_STATISTICS) |
+                             BIT(FW_MCAP_METADATA_INDEX) | BIT(FW_MCAP_SUMMARY_OFFSET) |
+                             BIT(FW_MCAP_FOOTER);
     uint32_t allowed = where == HEADER ? BIT(FW_MCAP_HEADER) : where == DATA ? data : summary;
     return (allowed & BIT(opcode)) != 0;
 }
@@ -548,8 +567,10 @@ static fw_status end_summary(fw_mcap_reader *r, const fw_mcap_record *record, fw
     size_t got = r->offset < r->size;
     if (!r->mapped) FW_TRY(read_some(r, &more, 1, &got, error));
     if (got != 0) {
-        return fw_fail(error, FW_CORRUPT, "mcap: more bytes after the closing magic, before byte "
-                       "%" PRIu64, r->offset);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: more bytes after the closing magic, before byte "
+                       "%" PRIu64,
+                       r->offset);
     }
     r->phase = DONE;
     return FW_OK;
@@ -569,13 +590,19 @@ static fw_status act_on(fw_mcap_reader *r, fw_mcap_record *record, const uint8_t
     *found = true;
     if (r->phase == SUMMARY) FW_TRY(note_summary(r, record, error));
     switch (record->opcode) {
-    case FW_MCAP_HEADER: r->phase = DATA; return FW_OK;
-    case FW_MCAP_ATTACHMENT: return check_attachment(record, content, error);
+    case FW_MCAP_HEADER:
+        r->phase = DATA;
+        return FW_OK;
+    case FW_MCAP_ATTACHMENT:
+        return check_attachment(record, content, error);
     case FW_MCAP_CHUNK:
         return enter_chunk(r, &record->of.chunk, chunk_data, record->offset, error);
-    case FW_MCAP_DATA_END: return end_data(r, record, error);
-    case FW_MCAP_FOOTER: return end_summary(r, record, error);
-    default: return learn(r, record, found, error);
+    case FW_MCAP_DATA_END:
+        return end_data(r, record, error);
+    case FW_MCAP_FOOTER:
+        return end_summary(r, record, error);
+    default:
+        return learn(r, record, found, error);
     }
 }
 
@@ -595,9 +622,10 @@ static fw_status next_in_file(fw_mcap_reader *r, fw_mcap_record *record, bool *f
     add_crc(r, prefix, content, length);
     if (prefix[0] > FW_MCAP_DATA_END && r->phase != HEADER) return FW_OK;
     if (prefix[0] > FW_MCAP_DATA_END || !may_stand(r->phase, prefix[0])) {
-        return bad_record(record, r->phase == HEADER ? "a header must come first"
-                                  : r->phase == DATA ? "this kind may not stand in the data section"
-                                                     : "this kind may not stand in the summary",
+        return bad_record(record,
+                          r->phase == HEADER ? "a header must come first"
+                          : r->phase == DATA ? "this kind may not stand in the data section"
+                                             : "this kind may not stand in the summary",
                           error);
     }
     if (!fw_mcap_parse(content, length, record, &chunk_data)) {
@@ -645,8 +673,14 @@ fw_status fw_mcap_reader_next_message(fw_mcap_reader *r, fw_mcap_message *messag
     return FW_OK;
 }
 
-uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *r) { return r->schema_count; }
+uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *r) {
+    return r->schema_count;
+}
 
-uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *r) { return r->chunk_position; }
+uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *r) {
+    return r->chunk_position;
+}
 
-uint64_t fw_mcap_reader_offset(const fw_mcap_reader *r) { return r->offset; }
+uint64_t fw_mcap_reader_offset(const fw_mcap_reader *r) {
+    return r->offset;
+}

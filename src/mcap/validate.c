@@ -21,9 +21,9 @@ typedef struct set {
 
 typedef struct channel_state {
     fw_mcap_channel_info info;
-    uint64_t chunk;   /* serial number of the chunk that `messages` and `indexed` speak of */
-    set messages;     /* (log time, position) of its messages in that chunk */
-    bool indexed;     /* has its message index */
+    uint64_t chunk; /* serial number of the chunk that `messages` and `indexed` speak of */
+    set messages;   /* (log time, position) of its messages in that chunk */
+    bool indexed;   /* has its message index */
 } channel_state;
 
 typedef struct chunk_state {
@@ -46,8 +46,8 @@ typedef struct check {
     fw_mcap_idmap channels; /* of channel_state */
     chunk_state *chunks;
     uint64_t chunk_count, chunk_capacity, chunk_index_count;
-    bool after_chunk;               /* only its message indexes were read since */
-    uint64_t chunk_channels;        /* channels with messages in the last chunk */
+    bool after_chunk;        /* only its message indexes were read since */
+    uint64_t chunk_channels; /* channels with messages in the last chunk */
     uint64_t chunk_messages;
     set attachments, attachment_indexes, metadata, metadata_indexes;
     group groups[FW_MCAP_DATA_END + 1]; /* of the summary, by opcode */
@@ -70,7 +70,9 @@ static void set_add(set *s, uint64_t hash) {
     s->sum += hash;
 }
 
-static bool set_equal(set a, set b) { return a.count == b.count && a.sum == b.sum; }
+static bool set_equal(set a, set b) {
+    return a.count == b.count && a.sum == b.sum;
+}
 
 static fw_status lies(const fw_mcap_record *record, const char *what, fw_error *error) {
     return fw_fail(error, FW_CORRUPT, "mcap: %s record at byte %" PRIu64 ": %s",
@@ -116,10 +118,8 @@ static void see_message(check *k, const fw_mcap_record *record) {
     const fw_mcap_message *m = &record->of.message;
     channel_state *s = fw_mcap_idmap_get(&k->channels, m->channel_id);
     FW_ASSERT(s != NULL);
-    widen(k->info.message_count == 0, m->log_time_ns, &k->info.start_time_ns,
-          &k->info.end_time_ns);
-    widen(s->info.message_count == 0, m->log_time_ns, &s->info.start_time_ns,
-          &s->info.end_time_ns);
+    widen(k->info.message_count == 0, m->log_time_ns, &k->info.start_time_ns, &k->info.end_time_ns);
+    widen(s->info.message_count == 0, m->log_time_ns, &s->info.start_time_ns, &s->info.end_time_ns);
     k->info.message_count++;
     k->info.message_bytes += m->size_bytes;
     s->info.message_count++;
@@ -149,7 +149,8 @@ static fw_status see_chunk(check *k, const fw_mcap_record *record, fw_error *err
         k->chunk_capacity = capacity;
     }
     chunk_state *s = &k->chunks[k->chunk_count++];
-    *s = (chunk_state){.offset = record->offset, .length = record->length_bytes,
+    *s = (chunk_state){.offset = record->offset,
+                       .length = record->length_bytes,
                        .packed = c->compressed_size_bytes,
                        .unpacked = c->uncompressed_size_bytes,
                        .claimed_start_ns = c->message_start_time_ns,
@@ -194,13 +195,16 @@ static fw_status close_chunk(check *k, const fw_mcap_record *record, fw_error *e
     k->after_chunk = false;
     const chunk_state *chunk = &k->chunks[k->chunk_count - 1];
     if (chunk->start_ns != chunk->claimed_start_ns || chunk->end_ns != chunk->claimed_end_ns) {
-        return fw_fail(error, FW_CORRUPT, "mcap: the times of the chunk at byte %" PRIu64
-                       " are not those of its messages", chunk->offset);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: the times of the chunk at byte %" PRIu64
+                       " are not those of its messages",
+                       chunk->offset);
     }
     if (chunk->indexes.count > 0 && k->chunk_channels > 0) {
-        return fw_fail(error, FW_CORRUPT, "mcap: the chunk at byte %" PRIu64 " lacks message "
-                       "indexes of %" PRIu64 " channels before byte %" PRIu64, chunk->offset,
-                       k->chunk_channels, record->offset);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: the chunk at byte %" PRIu64 " lacks message "
+                       "indexes of %" PRIu64 " channels before byte %" PRIu64,
+                       chunk->offset, k->chunk_channels, record->offset);
     }
     return FW_OK;
 }
@@ -212,8 +216,10 @@ static fw_status check_chunk_index(check *k, const fw_mcap_record *record, fw_er
     uint64_t low = 0, high = k->chunk_count;
     while (low < high) { /* chunks stand by rising offset */
         uint64_t middle = low + (high - low) / 2;
-        if (k->chunks[middle].offset < x->chunk_offset) low = middle + 1;
-        else high = middle;
+        if (k->chunks[middle].offset < x->chunk_offset)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low == k->chunk_count || k->chunks[low].offset != x->chunk_offset) {
         return lies(record, "there is no chunk where it says", error);
@@ -230,7 +236,8 @@ static fw_status check_chunk_index(check *k, const fw_mcap_record *record, fw_er
     bool fits = x->chunk_length_bytes == c->length && x->message_start_time_ns == c->start_ns &&
                 x->message_end_time_ns == c->end_ns &&
                 fw_mcap_text_is(x->compression, fw_mcap_compression_name(c->compression)) &&
-                x->compressed_size_bytes == c->packed && x->uncompressed_size_bytes == c->unpacked &&
+                x->compressed_size_bytes == c->packed &&
+                x->uncompressed_size_bytes == c->unpacked &&
                 x->message_index_length_bytes == c->index_length;
     if (!fits) return lies(record, "it does not match its chunk", error);
     if (claimed.count > 0 && !set_equal(claimed, c->indexes)) {
@@ -260,9 +267,10 @@ static fw_status check_statistics(check *k, const fw_mcap_record *record, fw_err
     const fw_mcap_statistics *s = &record->of.statistics;
     const fw_mcap_info *info = &k->info;
     if (s->message_count != info->message_count) {
-        return fw_fail(error, FW_CORRUPT, "mcap: Statistics record at byte %" PRIu64 " counts %"
-                       PRIu64 " messages, the file has %" PRIu64, record->offset,
-                       s->message_count, info->message_count);
+        return fw_fail(error, FW_CORRUPT,
+                       "mcap: Statistics record at byte %" PRIu64 " counts %" PRIu64
+                       " messages, the file has %" PRIu64,
+                       record->offset, s->message_count, info->message_count);
     }
     if (s->schema_count != info->schema_count || s->channel_count != info->channel_count ||
         s->attachment_count != info->attachment_count ||
@@ -333,13 +341,18 @@ static fw_status see_data(check *k, const fw_mcap_record *r, fw_error *error) {
         show(r->of.header.profile, k->info.profile, sizeof k->info.profile);
         show(r->of.header.library, k->info.library, sizeof k->info.library);
         return FW_OK;
-    case FW_MCAP_CHANNEL: return see_channel(k, &r->of.channel, error);
-    case FW_MCAP_MESSAGE: see_message(k, r); return FW_OK;
-    case FW_MCAP_CHUNK: return see_chunk(k, r, error);
+    case FW_MCAP_CHANNEL:
+        return see_channel(k, &r->of.channel, error);
+    case FW_MCAP_MESSAGE:
+        see_message(k, r);
+        return FW_OK;
+    case FW_MCAP_CHUNK:
+        return see_chunk(k, r, error);
     case FW_MCAP_DATA_END:
         k->info.schema_count = fw_mcap_reader_schema_count(k->reader);
         return FW_OK;
-    case FW_MCAP_MESSAGE_INDEX: return see_message_index(k, r, error);
+    case FW_MCAP_MESSAGE_INDEX:
+        return see_message_index(k, r, error);
     case FW_MCAP_ATTACHMENT: {
         const fw_mcap_attachment *a = &r->of.attachment;
         k->info.attachment_count++;
@@ -352,7 +365,8 @@ static fw_status see_data(check *k, const fw_mcap_record *r, fw_error *error) {
         k->info.metadata_count++;
         set_add(&k->metadata, metadata_hash(r->offset, r->length_bytes, r->of.metadata.name));
         return FW_OK;
-    default: return FW_OK;
+    default:
+        return FW_OK;
     }
 }
 
@@ -361,8 +375,10 @@ static fw_status see_summary(check *k, const fw_mcap_record *r, fw_error *error)
     if (r->opcode == FW_MCAP_SUMMARY_OFFSET) return check_summary_offset(k, r, error);
     FW_TRY(note_group(k, r, error));
     switch (r->opcode) {
-    case FW_MCAP_CHUNK_INDEX: return check_chunk_index(k, r, error);
-    case FW_MCAP_STATISTICS: return check_statistics(k, r, error);
+    case FW_MCAP_CHUNK_INDEX:
+        return check_chunk_index(k, r, error);
+    case FW_MCAP_STATISTICS:
+        return check_statistics(k, r, error);
     case FW_MCAP_ATTACHMENT_INDEX: {
         const fw_mcap_attachment_index *x = &r->of.attachment_index;
         set_add(&k->attachment_indexes,
@@ -375,7 +391,8 @@ static fw_status see_summary(check *k, const fw_mcap_record *r, fw_error *error)
         set_add(&k->metadata_indexes, metadata_hash(x->offset, x->length_bytes, x->name));
         return FW_OK;
     }
-    default: return FW_OK;
+    default:
+        return FW_OK;
     }
 }
 
@@ -421,8 +438,8 @@ static fw_status validate(fw_mcap_reader *reader, const fw_mcap_limits *limits, 
     return status;
 }
 
-fw_status fw_mcap_validate_bytes(const fw_mcap_limits *limits, const void *bytes,
-                                 size_t size_bytes, fw_mcap_info *info, fw_error *error) {
+fw_status fw_mcap_validate_bytes(const fw_mcap_limits *limits, const void *bytes, size_t size_bytes,
+                                 fw_mcap_info *info, fw_error *error) {
     fw_mcap_reader *reader = NULL;
     FW_TRY(fw_mcap_reader_open_bytes(limits, bytes, size_bytes, &reader, error));
     return validate(reader, limits, info, error);

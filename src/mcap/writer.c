@@ -168,7 +168,9 @@ void fw_mcap_writer_close(fw_mcap_writer *w) {
 
 /* --------------------------------------------------------------------------- output ----- */
 
-static bool omits(const fw_mcap_writer *w, uint32_t part) { return (w->o.omit & part) != 0; }
+static bool omits(const fw_mcap_writer *w, uint32_t part) {
+    return (w->o.omit & part) != 0;
+}
 
 static fw_status emit(fw_mcap_writer *w, const void *bytes, size_t size, fw_error *error) {
     if (w->failed != FW_OK) {
@@ -202,7 +204,9 @@ static piece keep_text(fw_mcap_writer *w, const void *bytes, size_t size) {
 }
 
 /* Bytes of a string field, NULL being "". */
-static size_t text_size(const char *text) { return text == NULL ? 0 : strlen(text); }
+static size_t text_size(const char *text) {
+    return text == NULL ? 0 : strlen(text);
+}
 
 static size_t pairs_size(const fw_mcap_pair *pairs, size_t count) {
     size_t size = 0;
@@ -235,8 +239,8 @@ static void chunk_clear(fw_mcap_writer *w) {
 }
 
 static fw_status emit_chunk(fw_mcap_writer *w, chunk_index *index, fw_error *error) {
-    size_t packed = fw_mcap_pack(&w->packer, w->chunk, w->chunk_used, w->packed,
-                                 w->packed_capacity);
+    size_t packed =
+        fw_mcap_pack(&w->packer, w->chunk, w->chunk_used, w->packed, w->packed_capacity);
     bool raw = packed == 0;
     index->compression = raw ? FW_MCAP_NONE : w->o.compression;
     index->packed = raw ? w->chunk_used : packed;
@@ -303,16 +307,19 @@ static fw_status check_room(const fw_mcap_writer *w, const char *what, size_t co
         return fw_fail(error, FW_TOO_BIG, "mcap: %s of %zu bytes is over the writer's limit of %u",
                        what, content, w->o.message_max_bytes);
     }
-    if (!omits(w, FW_MCAP_OMIT_CHUNKS) && w->chunk_used == 0 &&
-        w->chunk_count == w->o.chunks_max) {
-        return fw_fail(error, FW_TOO_BIG, "mcap: the file has its %u chunks; end it and begin "
-                       "another", w->o.chunks_max);
+    if (!omits(w, FW_MCAP_OMIT_CHUNKS) && w->chunk_used == 0 && w->chunk_count == w->o.chunks_max) {
+        return fw_fail(error, FW_TOO_BIG,
+                       "mcap: the file has its %u chunks; end it and begin "
+                       "another",
+                       w->o.chunks_max);
     }
     return FW_OK;
 }
 
 /* Where a record that passed check_room is written: in the open chunk. Always enough. */
-static uint8_t *chunk_end(fw_mcap_writer *w) { return w->chunk + w->chunk_used; }
+static uint8_t *chunk_end(fw_mcap_writer *w) {
+    return w->chunk + w->chunk_used;
+}
 
 /* A record was written at chunk_end; closes a full chunk, or hands a chunkless record out. */
 static fw_status chunk_grew(fw_mcap_writer *w, uint8_t *at, fw_error *error) {
@@ -428,8 +435,10 @@ static void note_message(fw_mcap_writer *w, channel *c, uint64_t time_ns) {
     if (first_in_chunk || time_ns > w->chunk_end_ns) w->chunk_end_ns = time_ns;
     uint32_t e = w->entry_count++;
     w->entries[e] = (entry){.time_ns = time_ns, .offset = (uint32_t)w->chunk_used, .next = NONE};
-    if (c->last == NONE) c->first = e;
-    else w->entries[c->last].next = e;
+    if (c->last == NONE)
+        c->first = e;
+    else
+        w->entries[c->last].next = e;
     c->last = e;
     c->count++;
 }
@@ -461,7 +470,8 @@ fw_status fw_mcap_writer_metadata(fw_mcap_writer *w, const char *name, const fw_
                        name == NULL ? "" : name);
     }
     metadata_index *index = &w->metadata[w->metadata_count++];
-    *index = (metadata_index){.offset = w->offset, .length = FW_MCAP_PREFIX_BYTES + content,
+    *index = (metadata_index){.offset = w->offset,
+                              .length = FW_MCAP_PREFIX_BYTES + content,
                               .name = keep_text(w, name, name_size)};
     uint8_t *at = fw_mcap_put_prefix(w->packed, FW_MCAP_METADATA, content);
     at = fw_mcap_put_text(at, name, name_size);
@@ -483,8 +493,10 @@ fw_status fw_mcap_writer_attachment(fw_mcap_writer *w, uint64_t log_time_ns,
     }
     uint64_t content = 36 + name_size + type_size + (uint64_t)size_bytes;
     attachment_index *index = &w->attachments[w->attachment_count++];
-    *index = (attachment_index){.offset = w->offset, .length = FW_MCAP_PREFIX_BYTES + content,
-                                .log_time_ns = log_time_ns, .create_time_ns = create_time_ns,
+    *index = (attachment_index){.offset = w->offset,
+                                .length = FW_MCAP_PREFIX_BYTES + content,
+                                .log_time_ns = log_time_ns,
+                                .create_time_ns = create_time_ns,
                                 .data_size = size_bytes};
     index->name = keep_text(w, name, name_size);
     index->media_type = keep_text(w, media_type, type_size);
@@ -575,9 +587,9 @@ static fw_status emit_attachment_indexes(fw_mcap_writer *w, fw_error *error) {
     for (uint32_t i = 0; i < w->attachment_count; i++) {
         const attachment_index *x = &w->attachments[i];
         uint8_t head[64];
-        uint8_t *at = fw_mcap_put_prefix(
-            head, FW_MCAP_ATTACHMENT_INDEX,
-            48 + (uint64_t)x->name.size_bytes + x->media_type.size_bytes);
+        uint8_t *at =
+            fw_mcap_put_prefix(head, FW_MCAP_ATTACHMENT_INDEX,
+                               48 + (uint64_t)x->name.size_bytes + x->media_type.size_bytes);
         at = fw_mcap_put_u64(fw_mcap_put_u64(at, x->offset), x->length);
         at = fw_mcap_put_u64(fw_mcap_put_u64(at, x->log_time_ns), x->create_time_ns);
         at = fw_mcap_put_u64(at, x->data_size);
@@ -592,8 +604,8 @@ static fw_status emit_metadata_indexes(fw_mcap_writer *w, fw_error *error) {
     for (uint32_t i = 0; i < w->metadata_count; i++) {
         const metadata_index *x = &w->metadata[i];
         uint8_t head[32];
-        uint8_t *at = fw_mcap_put_prefix(head, FW_MCAP_METADATA_INDEX,
-                                         20 + (uint64_t)x->name.size_bytes);
+        uint8_t *at =
+            fw_mcap_put_prefix(head, FW_MCAP_METADATA_INDEX, 20 + (uint64_t)x->name.size_bytes);
         at = fw_mcap_put_u64(fw_mcap_put_u64(at, x->offset), x->length);
         FW_TRY(emit(w, head, (size_t)(at - head), error));
         FW_TRY(emit_kept_text(w, x->name, error));
@@ -670,9 +682,13 @@ fw_status fw_mcap_writer_end(fw_mcap_writer *w, fw_error *error) {
 
 /* -------------------------------------------------------------------------- figures ----- */
 
-uint64_t fw_mcap_writer_size_bytes(const fw_mcap_writer *w) { return w->offset; }
+uint64_t fw_mcap_writer_size_bytes(const fw_mcap_writer *w) {
+    return w->offset;
+}
 
-uint64_t fw_mcap_writer_message_count(const fw_mcap_writer *w) { return w->message_count; }
+uint64_t fw_mcap_writer_message_count(const fw_mcap_writer *w) {
+    return w->message_count;
+}
 
 uint64_t fw_mcap_writer_rest_max_bytes(const fw_mcap_writer *w, size_t next_bytes) {
     const uint64_t chunk_head = 64, index_head = 25, index_entry = 16; /* index_head: 15 and 10 */
@@ -680,7 +696,8 @@ uint64_t fw_mcap_writer_rest_max_bytes(const fw_mcap_writer *w, size_t next_byte
                      FW_MCAP_MESSAGE_HEAD_BYTES + next_bytes +
                      index_entry * ((uint64_t)w->entry_count + 1) + index_head * w->channel_count;
     uint64_t chunk_indexes = 80 * ((uint64_t)w->chunk_count + 2);
-    for (uint32_t i = 0; i < w->chunk_count; i++) chunk_indexes += 10 * (uint64_t)w->chunks[i].channels;
+    for (uint32_t i = 0; i < w->chunk_count; i++)
+        chunk_indexes += 10 * (uint64_t)w->chunks[i].channels;
     uint64_t named = 64 * ((uint64_t)w->attachment_count + w->metadata_count);
     uint64_t statistics = 64 + 10 * (uint64_t)w->channel_count;
     uint64_t fixed = 13 + 26 * GROUPS + 29 + FW_MCAP_MAGIC_BYTES;

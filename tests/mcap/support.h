@@ -52,7 +52,8 @@ static inline void write_sample(fw_mcap_writer *w, fw_mcap_sink sink, unsigned m
     for (unsigned i = 0; i < messages; i++) {
         if (i == messages / 2) {
             ok(fw_mcap_writer_add_schema(w, "B", "jsonschema", "{ }", 3, &schema[1], error));
-            ok(fw_mcap_writer_add_channel(w, schema[1], "/b", "json", pairs, 2, &channel[1], error));
+            ok(fw_mcap_writer_add_channel(w, schema[1], "/b", "json", pairs, 2, &channel[1],
+                                          error));
             ok(fw_mcap_writer_add_channel(w, 0, "/c", "raw", NULL, 0, &channel[2], error));
             ok(fw_mcap_writer_attachment(w, 5, 6, "notes", "text/plain", "hello", 5, error));
         }

@@ -19,7 +19,9 @@ static json_t *number(uint64_t value) {
     return json_string(text);
 }
 
-static json_t *text(fw_mcap_text t) { return json_stringn(t.bytes, t.size_bytes); }
+static json_t *text(fw_mcap_text t) {
+    return json_stringn(t.bytes, t.size_bytes);
+}
 
 static json_t *data(const uint8_t *at, uint64_t size) {
     json_t *list = json_array();
@@ -184,10 +186,14 @@ static uint32_t omissions(const json_t *expected) {
     const struct {
         const char *name;
         uint32_t bit;
-    } parts[] = {{"ch", FW_MCAP_OMIT_CHUNKS}, {"mx", FW_MCAP_OMIT_MESSAGE_INDEX},
-                 {"st", FW_MCAP_OMIT_STATISTICS}, {"rsh", FW_MCAP_OMIT_SUMMARY_SCHEMAS},
-                 {"rch", FW_MCAP_OMIT_SUMMARY_CHANNELS}, {"chx", FW_MCAP_OMIT_CHUNK_INDEX},
-                 {"sum", FW_MCAP_OMIT_SUMMARY_OFFSET}, {"ax", FW_MCAP_OMIT_ATTACHMENT_INDEX},
+    } parts[] = {{"ch", FW_MCAP_OMIT_CHUNKS},
+                 {"mx", FW_MCAP_OMIT_MESSAGE_INDEX},
+                 {"st", FW_MCAP_OMIT_STATISTICS},
+                 {"rsh", FW_MCAP_OMIT_SUMMARY_SCHEMAS},
+                 {"rch", FW_MCAP_OMIT_SUMMARY_CHANNELS},
+                 {"chx", FW_MCAP_OMIT_CHUNK_INDEX},
+                 {"sum", FW_MCAP_OMIT_SUMMARY_OFFSET},
+                 {"ax", FW_MCAP_OMIT_ATTACHMENT_INDEX},
                  {"mdx", FW_MCAP_OMIT_METADATA_INDEX}};
     uint32_t omit = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -228,8 +234,8 @@ static void write_record(fw_mcap_writer *w, const fw_mcap_record *r) {
                                       copied(c->message_encoding), pairs, count, &id, error));
     } else if (r->opcode == FW_MCAP_MESSAGE) {
         const fw_mcap_message *m = &r->of.message;
-        ok(fw_mcap_writer_message(w, m->channel_id, m->sequence, m->log_time_ns,
-                                  m->publish_time_ns, m->data, m->size_bytes, error));
+        ok(fw_mcap_writer_message(w, m->channel_id, m->sequence, m->log_time_ns, m->publish_time_ns,
+                                  m->data, m->size_bytes, error));
     } else if (r->opcode == FW_MCAP_METADATA) {
         size_t count = copy_pairs(r->of.metadata.map, pairs);
         ok(fw_mcap_writer_metadata(w, copied(r->of.metadata.name), pairs, count, error));

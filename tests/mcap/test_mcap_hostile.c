@@ -1,4 +1,5 @@
-/* Damaged and hostile files: always a clear error, never a crash, never more memory than allowed. */
+/* Damaged and hostile files: always a clear error, never a crash, never more memory than allowed.
+ */
 #include "support.h"
 
 #include <zstd.h>
@@ -99,8 +100,8 @@ static uint8_t *put_message(uint8_t *at, uint16_t channel, uint64_t time) {
     return fw_mcap_put_u64(fw_mcap_put_u64(fw_mcap_put_u32(at, 0), time), time);
 }
 
-static uint8_t *put_chunk(uint8_t *at, const char *compression, uint64_t unpacked,
-                          const void *data, size_t size, uint64_t time) {
+static uint8_t *put_chunk(uint8_t *at, const char *compression, uint64_t unpacked, const void *data,
+                          size_t size, uint64_t time) {
     at = fw_mcap_put_prefix(at, FW_MCAP_CHUNK, 40 + strlen(compression) + size);
     at = fw_mcap_put_u64(fw_mcap_put_u64(at, time), time);
     at = fw_mcap_put_u32(fw_mcap_put_u64(at, unpacked), 0);
@@ -132,8 +133,9 @@ static void test_smallest_file(void **state) {
 
 static void test_hostile_lengths(void **state) {
     (void)state;
-    const uint64_t lengths[] = {UINT64_MAX, UINT64_MAX - 8, UINT64_MAX - 9, UINT64_MAX - 33,
-                                (uint64_t)1 << 63, (uint64_t)1 << 32, UINT32_MAX, 1000};
+    const uint64_t lengths[] = {
+        UINT64_MAX,        UINT64_MAX - 8,    UINT64_MAX - 9, UINT64_MAX - 33,
+        (uint64_t)1 << 63, (uint64_t)1 << 32, UINT32_MAX,     1000};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         for (uint8_t opcode = 0; opcode < 0x90; opcode++) {
             uint8_t *at = fw_mcap_put_prefix(put_start(file.at), opcode, lengths[i]);
@@ -212,8 +214,10 @@ static void test_lying_indexes(void **state) {
         uint16_t channel;
         uint64_t time, offset;
         fw_status wanted;
-    } cases[] = {{1, 5, position, FW_OK},       {1, 6, position, FW_CORRUPT},
-                 {1, 5, position + 1, FW_CORRUPT}, {1, 5, UINT64_MAX, FW_CORRUPT},
+    } cases[] = {{1, 5, position, FW_OK},
+                 {1, 6, position, FW_CORRUPT},
+                 {1, 5, position + 1, FW_CORRUPT},
+                 {1, 5, UINT64_MAX, FW_CORRUPT},
                  {2, 5, position, FW_CORRUPT}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t *at = put_chunk(put_start(file.at), "", size, inner, size, 5);
@@ -244,7 +248,8 @@ static void test_bombs(void **state) {
         expect(put_end(at), over ? FW_TOO_BIG : FW_CORRUPT, over ? "over the limit" : "unpack");
     }
     free(packed);
-    expect(put_end(put_chunk(put_start(file.at), "brotli", 1, "x", 1, 0)), FW_UNSUPPORTED, "brotli");
+    expect(put_end(put_chunk(put_start(file.at), "brotli", 1, "x", 1, 0)), FW_UNSUPPORTED,
+           "brotli");
     expect(put_end(put_chunk(put_start(file.at), "", 2, "x", 1, 0)), FW_CORRUPT, "two sizes");
 }
 
@@ -252,8 +257,8 @@ static void test_limits(void **state) {
     (void)state;
     sample(FW_MCAP_NONE, 600, 20);
     size_t size = file.memory.size_bytes;
-    const fw_mcap_limits limits[] = {{.chunk_max_bytes = 599}, {.text_max_bytes = 20},
-                                     {.chunks_max = 2}, {.messages_max = 19}};
+    const fw_mcap_limits limits[] = {
+        {.chunk_max_bytes = 599}, {.text_max_bytes = 20}, {.chunks_max = 2}, {.messages_max = 19}};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         fw_error error;
         assert_int_equal(fw_mcap_validate_bytes(&limits[i], file.at, size, NULL, &error),

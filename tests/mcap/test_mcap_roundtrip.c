@@ -6,8 +6,8 @@ enum { MESSAGES = 1000 };
 static made_file one, two;
 
 static fw_mcap_writer *open_writer(fw_mcap_compression compression, uint32_t omit) {
-    fw_mcap_writer_options o = {.compression = compression, .chunk_bytes = 4096,
-                                .message_max_bytes = 4096, .omit = omit};
+    fw_mcap_writer_options o = {
+        .compression = compression, .chunk_bytes = 4096, .message_max_bytes = 4096, .omit = omit};
     fw_mcap_writer *w = NULL;
     ok(fw_mcap_writer_open(&o, &w, error));
     return w;
@@ -23,8 +23,10 @@ static void check_message(const fw_mcap_message *m, unsigned i) {
     assert_memory_equal(m->data, data, size);
     unsigned at = i < MESSAGES / 2 ? 0 : i % 3;
     assert_true(fw_mcap_text_is(m->channel->topic, at == 0 ? "/a" : at == 1 ? "/b" : "/c"));
-    if (at == 2) assert_null(m->schema);
-    else assert_true(fw_mcap_text_is(m->schema->name, at == 0 ? "A" : "B"));
+    if (at == 2)
+        assert_null(m->schema);
+    else
+        assert_true(fw_mcap_text_is(m->schema->name, at == 0 ? "A" : "B"));
     fw_mcap_text value;
     assert_int_equal(fw_mcap_map_find(m->channel->metadata, "unit", &value), at == 1);
     if (at == 1) assert_true(fw_mcap_text_is(value, "car-1"));

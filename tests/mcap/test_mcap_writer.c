@@ -105,9 +105,14 @@ static void check_valid(uint64_t messages) {
 
 static void test_limits_leave_a_valid_file(void **state) {
     (void)state;
-    fw_mcap_writer_options o = {.chunk_bytes = 200, .message_max_bytes = 100, .schemas_max = 1,
-                                .channels_max = 1, .chunks_max = 3, .attachments_max = 1,
-                                .metadata_max = 1, .chunk_messages_max = 2};
+    fw_mcap_writer_options o = {.chunk_bytes = 200,
+                                .message_max_bytes = 100,
+                                .schemas_max = 1,
+                                .channels_max = 1,
+                                .chunks_max = 3,
+                                .attachments_max = 1,
+                                .metadata_max = 1,
+                                .chunk_messages_max = 2};
     fw_mcap_writer *w = NULL;
     uint8_t data[200] = {0};
     uint16_t id;
@@ -185,8 +190,7 @@ static void test_full_sink(void **state) {
         fw_mcap_memory memory = {.bytes = file.at, .capacity_bytes = capacity};
         fw_error why;
         uint16_t id;
-        fw_status status =
-            fw_mcap_writer_begin(w, fw_mcap_memory_sink(&memory), "", "", &why);
+        fw_status status = fw_mcap_writer_begin(w, fw_mcap_memory_sink(&memory), "", "", &why);
         if (status == FW_OK) {
             status = fw_mcap_writer_add_channel(w, 0, "/a", "", NULL, 0, &id, &why);
         }
@@ -208,9 +212,11 @@ static void test_full_sink(void **state) {
 
 static void test_bad_options(void **state) {
     (void)state;
-    const fw_mcap_writer_options bad[] = {{.zstd_level = 20}, {.zstd_level = -1},
+    const fw_mcap_writer_options bad[] = {{.zstd_level = 20},
+                                          {.zstd_level = -1},
                                           {.compression = (fw_mcap_compression)3},
-                                          {.chunk_bytes = UINT32_MAX}, {.channels_max = 65536}};
+                                          {.chunk_bytes = UINT32_MAX},
+                                          {.channels_max = 65536}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fw_mcap_writer *w = NULL;
         fw_error why;
@@ -220,13 +226,29 @@ static void test_bad_options(void **state) {
     fw_mcap_writer_close(NULL);
 }
 
+static uint32_t crc_by_bits(const uint8_t *at, size_t size) {
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= at[i];
+        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
+    }
+    return ~crc;
+}
+
 static void test_crc32(void **state) {
     (void)state;
     assert_int_equal(fw_mcap_crc32(0, "123456789", 9), 0xCBF43926); /* the usual check value */
-    const uint8_t *at = (const uint8_t *)"the quick brown fox jumps over the lazy dog, twice over";
-    uint32_t whole = fw_mcap_crc32(0, at, 55);
-    for (size_t cut = 0; cut <= 55; cut++) {
-        assert_int_equal(fw_mcap_crc32(fw_mcap_crc32(0, at, cut), at + cut, 55 - cut), whole);
+    uint8_t data[600];
+    fw_random random = fw_random_named(1, "mcap/crc");
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)fw_random_u32(&random);
+    for (size_t start = 0; start < 17; start++) {
+        for (size_t size = 0; size + start <= sizeof data; size++) {
+            uint32_t wanted = crc_by_bits(data + start, size);
+            assert_int_equal(fw_mcap_crc32(0, data + start, size), wanted);
+            size_t cut = size * start / 17;
+            uint32_t first = fw_mcap_crc32(0, data + start, cut);
+            assert_int_equal(fw_mcap_crc32(first, data + start + cut, size - cut), wanted);
+        }
     }
 }
 
@@ -260,10 +282,13 @@ static void test_info(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_heap_after_open), cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_limits_leave_a_valid_file), cmocka_unit_test(test_rest_bound),
-        cmocka_unit_test(test_full_sink), cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_crc32), cmocka_unit_test(test_info)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_heap_after_open),
+                                       cmocka_unit_test(test_golden),
+                                       cmocka_unit_test(test_limits_leave_a_valid_file),
+                                       cmocka_unit_test(test_rest_bound),
+                                       cmocka_unit_test(test_full_sink),
+                                       cmocka_unit_test(test_bad_options),
+                                       cmocka_unit_test(test_crc32),
+                                       cmocka_unit_test(test_info)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
