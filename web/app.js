@@ -1,7 +1,7 @@
 /* app.js - the dashboard: reads the factory's public API and draws it; it holds no truth of its own.
  *
  *   EventSource /v1/live  --status-->  state.status   --+
- *   fetch /v1/generations, units, models, events      --+--> render (text nodes only, never markup)
+ *   fetch /v1/generations, units, models, events, log --+--> render (text nodes only, never markup)
  *   fetch the examiner's /exams.json every 3 s        --+
  *
  * Rules:
@@ -25,6 +25,7 @@
     units: [],
     models: null,
     events: [],
+    log: [],
     exams: [],
     heard: {},
   };
@@ -121,25 +122,16 @@
 
   /* ---- what the factory says, under the names this page uses ---- */
   function verdict(generation) {
-    const words =
-      `${pick(generation, 'decision') || ''} ${pick(generation, 'stage', 'state') || ''}`.toLowerCase();
+    const words = `${pick(generation, 'decision') || ''} ${generation.stage || ''}`.toLowerCase();
     if (/promot|initial/.test(words)) return 'promoted';
     if (/refus|reject/.test(words)) return 'refused';
     if (/fail|error/.test(words)) return 'failed';
     return 'running';
   }
-  const generationIndex = (g) => pick(g, 'index', 'generation', 'n', 'id');
-  const championHash = () =>
-    pick(state.status, 'champion.hash', 'champion.model', 'champion', 'target', 'model');
+  const generationIndex = (g) => g.index;
+  const championHash = () => pick(state.status, 'champion');
   function stageNow() {
-    const stage = pick(
-      state.status,
-      'stage',
-      'running.stage',
-      'job.kind',
-      'job.stage',
-      'generation.stage',
-    );
+    const stage = pick(state.status, 'stage');
     const running = state.generations.find((g) => RUNNING.test(String(g.stage)));
     const text = String(stage || (running && running.stage) || '').toLowerCase();
     if (text.startsWith('dataset')) return 'curate';
@@ -242,9 +234,9 @@
     return node;
   }
   function progressOf(stage) {
-    const p = pick(state.status, 'progress', 'running', 'job') || {};
-    const done = pick(p, 'done', 'steps_done'),
-      total = pick(p, 'total', 'steps_total');
+    const p = pick(state.status, 'progress') || {};
+    const done = p.done,
+      total = p.total;
     if (stageNow() !== stage || !isNumber(done) || !isNumber(total) || total <= 0) return {};
     return {
       progress: done / total,
@@ -282,8 +274,8 @@
       newest = [...state.generations].pop() || {};
     const ticks = units.map((u) => pick(u, 'tick')).filter(isNumber),
       tick = ticks.length ? Math.max(...ticks) : pick(s, 'tick');
-    const recordings = pick(s, 'recordings.count', 'recordings'),
-      size = pick(s, 'recordings.bytes', 'recording_bytes', 'bytes', 'bytes_uploaded');
+    const recordings = pick(s, 'recordings'),
+      size = pick(s, 'bytes');
     const champion = championHash(),
       have = units.filter((u) => pick(u, 'active') === champion).length;
     const train = progressOf('train'),
@@ -311,20 +303,14 @@
           ? [`${seconds(tick / 10)} at 10 Hz`, 'known to the factory only by uploads']
           : 'no unit has reported',
       ),
-      station(
-        'units',
-        'units',
-        '/v1/units',
-        count(pick(s, 'units.count', 'units') ?? units.length),
-        'cars',
-        [
-          `spool ${bytes(spool)}`,
-          el('span', { class: lost > 0 ? 'wrong' : null }, `lost ${bytes(lost)}`),
-        ],
-      ),
+      station('units', 'units', '/v1/units', count(pick(s, 'units') ?? units.length), 'cars', [
+        isNumber(s.units_recent) ? `${count(s.units_recent)} heard in the last minute` : null,
+        `spool ${bytes(spool)}`,
+        el('span', { class: lost > 0 ? 'wrong' : null }, `lost ${bytes(lost)}`),
+      ]),
       station('ingest', 'ingest', '/v1/recordings', count(recordings), 'recordings', [
         bytes(size),
-        `${count(pick(s, 'events.count', 'events') ?? undefined)} events flagged`,
+        `${count(pick(s, 'events'))} events flagged`,
       ]),
       station(
         'curate',
@@ -375,7 +361,7 @@
         known(champion) ? hash(champion) : NONE,
         'champion',
         [
-          `${count(state.models === null ? pick(s, 'models.count', 'models') : state.models.length)} models · ${decisions.filter((d) => d === 'promoted').length} promoted · ${decisions.filter((d) => d === 'refused').length} refused`,
+          `${count(state.models === null ? pick(s, 'models') : state.models.length)} models · ${decisions.filter((d) => d === 'promoted').length} promoted · ${decisions.filter((d) => d === 'refused').length} refused`,
           lineage(),
         ],
       ),
@@ -404,8 +390,9 @@
           ? [
               `${interval(exam)}, n = ${count(exam.drives)}`,
               `${String(pick(exam, 'label') || hash(exam.policy))}, ${exam.network ?? NONE}, ${guarded(exam) ? 'guarded' : 'alone'}`,
+              s.confined === true ? 'store closed to the factory by the kernel' : null,
             ]
-          : ['no exam yet', 'own world, own store, closed to training'],
+          : ['no exam yet', 'own world, own store'],
       ),
     );
     $('loop-note').textContent =
@@ -489,7 +476,7 @@
           },
         },
         { name: 'recordings', number: true, cell: (g) => count(g.recordings) },
-        { name: 'uploaded', number: true, cell: (g) => bytes(pick(g, 'bytes_uploaded', 'bytes')) },
+        { name: 'uploaded', number: true, cell: (g) => bytes(g.bytes_uploaded) },
         { name: 'agent-steps', number: true, cell: (g) => steps(g.agent_steps) },
         {
           name: 'training',
@@ -501,10 +488,7 @@
         {
           name: 'reason',
           wide: true,
-          cell: (g) =>
-            known(pick(g, 'reason', 'gate.reason', 'error'))
-              ? String(pick(g, 'reason', 'gate.reason', 'error'))
-              : NONE,
+          cell: (g) => (known(g.reason) ? String(g.reason) : NONE),
         },
       ],
       rows,
@@ -521,7 +505,8 @@
     table(
       'units',
       [
-        { name: 'unit', cell: (u) => String(pick(u, 'id', 'unit', 'name') ?? NONE) },
+        { name: 'unit', cell: (u) => String(pick(u, 'id') ?? NONE) },
+        { name: 'gives', cell: (u) => String(u.role ?? NONE).replace(/_/g, ' ') },
         {
           name: 'active model',
           cell: (u) => {
@@ -550,11 +535,7 @@
           name: 'heard',
           number: true,
           cell: (u) => {
-            const t = timeMs(
-              pick(u, 'seen_ns', 'reported_ns', 'seen', 'reported', 'last_seen', 'time_ns'),
-            );
-            const age =
-              pick(u, 'age_s', 'seen_age_s') ?? (t ? Math.max(0, (now - t) / 1000) : undefined);
+            const age = isNumber(u.age_s) ? u.age_s + (now - state.heard.units) / 1000 : undefined;
             return isNumber(age) ? `${seconds(age)} ago` : NONE;
           },
         },
@@ -574,7 +555,7 @@
         {
           name: 'when',
           cell: (e) => {
-            const t = timeMs(pick(e, 'time_ns', 'time', 'received_ns', 'at'));
+            const t = timeMs(e.time_ns);
             return t
               ? clock(t)
               : isNumber(e.tick)
@@ -584,12 +565,12 @@
                   : NONE;
           },
         },
-        { name: 'unit', cell: (e) => String(pick(e, 'unit', 'unit_id') ?? NONE) },
+        { name: 'unit', cell: (e) => String(pick(e, 'unit') ?? NONE) },
         {
           name: 'event',
-          cell: (e) => String(pick(e, 'kind', 'event', 'name') ?? NONE).replace(/_/g, ' '),
+          cell: (e) => String(pick(e, 'kind') ?? NONE).replace(/_/g, ' '),
         },
-        { name: 'recording', cell: (e) => hashCode(pick(e, 'recording', 'hash')) },
+        { name: 'recording', cell: (e) => hashCode(e.recording) },
       ],
       rows,
       'No event flagged yet.',
@@ -599,30 +580,19 @@
       : '';
   }
   function renderLog() {
-    const rows = [...state.generations].reverse();
-    swap(
-      $('log'),
-      rows.length === 0
-        ? el('li', { class: 'empty' }, 'No decision yet.')
-        : rows.map((g) => {
-            const t = timeMs(
-              pick(g, 'decided_ns', 'finished_ns', 'closed_ns', 'created_ns', 'time_ns'),
-            );
-            return el(
-              'li',
-              {},
-              t ? el('time', { datetime: new Date(t).toISOString() }, `${clock(t)} `) : null,
-              el(
-                'span',
-                { class: 'verdict', 'data-verdict': verdict(g) },
-                `generation ${count(generationIndex(g))} ${verdict(g)}`,
-              ),
-              known(pick(g, 'reason', 'gate.reason', 'error'))
-                ? `: ${pick(g, 'reason', 'gate.reason', 'error')}`
-                : '',
-            );
-          }),
-    );
+    const line = (entry) => {
+      const t = timeMs(entry.time_ns),
+        kind = String(entry.kind ?? NONE);
+      return el(
+        'li',
+        {},
+        t ? el('time', { datetime: new Date(t).toISOString() }, `${clock(t)} `) : null,
+        el('span', { class: 'verdict', 'data-verdict': kind }, kind),
+        ` ${entry.text ?? NONE}`,
+      );
+    };
+    const empty = el('li', { class: 'empty' }, 'No decision yet.');
+    swap($('log'), state.log.length === 0 ? empty : state.log.map(line));
   }
 
   /* ---- the improvement curve ---- */
@@ -936,7 +906,7 @@
         ? `${name} ${seconds((now - state.heard[name]) / 1000)}`
         : `${name} ${NONE}`;
     $('ages').textContent =
-      `Age of the data: ${['status', 'generations', 'units', 'models', 'events', 'exams'].map(age).join(' · ')}`;
+      `Age of the data: ${['status', 'generations', 'units', 'models', 'events', 'log', 'exams'].map(age).join(' · ')}`;
     $('exam-age').textContent =
       state.exams.length === 0
         ? 'no exam yet'
@@ -947,10 +917,10 @@
       facts = [['champion', el('span', { class: 'hash' }, hash(championHash()))]];
     if (isNumber(s.uptime_s)) facts.push(['up', seconds(s.uptime_s)]);
     if (known(s.version)) facts.push(['version', String(s.version)]);
-    const free = pick(s, 'disk.used_bytes', 'disk_bytes', 'disk_used_bytes'),
-      cap = pick(s, 'disk.cap_bytes', 'disk_cap_bytes');
-    if (isNumber(free))
-      facts.push(['disk', isNumber(cap) ? `${bytes(free)} of ${bytes(cap)}` : bytes(free)]);
+    const used = s.objects_bytes,
+      cap = s.disk_cap_bytes;
+    if (isNumber(used))
+      facts.push(['objects', isNumber(cap) ? `${bytes(used)} of ${bytes(cap)}` : bytes(used)]);
     swap(
       $('facts'),
       facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))),
@@ -976,7 +946,9 @@
   function examsUrl() {
     const given = new URLSearchParams(location.search).get('exams-port');
     const port = /^\d{1,5}$/.test(given || '') ? given : String(Number(location.port || 80) + 1);
-    return `http://${location.hostname || '127.0.0.1'}:${port}/exams.json`;
+    /* The page's own policy names the examiner's address as 127.0.0.1. */
+    const host = location.hostname === 'localhost' ? '127.0.0.1' : location.hostname;
+    return `http://${host}:${port}/exams.json`;
   }
   async function readExams() {
     try {
@@ -1000,7 +972,8 @@
       generations: '/v1/generations',
       units: '/v1/units',
       models: '/v1/models',
-      events: '/v1/events',
+      events: '/v1/events?limit=60',
+      log: '/v1/log?limit=60',
     };
     await Promise.all(
       Object.entries(jobs).map(async ([name, url]) => {
@@ -1026,8 +999,8 @@
       return;
     }
     if (status === null || typeof status !== 'object') return;
-    const before = pick(state.status, 'recordings.count', 'recordings'),
-      after = pick(status, 'recordings.count', 'recordings');
+    const before = pick(state.status, 'recordings'),
+      after = pick(status, 'recordings');
     if (isNumber(before) && after > before) state.heard.growth = Date.now();
     state.status = status;
     state.heard.status = Date.now();
