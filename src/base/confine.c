@@ -1,0 +1,78 @@
+#include "base/confine.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <linux/landlock.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than Debian 12's header: https://docs.kernel.org/userspace-api/landlock.html */
+#define ACCESS_TRUNCATE (1ULL << 14)
+
+#define READ_FILE (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
+#define READ_ALL (READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FIRST_ALL                                                                                  \
+    (READ_ALL | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                    \
+     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | \
+     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |   \
+     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+int fw_confine_version(void) {
+    long version =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return version > 0 ? (int)version : 0;
+}
+
+/* Every right this kernel can take away. */
+static uint64_t all_rights(void) {
+    int version = fw_confine_version();
+    uint64_t rights = FIRST_ALL;
+    if (version >= 2) rights |= LANDLOCK_ACCESS_FS_REFER;
+    if (version >= 3) rights |= ACCESS_TRUNCATE;
+    return rights;
+}
+
+static fw_status allow(int ruleset, const char *path, uint64_t rights, fw_error *error) {
+    struct stat info;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) return FW_OK;
+    if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode))
+        rights &= READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE;
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights & all_rights(),
+                                              .parent_fd = fd};
+    fw_status status = FW_OK;
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
+        status = fw_fail_errno(error, "cannot allow %s", path);
+    close(fd);
+    return status;
+}
+
+fw_status fw_confine(const char *const *write_folders, const char *const *read_folders,
+                     fw_error *error) {
+    if (fw_confine_version() == 0)
+        return fw_fail(error, FW_UNSUPPORTED, "this kernel has no Landlock (Linux 5.13, enabled)");
+    struct landlock_ruleset_attr attr = {.handled_access_fs = all_rights()};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (ruleset < 0) return fw_fail_errno(error, "cannot make a Landlock ruleset");
+    fw_status status = FW_OK;
+    for (; *write_folders && status == FW_OK; write_folders++)
+        status = allow(ruleset, *write_folders, all_rights(), error);
+    for (; *read_folders && status == FW_OK; read_folders++)
+        status = allow(ruleset, *read_folders, READ_ALL, error);
+    if (status == FW_OK && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                            syscall(SYS_landlock_restrict_self, ruleset, 0) != 0))
+        status = fw_fail_errno(error, "cannot confine this process");
+    close(ruleset);
+    return status;
+}
+
+fw_status fw_confine_to(const char *data_folder, const char *program_folder, fw_error *error) {
+    const char *writes[] = {data_folder, "/dev/null", NULL};
+    const char *reads[] = {"/usr",         "/lib",  "/lib64",
+                           "/bin",         "/etc",  "/proc",
+                           "/dev/urandom", "/dev/random", "/sys/devices/system",
+                           "/sys/fs/cgroup", program_folder, NULL};
+    return fw_confine(writes, reads, error);
+}

@@ -1,0 +1,49 @@
+/* cli.h - `flywheel`: one table of commands.
+ *
+ * stdout is data, stderr is talk. Exit status 0: done; 1: failed, or the answer is no; 2: wrong
+ * usage. Commands that read take --json and print what the API answers. They find the factory by
+ * --url, or FLYWHEEL_URL, or at http://127.0.0.1:8080.
+ *
+ * To add a command: 1. src/cli/cmd_NAME.c with `int fw_cmd_NAME(int argc, char **argv)` (argv
+ * without the program's and the command's names), 2. a line in FW_COMMANDS, 3. a section
+ * "## `flywheel NAME`" in docs/cli.md. A command with a NULL help prints its own for --help.
+ */
+#ifndef FW_CLI_CLI_H
+#define FW_CLI_CLI_H
+
+#include "base/status.h"
+
+enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
+
+/* X(name, what it does in one line) in the order of the help. */
+#define FW_COMMANDS(X)                                                                             \
+    X(demo, "a fleet of cars in a real city gets better, on this machine")                         \
+    X(serve, "the factory: uploads, data sets, training, gate, models, rollout, page")             \
+    X(status, "what the factory is doing")                                                         \
+    X(recordings, "what units uploaded")                                                           \
+    X(events, "moments that units flagged")                                                        \
+    X(units, "what each unit last reported")                                                       \
+    X(generations, "every turn of the loop, with its decision and figures")                        \
+    X(models, "list, show, make and add models")                                                   \
+    X(log, "look into a recording file")                                                           \
+    X(version, "print the version")                                                                \
+    X(help, "this list")
+
+#define X(name, summary) int fw_cmd_##name(int argc, char **argv);
+FW_COMMANDS(X)
+#undef X
+/* Hidden: serve starts it. */
+int fw_cmd_job(int argc, char **argv);
+
+/* argv as main has it. */
+int fw_cli_main(int argc, char **argv);
+
+/* "flywheel: TEXT" on stderr; returns FW_CLI_FAILED, or FW_CLI_USAGE for FW_INVALID arguments. */
+int fw_cli_fail(const fw_error *error);
+int fw_cli_usage(const char *command, const fw_error *error);
+/* Moves words that are no options to words (at most max; more is FW_INVALID); the rest stays in argv
+ * for fw_args_parse. flags: options without a value, NULL-terminated. */
+fw_status fw_cli_words(int *argc, char **argv, const char *const *flags, const char **words,
+                       int max, int *count, fw_error *error) FW_MUST;
+
+#endif

@@ -1,0 +1,287 @@
+/* api.c - the HTTP API of ARCHITECTURE.md: one table of routes, each a pure function.
+ *
+ * To add a call: 1. a handler below, 2. a line in `routes`, 3. the table in ARCHITECTURE.md and
+ * docs/formats/http.md, 4. a test in tests/factory/test_api.c.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "factory/answers.h"
+#include "factory/assets.h"
+#include "factory/factory.h"
+#include "factory/registry.h"
+
+enum { LIST_DEFAULT = 1000, LIST_MAX = 100000, ARGUMENT_MAX = 96 };
+
+/* What a handler gets: argument is the path's * part, "" when it has none. */
+typedef struct call {
+    fw_factory *factory;
+    const fw_http_request *request;
+    fw_http_response *response;
+    char argument[ARGUMENT_MAX];
+} call;
+
+static void answer_json(const call *c, fw_status status, int http_status, char *json,
+                        const fw_error *error) {
+    if (status != FW_OK) {
+        fw_answer_failure(c->response, status, error);
+        return;
+    }
+    fw_http_respond_json(c->response, http_status, json);
+    fw_http_add_header(c->response, "Cache-Control", "no-store");
+}
+
+/* ---- lists ---- */
+
+/* ?limit=N, else the default. */
+static int64_t limit_of(const call *c, int64_t otherwise) {
+    const char *text = c->request->query(c->request->native, "limit");
+    if (!text || text[0] < '0' || text[0] > '9') return otherwise;
+    unsigned long long limit = strtoull(text, NULL, 10);
+    return limit > LIST_MAX ? LIST_MAX : (int64_t)limit;
+}
+
+static void answer_list(const call *c, int64_t limit, const char *sql) {
+    char *json = NULL;
+    fw_error error = {""};
+    sqlite3 *db = fw_catalogue_read(c->factory->catalogue);
+    fw_status status = fw_db_text(db, &error, &json, sql, "i", limit_of(c, limit));
+    fw_catalogue_read_end(c->factory->catalogue);
+    answer_json(c, status, 200, json, &error);
+}
+
+static void get_recordings(const call *c) {
+    answer_list(c, LIST_MAX,
+                "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
+                "'sha256',sha256,'unit',unit,'role',role,'size_bytes',size_bytes,'received_ns',"
+                "received_ns,'start_ns',start_ns,'end_ns',end_ns,'messages',messages,'events',"
+                "events,'generation',generation,'state',state,'sequence',sequence) j FROM "
+                "recordings JOIN objects USING(sha256) ORDER BY sequence DESC LIMIT ?)");
+}
+
+static void get_events(const call *c) {
+    answer_list(c, LIST_DEFAULT,
+                "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
+                "'id',id,'unit',unit,'kind',kind,'time_ns',time_ns,'value',value,'recording',"
+                "recording,'received_ns',received_ns) j FROM events ORDER BY id DESC LIMIT ?)");
+}
+
+static void get_log(const call *c) {
+    answer_list(c, LIST_DEFAULT,
+                "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
+                "'sequence',sequence,'time_ns',time_ns,'kind',kind,'text',text) j FROM log "
+                "ORDER BY sequence DESC LIMIT ?)");
+}
+
+static void get_models(const call *c) {
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = fw_registry_json(c->factory->catalogue, &json, &error);
+    answer_json(c, status, 200, json, &error);
+}
+
+static void get_model(const call *c) {
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = fw_registry_json_of(c->factory->catalogue, c->argument, &json, &error);
+    answer_json(c, status, 200, json, &error);
+}
+
+static void get_generations(const call *c) {
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = fw_generations_json(&c->factory->generations, &json, &error);
+    answer_json(c, status, 200, json, &error);
+}
+
+static void get_generation(const call *c) {
+    char *json = NULL, *end;
+    fw_error error = {""};
+    long long index = strtoll(c->argument, &end, 10);
+    fw_status status = *end || end == c->argument
+                           ? fw_fail(&error, FW_NOT_FOUND, "no generation %s", c->argument)
+                           : fw_generations_json_of(&c->factory->generations, index, &json, &error);
+    answer_json(c, status, 200, json, &error);
+}
+
+static void get_units(const call *c) {
+    answer_json(c, FW_OK, 200, fw_units_json(&c->factory->units), NULL);
+}
+
+static void get_status(const call *c) {
+    answer_json(c, FW_OK, 200, fw_factory_status_json(c->factory), NULL);
+}
+
+static void get_live(const call *c) { fw_factory_live(c->factory, c->response); }
+
+/* ---- changes ---- */
+
+static void post_report(const call *c) {
+    char champion[FW_HASH_HEX + 1], text[128];
+    fw_error error = {""};
+    fw_status status = fw_units_report(&c->factory->units, c->argument, c->request->body,
+                                       c->request->body_bytes, &error);
+    if (status == FW_OK) status = fw_registry_champion(c->factory->catalogue, champion, &error);
+    if (status == FW_OK)
+        snprintf(text, sizeof text, champion[0] ? "{\"target\":\"%s\"}" : "{\"target\":null}",
+                 champion);
+    answer_json(c, status, 200, status == FW_OK ? strdup(text) : NULL, &error);
+}
+
+static void post_model(const call *c) {
+    fw_hash hash;
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = fw_registry_post(c->factory->catalogue, &c->factory->objects,
+                                        c->factory->config.line, c->factory->config.env,
+                                        c->request->body, c->request->body_bytes, &hash, &error);
+    if (status == FW_OK)
+        status = fw_registry_json_of(c->factory->catalogue, hash.hex, &json, &error);
+    answer_json(c, status, 201, json, &error);
+}
+
+static void post_generation(const call *c) {
+    int64_t index = 0;
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = fw_generations_post(&c->factory->generations, c->request->body,
+                                           c->request->body_bytes, &index, &error);
+    if (status == FW_NOT_FOUND) { /* the call is right, the factory is not ready for it */
+        fw_http_respond_error(c->response, 409, "%s", error.text);
+        return;
+    }
+    if (status == FW_OK)
+        status = fw_generations_json_of(&c->factory->generations, index, &json, &error);
+    answer_json(c, status, 201, json, &error);
+}
+
+/* ---- objects ---- */
+
+static bool valid_hash(const call *c) {
+    if (fw_hash_valid(c->argument)) return true;
+    fw_http_respond_error(c->response, 400, "want 64 lower-case hex digits of a SHA-256");
+    return false;
+}
+
+static void head_object(const call *c) {
+    if (valid_hash(c)) fw_ingest_head(&c->factory->ingest, c->argument, c->response);
+}
+
+static void get_object(const call *c) {
+    if (valid_hash(c)) fw_ingest_get(&c->factory->ingest, c->argument, c->response);
+}
+
+static void put_object(const call *c) {
+    if (c->request->sink)
+        fw_ingest_finish(&c->factory->ingest, c->request->sink, c->response);
+    else
+        fw_http_respond_error(c->response, 400, "the upload has no body");
+}
+
+/* ---- routes ---- */
+
+typedef struct route {
+    const char *method, *before, *after; /* path: before * after; after NULL: no * */
+    void (*handle)(const call *c);
+} route;
+
+static const route routes[] = {
+    {"PUT", "/v1/objects/", "", put_object},
+    {"HEAD", "/v1/objects/", "", head_object},
+    {"GET", "/v1/objects/", "", get_object},
+    {"POST", "/v1/units/", "/report", post_report},
+    {"GET", "/v1/units", NULL, get_units},
+    {"GET", "/v1/recordings", NULL, get_recordings},
+    {"GET", "/v1/events", NULL, get_events},
+    {"GET", "/v1/log", NULL, get_log},
+    {"GET", "/v1/models", NULL, get_models},
+    {"POST", "/v1/models", NULL, post_model},
+    {"GET", "/v1/models/", "", get_model},
+    {"GET", "/v1/generations", NULL, get_generations},
+    {"POST", "/v1/generations", NULL, post_generation},
+    {"GET", "/v1/generations/", "", get_generation},
+    {"GET", "/v1/status", NULL, get_status},
+    {"GET", "/v1/live", NULL, get_live},
+};
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
+static bool path_matches(const route *r, const char *path, char argument[ARGUMENT_MAX]) {
+    argument[0] = '\0';
+    if (!r->after) return strcmp(path, r->before) == 0;
+    size_t size = strlen(path), before = strlen(r->before), after = strlen(r->after);
+    if (size <= before + after || strncmp(path, r->before, before) != 0 ||
+        strcmp(path + size - after, r->after) != 0)
+        return false;
+    size_t used = size - before - after;
+    if (used >= ARGUMENT_MAX || memchr(path + before, '/', used)) return false;
+    memcpy(argument, path + before, used);
+    argument[used] = '\0';
+    return true;
+}
+
+static bool serve_asset(const fw_http_request *request, fw_http_response *response) {
+    const fw_asset *asset = fw_asset_find(request->path);
+    bool reads = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (!asset || !reads) return false;
+    response->status = 200;
+    response->content_type = asset->content_type;
+    response->static_body = asset->bytes;
+    response->body_bytes = asset->size_bytes;
+    fw_http_add_header(response, "Content-Security-Policy",
+                       "default-src 'self'; connect-src 'self' http://127.0.0.1:*; "
+                       "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'");
+    fw_http_add_header(response, "Referrer-Policy", "no-referrer");
+    fw_http_add_header(response, "Cache-Control", "no-cache");
+    return true;
+}
+
+static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
+    call c = {.factory = self, .request = request, .response = response};
+    char allowed[64] = "";
+    if (serve_asset(request, response)) return;
+    for (int i = 0; i < ROUTE_COUNT; i++) {
+        if (!path_matches(&routes[i], request->path, c.argument)) continue;
+        bool head = strcmp(request->method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0 &&
+                    routes[i].handle != get_live && routes[i].handle != get_object;
+        if (head || strcmp(request->method, routes[i].method) == 0) {
+            routes[i].handle(&c);
+            return;
+        }
+        snprintf(allowed + strlen(allowed), sizeof allowed - strlen(allowed), "%s%s",
+                 allowed[0] ? ", " : "", routes[i].method);
+    }
+    if (allowed[0]) {
+        fw_http_respond_error(response, 405, "%s takes %s", request->path, allowed);
+        fw_http_add_header(response, "Allow", allowed);
+    } else {
+        fw_http_respond_error(response, 404, "no %s here", request->path);
+    }
+}
+
+/* ---- the body of an upload ---- */
+
+static void *open_sink(void *self, const fw_http_request *request, fw_http_response *response) {
+    fw_factory *factory = self;
+    char argument[ARGUMENT_MAX];
+    if (strcmp(request->method, "PUT") != 0 || !path_matches(&routes[0], request->path, argument))
+        return NULL;
+    return fw_ingest_open(&factory->ingest, argument, request, response);
+}
+
+static bool sink_write(void *self, void *sink, const void *bytes, size_t size_bytes) {
+    return fw_ingest_write(&((fw_factory *)self)->ingest, sink, bytes, size_bytes);
+}
+
+static void close_sink(void *self, void *sink) {
+    fw_ingest_close(&((fw_factory *)self)->ingest, sink);
+}
+
+fw_http_app fw_factory_app(fw_factory *factory) {
+    return (fw_http_app){.self = factory,
+                         .handle = handle,
+                         .open_sink = open_sink,
+                         .sink_write = sink_write,
+                         .close_sink = close_sink};
+}

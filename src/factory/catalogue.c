@@ -1,0 +1,191 @@
+#include "factory/catalogue.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { APPLICATION_ID = 0x4657484c }; /* "FWHL" */
+
+struct fw_catalogue {
+    sqlite3 *db;
+    pthread_mutex_t lock; /* guards db */
+    atomic_uint_fast64_t changes;
+};
+
+static const char step_1[] =
+    "CREATE TABLE objects(sequence INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE,"
+    " kind TEXT NOT NULL, size_bytes INTEGER NOT NULL, received_ns INTEGER NOT NULL,"
+    " state TEXT NOT NULL DEFAULT 'kept');"
+    "CREATE TABLE recordings(sha256 TEXT PRIMARY KEY REFERENCES objects(sha256), unit TEXT NOT NULL,"
+    " role TEXT NOT NULL, messages INTEGER NOT NULL, start_ns INTEGER NOT NULL,"
+    " end_ns INTEGER NOT NULL, events INTEGER NOT NULL, generation INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX recordings_generation ON recordings(generation);"
+    "CREATE TABLE events(id INTEGER PRIMARY KEY, recording TEXT NOT NULL REFERENCES "
+    "recordings(sha256), unit TEXT NOT NULL, kind TEXT NOT NULL, time_ns INTEGER NOT NULL,"
+    " value REAL, received_ns INTEGER NOT NULL);"
+    "CREATE INDEX events_recording ON events(recording);"
+    "CREATE TABLE units(unit TEXT PRIMARY KEY, active TEXT NOT NULL, staged TEXT NOT NULL,"
+    " tick INTEGER NOT NULL, recordings INTEGER NOT NULL, spool_bytes INTEGER NOT NULL,"
+    " lost_bytes INTEGER NOT NULL, reported_ns INTEGER NOT NULL, report TEXT NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE models(sequence INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE"
+    " REFERENCES objects(sha256), parent TEXT, dataset TEXT, seed INTEGER, line TEXT NOT NULL,"
+    " kind TEXT NOT NULL, metrics TEXT NOT NULL, gate TEXT, decision TEXT, reason TEXT,"
+    " created_ns INTEGER NOT NULL);"
+    "CREATE TABLE datasets(id TEXT PRIMARY KEY REFERENCES objects(sha256), generation INTEGER NOT "
+    "NULL, train INTEGER NOT NULL, held_out INTEGER NOT NULL, created_ns INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE generations(n INTEGER PRIMARY KEY AUTOINCREMENT, seed INTEGER NOT NULL,"
+    " agent_steps_wanted INTEGER NOT NULL, stage TEXT NOT NULL, parent TEXT NOT NULL,"
+    " crashes INTEGER NOT NULL DEFAULT 0, dataset TEXT, candidate TEXT, model TEXT, decision TEXT,"
+    " reason TEXT, recordings INTEGER, bytes_uploaded INTEGER, train_core_s REAL,"
+    " agent_steps INTEGER, train TEXT, gate TEXT, first_event_ns INTEGER,"
+    " created_ns INTEGER NOT NULL, dataset_ns INTEGER, train_ns INTEGER, gate_ns INTEGER,"
+    " done_ns INTEGER);"
+    "CREATE TABLE leases(generation INTEGER PRIMARY KEY, job TEXT NOT NULL, pid INTEGER NOT NULL,"
+    " start_ticks INTEGER NOT NULL, started_ns INTEGER NOT NULL, heartbeat_ns INTEGER NOT NULL);"
+    "CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE log(sequence INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL,"
+    " kind TEXT NOT NULL, text TEXT NOT NULL);";
+
+static const char *const fw_catalogue_steps[] = {step_1};
+enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
+
+int fw_catalogue_version(void) { return STEP_COUNT; }
+
+/* Refuses what is not ours or newer; *version is where it stands (0: new). */
+static fw_status read_version(sqlite3 *db, const char *path, int64_t newest, int64_t *version,
+                              fw_error *error) {
+    int64_t application = 0, tables = 0;
+    FW_TRY(fw_db_int(db, error, version, "PRAGMA user_version", ""));
+    FW_TRY(fw_db_int(db, error, &application, "PRAGMA application_id", ""));
+    FW_TRY(fw_db_int(db, error, &tables, "SELECT count(*) FROM sqlite_master", ""));
+    if (tables == 0 && *version == 0) return FW_OK;
+    if (application != APPLICATION_ID || *version < 1)
+        return fw_fail(error, FW_UNSUPPORTED,
+                       "%s is no catalogue of Flywheel; choose another data folder (--data)", path);
+    if (*version > newest)
+        return fw_fail(error, FW_UNSUPPORTED,
+                       "%s has format %lld, this Flywheel knows up to %lld; install a newer "
+                       "Flywheel or choose another data folder (--data)",
+                       path, (long long)*version, (long long)newest);
+    return FW_OK;
+}
+
+static fw_status migrate(sqlite3 *db, const char *path, const char *const *steps, int step_count,
+                         fw_error *error) {
+    int64_t version = 0;
+    char sql[96];
+    FW_TRY(read_version(db, path, step_count, &version, error));
+    if (version == step_count) return FW_OK;
+    FW_TRY(fw_db_script(db, error, "BEGIN IMMEDIATE"));
+    fw_status status = FW_OK;
+    for (int64_t i = version; i < step_count && status == FW_OK; i++)
+        status = fw_db_script(db, error, steps[i]);
+    snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+             APPLICATION_ID, step_count);
+    if (status == FW_OK) status = fw_db_script(db, error, sql);
+    if (status != FW_OK) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+fw_status fw_catalogue_open_with(const char *path, const char *const *steps, int step_count,
+                                 fw_catalogue **out, fw_error *error) {
+    fw_catalogue *catalogue = calloc(1, sizeof *catalogue);
+    if (!catalogue) return fw_fail(error, FW_NO_MEMORY, "no memory for the catalogue");
+    pthread_mutex_init(&catalogue->lock, NULL);
+    fw_status status = FW_OK;
+    if (sqlite3_open_v2(path, &catalogue->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        status = fw_db_fail(catalogue->db, error, path);
+    if (status == FW_OK)
+        status = fw_db_script(catalogue->db, error,
+                              "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY");
+    int64_t ignored;
+    if (status == FW_OK) /* before WAL: a refused file stays as it was */
+        status = read_version(catalogue->db, path, step_count, &ignored, error);
+    if (status == FW_OK)
+        status = fw_db_script(catalogue->db, error,
+                              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                              "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216");
+    if (status == FW_OK) status = migrate(catalogue->db, path, steps, step_count, error);
+    if (status != FW_OK) {
+        fw_catalogue_close(catalogue);
+        return status;
+    }
+    *out = catalogue;
+    return FW_OK;
+}
+
+fw_status fw_catalogue_open(const char *path, fw_catalogue **out, fw_error *error) {
+    return fw_catalogue_open_with(path, fw_catalogue_steps, STEP_COUNT, out, error);
+}
+
+void fw_catalogue_close(fw_catalogue *catalogue) {
+    if (!catalogue) return;
+    sqlite3_close(catalogue->db);
+    pthread_mutex_destroy(&catalogue->lock);
+    free(catalogue);
+}
+
+sqlite3 *fw_catalogue_read(fw_catalogue *catalogue) {
+    pthread_mutex_lock(&catalogue->lock);
+    return catalogue->db;
+}
+
+void fw_catalogue_read_end(fw_catalogue *catalogue) { pthread_mutex_unlock(&catalogue->lock); }
+
+sqlite3 *fw_catalogue_begin(fw_catalogue *catalogue, fw_error *error) {
+    pthread_mutex_lock(&catalogue->lock);
+    if (fw_db_script(catalogue->db, error, "BEGIN IMMEDIATE") == FW_OK) return catalogue->db;
+    pthread_mutex_unlock(&catalogue->lock);
+    return NULL;
+}
+
+fw_status fw_catalogue_end(fw_catalogue *catalogue, fw_status status, fw_error *error) {
+    if (status == FW_OK) status = fw_db_script(catalogue->db, error, "COMMIT");
+    if (status != FW_OK && !sqlite3_get_autocommit(catalogue->db))
+        sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status == FW_OK) atomic_fetch_add(&catalogue->changes, 1);
+    pthread_mutex_unlock(&catalogue->lock);
+    return status;
+}
+
+uint64_t fw_catalogue_changes(const fw_catalogue *catalogue) {
+    return atomic_load(&catalogue->changes);
+}
+
+void fw_catalogue_touch(fw_catalogue *catalogue) { atomic_fetch_add(&catalogue->changes, 1); }
+
+fw_status fw_catalogue_json(fw_catalogue *catalogue, char **json, fw_error *error,
+                            const char *sql) {
+    sqlite3 *db = fw_catalogue_read(catalogue);
+    fw_status status = fw_db_text(db, error, json, sql, "");
+    fw_catalogue_read_end(catalogue);
+    return status;
+}
+
+fw_status fw_log_add(sqlite3 *db, int64_t time_ns, const char *kind, const char *text,
+                     fw_error *error) {
+    return fw_db_run(db, error, "INSERT INTO log(time_ns,kind,text) VALUES(?,?,?)", "itt", time_ns,
+                     kind, text);
+}
+
+fw_status fw_setting_get(sqlite3 *db, const char *name, char *out, size_t out_size,
+                         fw_error *error) {
+    char *text = NULL;
+    fw_status status =
+        fw_db_text(db, error, &text, "SELECT value FROM settings WHERE name=?", "t", name);
+    if (status != FW_OK && status != FW_NOT_FOUND) return status;
+    snprintf(out, out_size, "%s", text ? text : "");
+    free(text);
+    return FW_OK;
+}
+
+fw_status fw_setting_set(sqlite3 *db, const char *name, const char *value, fw_error *error) {
+    return fw_db_run(db, error,
+                     "INSERT INTO settings(name,value) VALUES(?,?) "
+                     "ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+                     "tt", name, value);
+}

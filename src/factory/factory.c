@@ -1,0 +1,232 @@
+#include "factory/factory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "factory/registry.h"
+
+/* ---- life ---- */
+
+static fw_status take_lock(const char *data_folder, int *out, fw_error *error) {
+    char path[FW_PATH_MAX], text[32] = "";
+    fw_path_join(path, sizeof path, data_folder, "lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) return fw_fail_errno(error, "cannot write in the data folder %s", data_folder);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t got = pread(fd, text, sizeof text - 1, 0);
+        text[got > 0 ? got : 0] = '\0';
+        close(fd);
+        return fw_fail(error, FW_BUSY,
+                       "data folder %s is in use by another flywheel serve (process %ld); stop it "
+                       "or choose another folder (--data)",
+                       data_folder, strtol(text, NULL, 10));
+    }
+    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size) {
+        fw_status status = fw_fail_errno(error, "cannot write in the data folder %s", data_folder);
+        close(fd);
+        return status;
+    }
+    *out = fd;
+    return FW_OK;
+}
+
+static void wire_generations(fw_factory *f) {
+    f->generations = (fw_generations){.env = f->config.env,
+                                      .catalogue = f->catalogue,
+                                      .objects = &f->objects,
+                                      .units = &f->units,
+                                      .line = f->config.line,
+                                      .launcher = f->config.launcher,
+                                      .data_folder = f->config.data_folder,
+                                      .program = f->config.program,
+                                      .threads = f->config.threads};
+}
+
+static fw_status open_stations(fw_factory *f, fw_error *error) {
+    const fw_factory_config *config = &f->config;
+    char path[FW_PATH_MAX];
+    fw_path_join(path, sizeof path, config->data_folder, "catalogue.sqlite");
+    FW_TRY(fw_catalogue_open(path, &f->catalogue, error));
+    FW_TRY(fw_objects_open(config->env, config->data_folder, FW_FACTORY_PART_AGE_S, &f->objects,
+                           error));
+    FW_TRY(fw_units_open(&f->units, config->env, f->catalogue, error));
+    fw_ingest_init(&f->ingest, config->env, f->catalogue, &f->objects, config->line,
+                   config->upload_max_bytes ? config->upload_max_bytes
+                                            : FW_FACTORY_UPLOAD_MAX_BYTES,
+                   config->disk_cap_bytes ? config->disk_cap_bytes : FW_FACTORY_DISK_CAP_BYTES);
+    wire_generations(f);
+    return fw_generations_open(&f->generations, error);
+}
+
+fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_error *error) {
+    if (strlen(config->data_folder) > FW_PATH_MAX / 2)
+        return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
+    FW_TRY(fw_folder_make(config->data_folder, 0755, error));
+    fw_factory *f = calloc(1, sizeof *f);
+    if (!f) return fw_fail(error, FW_NO_MEMORY, "no memory for the factory");
+    f->config = *config;
+    f->started_ns = fw_env_mono_ns(config->env);
+    fw_status status = take_lock(config->data_folder, &f->lock_fd, error);
+    if (status != FW_OK) {
+        free(f);
+        return status;
+    }
+    status = open_stations(f, error);
+    if (status != FW_OK) {
+        if (f->units.env) fw_units_close(&f->units);
+        fw_catalogue_close(f->catalogue);
+        close(f->lock_fd);
+        free(f);
+        return status;
+    }
+    *out = f;
+    return FW_OK;
+}
+
+void fw_factory_close(fw_factory *f) {
+    if (!f) return;
+    fw_generations_close(&f->generations);
+    fw_ingest_destroy(&f->ingest);
+    fw_units_close(&f->units);
+    fw_catalogue_close(f->catalogue);
+    close(f->lock_fd);
+    free(f);
+}
+
+fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
+    return fw_generations_tick(&f->generations, error);
+}
+
+/* ---- status ---- */
+
+static json_t *counts_json(fw_factory *f) {
+    char *text = NULL;
+    fw_error error;
+    fw_status status = fw_catalogue_json(
+        f->catalogue, &text, &error,
+        "SELECT json_object('recordings',(SELECT count(*) FROM recordings),"
+        "'bytes',(SELECT coalesce(sum(size_bytes),0) FROM objects WHERE kind='recording'),"
+        "'objects_bytes',(SELECT coalesce(sum(size_bytes),0) FROM objects WHERE state='kept'),"
+        "'expired',(SELECT count(*) FROM objects WHERE state='expired'),"
+        "'events',(SELECT count(*) FROM events),'models',(SELECT count(*) FROM models),"
+        "'champion',(SELECT value FROM settings WHERE name='champion'),"
+        "'generation',(SELECT max(n) FROM generations),"
+        "'stage',coalesce((SELECT CASE stage WHEN 'dataset' THEN 'curate' ELSE stage END FROM "
+        "generations WHERE stage NOT IN('done','failed')),'idle'))");
+    json_t *json = status == FW_OK ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    return json;
+}
+
+static json_t *job_json(const fw_job_progress *p) {
+    if (!p->running) return json_null();
+    json_t *json = json_pack("{s:s,s:I,s:I,s:s,s:f,s:f,s:I}", "kind", p->job, "generation",
+                             (json_int_t)p->generation, "pid", (json_int_t)p->pid, "phase",
+                             p->phase, "done", p->done, "total", p->total, "started_ns",
+                             (json_int_t)p->started_ns);
+    if (isfinite(p->reward)) json_object_set_new(json, "reward", json_real(p->reward));
+    return json;
+}
+
+char *fw_factory_status_json(fw_factory *f) {
+    json_t *json = counts_json(f);
+    if (!json) return NULL;
+    const char *champion = json_string_value(json_object_get(json, "champion"));
+    fw_job_progress progress = fw_generations_progress(&f->generations);
+    fw_units_share share = fw_units_share_of(&f->units, champion ? champion : "");
+    json_t *job = job_json(&progress);
+    json_object_set_new(json, "version", json_string(FW_VERSION));
+    json_object_set_new(json, "time_ns", json_integer(fw_env_wall_ns(f->config.env)));
+    json_object_set_new(json, "uptime_s",
+                        json_real((double)(fw_env_mono_ns(f->config.env) - f->started_ns) / 1e9));
+    json_object_set_new(json, "confined", json_boolean(f->config.confined));
+    json_object_set_new(json, "disk_cap_bytes",
+                        json_integer((json_int_t)f->ingest.disk_cap_bytes));
+    json_object_set_new(json, "units", json_integer(share.known));
+    json_object_set_new(json, "units_recent", json_integer(share.recent));
+    json_object_set_new(json, "units_staged", json_integer(share.staged));
+    json_object_set_new(json, "units_active", json_integer(share.active));
+    json_object_set_new(json, "changes",
+                        json_integer((json_int_t)fw_catalogue_changes(f->catalogue)));
+    json_object_set(json, "progress", job);
+    json_object_set_new(json, "job", job);
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    return text;
+}
+
+/* ---- live ---- */
+
+enum { LIVE_MIN_MS = 200, LIVE_MAX_MS = 5000 };
+
+typedef struct live {
+    fw_factory *factory;
+    char *pending; /* an event not yet sent whole */
+    size_t pending_bytes, sent_bytes;
+    uint64_t changes;
+    int64_t last_ns; /* 0: nothing sent yet */
+} live;
+
+/* The next event into pending, when it is time for one. */
+static bool compose(live *l) {
+    const fw_env *env = l->factory->config.env;
+    int64_t now_ns = fw_env_mono_ns(env), age_ms = (now_ns - l->last_ns) / 1000000;
+    uint64_t changes = fw_catalogue_changes(l->factory->catalogue);
+    bool due = l->last_ns == 0 || age_ms >= LIVE_MAX_MS ||
+               (changes != l->changes && age_ms >= LIVE_MIN_MS);
+    if (!due) return false;
+    char *status = fw_factory_status_json(l->factory);
+    int size = status ? asprintf(&l->pending, "event: status\ndata: %s\n\n", status) : -1;
+    free(status);
+    if (size < 0) {
+        l->pending = NULL;
+        return false;
+    }
+    l->pending_bytes = (size_t)size;
+    l->sent_bytes = 0;
+    l->changes = changes;
+    l->last_ns = now_ns;
+    return true;
+}
+
+static long live_next(void *self, char *out, size_t out_bytes) {
+    live *l = self;
+    if (!l->pending && !compose(l)) return 0;
+    size_t left = l->pending_bytes - l->sent_bytes;
+    size_t used = left < out_bytes ? left : out_bytes;
+    memcpy(out, l->pending + l->sent_bytes, used);
+    l->sent_bytes += used;
+    if (l->sent_bytes == l->pending_bytes) {
+        free(l->pending);
+        l->pending = NULL;
+    }
+    return (long)used;
+}
+
+static void live_free(void *self) {
+    live *l = self;
+    free(l->pending);
+    free(l);
+}
+
+void fw_factory_live(fw_factory *factory, fw_http_response *response) {
+    live *l = calloc(1, sizeof *l);
+    if (!l) {
+        fw_http_respond_error(response, 500, "no memory for a live stream");
+        return;
+    }
+    l->factory = factory;
+    response->status = 200;
+    response->content_type = "text/event-stream";
+    response->stream = live_next;
+    response->stream_self = l;
+    response->stream_free = live_free;
+    fw_http_add_header(response, "Cache-Control", "no-store");
+}

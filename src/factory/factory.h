@@ -1,0 +1,55 @@
+/* factory.h - the factory as one object: stations put together around a data folder.
+ *
+ *   DIR/lock               one serve per folder (flock)
+ *   DIR/catalogue.sqlite   what is known (catalogue.h)
+ *   DIR/objects/           bytes by hash (objects.h)
+ *   DIR/work/              jobs' files; may be deleted while serve is stopped
+ *
+ *   fw_factory_app    what the HTTP server calls, from its threads (api.c)
+ *   fw_factory_tick   what serve calls from its main thread
+ */
+#ifndef FW_FACTORY_FACTORY_H
+#define FW_FACTORY_FACTORY_H
+
+#include "factory/generations.h"
+#include "factory/ingest.h"
+#include "http/server.h"
+
+#define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
+#define FW_FACTORY_DISK_CAP_BYTES (4ull << 30)
+enum { FW_FACTORY_BODY_MAX_BYTES = 1 << 20, FW_FACTORY_PART_AGE_S = 3600 };
+
+typedef struct fw_factory_config {
+    const char *data_folder, *program; /* outlive the factory */
+    const fw_env *env;
+    const fw_factory_line *line;
+    const fw_launcher *launcher;
+    uint64_t disk_cap_bytes, upload_max_bytes; /* 0: the defaults above */
+    unsigned threads;                          /* of a job */
+    bool confined;                             /* told in the status */
+} fw_factory_config;
+
+typedef struct fw_factory {
+    fw_factory_config config;
+    int lock_fd;
+    int64_t started_ns;
+    fw_catalogue *catalogue;
+    fw_objects objects;
+    fw_units units;
+    fw_ingest ingest;
+    fw_generations generations;
+} fw_factory;
+
+/* Opens or makes the data folder. FW_BUSY: another serve has it. The caller closes it, after the
+ * HTTP server has stopped. */
+fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out,
+                          fw_error *error) FW_MUST;
+void fw_factory_close(fw_factory *factory);
+fw_status fw_factory_tick(fw_factory *factory, fw_error *error) FW_MUST;
+fw_http_app fw_factory_app(fw_factory *factory);
+/* GET /v1/status; malloc'd, NULL when the catalogue fails. */
+char *fw_factory_status_json(fw_factory *factory);
+/* GET /v1/live. */
+void fw_factory_live(fw_factory *factory, fw_http_response *response);
+
+#endif

@@ -1,0 +1,500 @@
+#include "factory/ingest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "factory/answers.h"
+#include "factory/scan.h"
+
+enum { UNIT_MAX = 32 };
+
+/* One PUT under way. */
+struct fw_upload {
+    fw_hash hash;
+    char kind[FW_LINE_KIND_MAX], unit[UNIT_MAX];
+    int fd;
+    fw_sha256 *sha;
+    uint64_t offset, received, total; /* total UINT64_MAX: not declared */
+    bool repeat;                      /* already whole: the body is read and dropped */
+    int refused;                      /* HTTP status of the reason in error, 0: none */
+    fw_error error;
+    fw_upload *next;
+};
+
+void fw_ingest_init(fw_ingest *ingest, const fw_env *env, fw_catalogue *catalogue,
+                    const fw_objects *objects, const fw_factory_line *line,
+                    uint64_t upload_max_bytes, uint64_t disk_cap_bytes) {
+    *ingest = (fw_ingest){.env = env,
+                          .catalogue = catalogue,
+                          .objects = objects,
+                          .line = line,
+                          .upload_max_bytes = upload_max_bytes,
+                          .disk_cap_bytes = disk_cap_bytes};
+    pthread_mutex_init(&ingest->lock, NULL);
+    pthread_mutex_init(&ingest->scan_lock, NULL);
+}
+
+void fw_ingest_destroy(fw_ingest *ingest) {
+    pthread_mutex_destroy(&ingest->lock);
+    pthread_mutex_destroy(&ingest->scan_lock);
+}
+
+bool fw_unit_name_valid(const char *unit) {
+    size_t size = unit ? strlen(unit) : 0;
+    return size > 0 && size < UNIT_MAX &&
+           strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+}
+
+const char *fw_ingest_role(const char *unit) {
+    const char *digits = unit + strlen(unit);
+    while (digits > unit && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+    unsigned long number = 0;
+    if (*digits) {
+        number = strtoul(digits, NULL, 10);
+    } else {
+        fw_hash hash = fw_hash_bytes(unit, strlen(unit));
+        number = (unsigned long)(hash.hex[0] >= 'a' ? hash.hex[0] - 'a' + 10 : hash.hex[0] - '0');
+    }
+    return number % 4 == 3 ? "held_out" : "train";
+}
+
+static void respond_offset(fw_http_response *response, uint64_t offset) {
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, offset);
+    fw_http_add_header(response, "Upload-Offset", text);
+}
+
+/* ---- room ---- */
+
+typedef struct victim {
+    char sha256[FW_HASH_HEX + 1];
+    int64_t size_bytes;
+    bool found;
+} victim;
+
+static bool take_victim(void *self, sqlite3_stmt *row) {
+    victim *v = self;
+    snprintf(v->sha256, sizeof v->sha256, "%s", fw_db_column(row, 0));
+    v->size_bytes = sqlite3_column_int64(row, 1);
+    v->found = true;
+    return false;
+}
+
+/* Marks the next recording that may go; the bytes follow after the commit. */
+static fw_status expire_one(fw_ingest *ingest, victim *v, fw_error *error) {
+    sqlite3 *db = fw_catalogue_begin(ingest->catalogue, error);
+    if (!db) return FW_IO;
+    *v = (victim){.found = false};
+    fw_status status = fw_db_each(
+        db, error, take_victim, v,
+        "SELECT o.sha256,o.size_bytes FROM objects o JOIN recordings r ON r.sha256=o.sha256 "
+        "WHERE o.state='kept' AND r.role='train' AND (r.generation IS NULL OR NOT EXISTS("
+        "SELECT 1 FROM generations WHERE stage IN('dataset','train','gate'))) "
+        "ORDER BY r.events>0,o.sequence LIMIT 1",
+        "");
+    if (status == FW_OK && v->found)
+        status = fw_db_run(db, error, "UPDATE objects SET state='expired' WHERE sha256=?", "t",
+                           v->sha256);
+    return fw_catalogue_end(ingest->catalogue, status, error);
+}
+
+fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error *error) {
+    int64_t used = 0;
+    sqlite3 *db = fw_catalogue_read(ingest->catalogue);
+    fw_status status = fw_db_int(
+        db, error, &used, "SELECT coalesce(sum(size_bytes),0) FROM objects WHERE state='kept'", "");
+    fw_catalogue_read_end(ingest->catalogue);
+    if (status != FW_OK) return status;
+    while ((uint64_t)used + wanted_bytes > ingest->disk_cap_bytes) {
+        victim v;
+        FW_TRY(expire_one(ingest, &v, error));
+        if (!v.found)
+            return fw_fail(error, FW_NO_SPACE,
+                           "the recordings that must be kept fill the disk cap of %" PRIu64
+                           " bytes; raise --disk-cap-bytes",
+                           ingest->disk_cap_bytes);
+        fw_objects_remove(ingest->objects, v.sha256);
+        used -= v.size_bytes;
+    }
+    return FW_OK;
+}
+
+/* ---- opening ---- */
+
+typedef struct object_row {
+    bool found, expired;
+    int64_t size_bytes, received_ns, sequence;
+} object_row;
+
+static bool take_object(void *self, sqlite3_stmt *row) {
+    object_row *o = self;
+    o->found = true;
+    o->size_bytes = sqlite3_column_int64(row, 0);
+    o->received_ns = sqlite3_column_int64(row, 1);
+    o->sequence = sqlite3_column_int64(row, 2);
+    o->expired = strcmp(fw_db_column(row, 3), "expired") == 0;
+    return false;
+}
+
+static fw_status find_object(sqlite3 *db, const char *sha256, object_row *out, fw_error *error) {
+    *out = (object_row){0};
+    return fw_db_each(db, error, take_object, out,
+                      "SELECT size_bytes,received_ns,sequence,state FROM objects WHERE sha256=?",
+                      "t", sha256);
+}
+
+static fw_status look_up(fw_ingest *ingest, const char *sha256, object_row *out, fw_error *error) {
+    sqlite3 *db = fw_catalogue_read(ingest->catalogue);
+    fw_status status = find_object(db, sha256, out, error);
+    fw_catalogue_read_end(ingest->catalogue);
+    return status;
+}
+
+static void respond_receipt(fw_http_response *response, int status, const char *sha256,
+                            const object_row *row) {
+    json_t *json = json_pack("{s:s,s:I,s:I,s:I}", "sha256", sha256, "size_bytes",
+                             (json_int_t)row->size_bytes, "server_time_ns",
+                             (json_int_t)row->received_ns, "sequence", (json_int_t)row->sequence);
+    fw_http_respond_json(response, status, json_dumps(json, JSON_COMPACT));
+    respond_offset(response, (uint64_t)row->size_bytes);
+    json_decref(json);
+}
+
+static bool parse_number(const char **at, uint64_t *out) {
+    char *end;
+    if (**at < '0' || **at > '9') return false;
+    errno = 0;
+    unsigned long long value = strtoull(*at, &end, 10);
+    if (errno || value >= (1ull << 62)) return false;
+    *at = end;
+    *out = value;
+    return true;
+}
+
+/* Where the body starts and how long the whole is. */
+static fw_status parse_extent(const fw_http_request *request, uint64_t *offset, uint64_t *total,
+                              fw_error *error) {
+    const char *range = request->header(request->native, "Content-Range");
+    const char *length = request->header(request->native, "Content-Length");
+    uint64_t last, body = UINT64_MAX;
+    *offset = 0;
+    *total = UINT64_MAX;
+    if (length && (!parse_number(&length, &body) || *length))
+        return fw_fail(error, FW_INVALID, "Content-Length is no number");
+    if (!range) {
+        *total = body;
+        return FW_OK;
+    }
+    const char *at = range + (strncasecmp(range, "bytes ", 6) == 0 ? 6 : 0);
+    if (at == range || !parse_number(&at, offset) || *at++ != '-' || !parse_number(&at, &last) ||
+        *at++ != '/' || !parse_number(&at, total) || *at || last < *offset || last >= *total ||
+        (body != UINT64_MAX && body != last - *offset + 1))
+        return fw_fail(error, FW_INVALID, "Content-Range must be \"bytes FIRST-LAST/TOTAL\"");
+    return FW_OK;
+}
+
+static fw_status parse_labels(const fw_http_request *request, fw_upload *upload, fw_error *error) {
+    const char *kind = request->header(request->native, "Flywheel-Kind");
+    const char *unit = request->header(request->native, "Flywheel-Unit");
+    if (!kind) kind = "recording";
+    if (strcmp(kind, "recording") != 0 && strcmp(kind, "model") != 0)
+        return fw_fail(error, FW_INVALID, "Flywheel-Kind must be recording or model");
+    bool recording = strcmp(kind, "recording") == 0;
+    if ((recording || unit) && !fw_unit_name_valid(unit))
+        return fw_fail(error, FW_INVALID,
+                       "Flywheel-Unit must name the unit: 1 to %d of a-z A-Z 0-9 . _ -",
+                       UNIT_MAX - 1);
+    snprintf(upload->kind, sizeof upload->kind, "%s", kind);
+    snprintf(upload->unit, sizeof upload->unit, "%s", unit ? unit : "");
+    return FW_OK;
+}
+
+/* Takes the hash for this upload alone. */
+static bool claim(fw_ingest *ingest, fw_upload *upload) {
+    bool free_now = true;
+    pthread_mutex_lock(&ingest->lock);
+    for (fw_upload *u = ingest->active; u; u = u->next)
+        if (fw_hash_compare(&u->hash, &upload->hash) == 0) free_now = false;
+    if (free_now) {
+        upload->next = ingest->active;
+        ingest->active = upload;
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return free_now;
+}
+
+static void unclaim(fw_ingest *ingest, const fw_upload *upload) {
+    pthread_mutex_lock(&ingest->lock);
+    for (fw_upload **u = &ingest->active; *u; u = &(*u)->next) {
+        if (*u != upload) continue;
+        *u = upload->next;
+        break;
+    }
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* Opens the part at the upload's offset and brings the hash up to there. */
+static fw_status open_part(fw_ingest *ingest, fw_upload *upload, fw_error *error) {
+    char path[FW_PATH_MAX], buffer[65536];
+    fw_objects_part_path(ingest->objects, upload->hash.hex, path);
+    upload->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (upload->fd < 0) return fw_fail_errno(error, "cannot create an upload");
+    if (ftruncate(upload->fd, (off_t)upload->offset) != 0)
+        return fw_fail_errno(error, "cannot resume an upload");
+    for (uint64_t at = 0; at < upload->offset;) {
+        uint64_t left = upload->offset - at;
+        ssize_t got = read(upload->fd, buffer, left < sizeof buffer ? left : sizeof buffer);
+        if (got <= 0) return fw_fail_errno(error, "cannot read an upload back");
+        fw_sha256_add(upload->sha, buffer, (size_t)got);
+        at += (uint64_t)got;
+    }
+    return FW_OK;
+}
+
+/* Limits and room, before a byte is taken. An offset that does not fit sets response itself. */
+static fw_status admit(fw_ingest *ingest, fw_upload *upload, fw_http_response *response,
+                       fw_error *error) {
+    if (upload->total != UINT64_MAX && upload->total > ingest->upload_max_bytes)
+        return fw_fail(error, FW_TOO_BIG, "the file has %" PRIu64 " bytes, the limit is %" PRIu64,
+                       upload->total, ingest->upload_max_bytes);
+    uint64_t have = fw_objects_part_bytes(ingest->objects, upload->hash.hex);
+    if (upload->offset > have) {
+        fw_http_respond_error(response, 409, "the upload stands at %" PRIu64 " bytes, resume there",
+                              have);
+        respond_offset(response, have);
+        return FW_MISMATCH;
+    }
+    return fw_ingest_make_room(ingest, upload->total == UINT64_MAX ? 0 : upload->total, error);
+}
+
+fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_request *request,
+                          fw_http_response *response) {
+    fw_error error = {""};
+    object_row row;
+    fw_upload *upload = calloc(1, sizeof *upload);
+    if (!upload) {
+        fw_http_respond_error(response, 500, "no memory for an upload");
+        return NULL;
+    }
+    upload->fd = -1;
+    fw_status status = fw_hash_parse(sha256, &upload->hash, &error);
+    if (status == FW_OK) status = parse_labels(request, upload, &error);
+    if (status == FW_OK) status = parse_extent(request, &upload->offset, &upload->total, &error);
+    bool claimed = status == FW_OK && claim(ingest, upload);
+    if (status == FW_OK && !claimed)
+        status = fw_fail(&error, FW_BUSY, "another upload of this file is under way");
+    if (status == FW_OK) status = look_up(ingest, sha256, &row, &error);
+    if (status == FW_OK && row.found) {
+        upload->repeat = true;
+        return upload;
+    }
+    if (status == FW_OK) status = admit(ingest, upload, response, &error);
+    if (status == FW_OK) {
+        upload->sha = fw_sha256_begin();
+        status = open_part(ingest, upload, &error);
+    }
+    if (status == FW_OK) return upload;
+    if (!response->status) fw_answer_failure(response, status, &error);
+    if (claimed) unclaim(ingest, upload);
+    if (upload->fd >= 0) close(upload->fd);
+    if (upload->sha) (void)fw_sha256_end(upload->sha);
+    free(upload);
+    return NULL;
+}
+
+/* ---- the body ---- */
+
+static void refuse(fw_upload *upload, int code, const char *text) {
+    upload->refused = code;
+    if (text) fw_fail(&upload->error, FW_INVALID, "%s", text);
+}
+
+bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, size_t size_bytes) {
+    if (upload->repeat) return true;
+    if (upload->refused) return false;
+    uint64_t at = upload->offset + upload->received;
+    uint64_t limit = upload->total < ingest->upload_max_bytes ? upload->total
+                                                              : ingest->upload_max_bytes;
+    if (at > limit || size_bytes > limit - at) {
+        refuse(upload, 413, "the body is longer than declared or than the limit");
+        return false;
+    }
+    fw_status status = fw_file_write_all(ingest->env, upload->fd, bytes, size_bytes, "the upload",
+                                         &upload->error);
+    if (status != FW_OK) {
+        refuse(upload, fw_answer_status(status), NULL);
+        return false;
+    }
+    fw_sha256_add(upload->sha, bytes, size_bytes);
+    upload->received += size_bytes;
+    return true;
+}
+
+/* ---- the end ---- */
+
+static fw_status insert_recording(sqlite3 *db, const fw_upload *upload, const fw_scan *scan,
+                                  int64_t now_ns, fw_error *error) {
+    FW_TRY(fw_db_run(db, error,
+                     "INSERT INTO recordings(sha256,unit,role,messages,start_ns,end_ns,events) "
+                     "VALUES(?,?,?,?,?,?,?)",
+                     "tttiiii", upload->hash.hex, upload->unit, fw_ingest_role(upload->unit),
+                     scan->messages, scan->start_ns, scan->end_ns, (int64_t)scan->event_count));
+    for (uint32_t i = 0; i < scan->event_count; i++) {
+        const fw_scan_event *event = &scan->events[i];
+        FW_TRY(fw_db_run(db, error,
+                         "INSERT INTO events(recording,unit,kind,time_ns,value,received_ns) "
+                         "VALUES(?,?,?,?,?,?)",
+                         "tttidi", upload->hash.hex, upload->unit, event->kind, event->time_ns,
+                         event->value, now_ns));
+    }
+    return FW_OK;
+}
+
+static fw_status enter_catalogue(fw_ingest *ingest, const fw_upload *upload, const fw_scan *scan,
+                                 object_row *row, fw_error *error) {
+    int64_t now_ns = fw_env_wall_ns(ingest->env);
+    sqlite3 *db = fw_catalogue_begin(ingest->catalogue, error);
+    if (!db) return FW_IO;
+    fw_status status = fw_db_run(
+        db, error, "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,?,?,?)",
+        "ttii", upload->hash.hex, upload->kind, (int64_t)(upload->offset + upload->received),
+        now_ns);
+    if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
+        status = insert_recording(db, upload, scan, now_ns, error);
+    if (status == FW_OK) status = find_object(db, upload->hash.hex, row, error);
+    return fw_catalogue_end(ingest->catalogue, status, error);
+}
+
+static fw_status check_content(fw_ingest *ingest, fw_upload *upload, fw_scan *scan,
+                               fw_error *error) {
+    char path[FW_PATH_MAX], kind[FW_LINE_KIND_MAX];
+    fw_objects_part_path(ingest->objects, upload->hash.hex, path);
+    pthread_mutex_lock(&ingest->scan_lock);
+    fw_status status = strcmp(upload->kind, "recording") == 0
+                           ? fw_scan_recording(path, ingest->line, scan, error)
+                           : ingest->line->check_model(path, kind, error);
+    pthread_mutex_unlock(&ingest->scan_lock);
+    if (status == FW_INVALID || status == FW_TOO_BIG || status == FW_END || status == FW_NOT_FOUND)
+        status = FW_CORRUPT; /* the content's fault, not the request's */
+    return status;
+}
+
+static void drop_part(fw_ingest *ingest, const fw_upload *upload) {
+    char path[FW_PATH_MAX];
+    fw_objects_part_path(ingest->objects, upload->hash.hex, path);
+    unlink(path);
+}
+
+static fw_status check_hash(fw_upload *upload, fw_error *error) {
+    fw_hash got = fw_sha256_end(upload->sha);
+    upload->sha = NULL;
+    if (fw_hash_compare(&got, &upload->hash) == 0) return FW_OK;
+    return fw_fail(error, FW_MISMATCH, "the bytes have SHA-256 %s, not the name they came under",
+                   got.hex);
+}
+
+/* A whole body is in: hash, content, durability, catalogue; in this order. */
+static void complete(fw_ingest *ingest, fw_upload *upload, fw_http_response *response) {
+    fw_error error = {""};
+    fw_scan scan = {0};
+    object_row row;
+    fw_status status = check_hash(upload, &error);
+    if (status == FW_MISMATCH && upload->offset > 0) { /* the old part may be what is wrong */
+        drop_part(ingest, upload);
+        fw_http_respond_error(response, 409, "the resumed upload does not match; send it whole");
+        respond_offset(response, 0);
+        return;
+    }
+    if (status == FW_OK) status = check_content(ingest, upload, &scan, &error);
+    if (status == FW_OK)
+        status = fw_objects_seal(ingest->objects, upload->hash.hex, upload->fd, &error);
+    if (status == FW_OK) status = enter_catalogue(ingest, upload, &scan, &row, &error);
+    fw_scan_clear(&scan);
+    if (status == FW_OK) {
+        respond_receipt(response, 201, upload->hash.hex, &row);
+        return;
+    }
+    int code = fw_answer_status(status);
+    if (code == 422) {
+        drop_part(ingest, upload);
+        fw_log_warn("refused %s %.12s of unit %s: %s", upload->kind, upload->hash.hex,
+                    upload->unit[0] ? upload->unit : "-", error.text);
+    }
+    fw_answer_failure(response, status, &error);
+}
+
+void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *response) {
+    object_row row;
+    fw_error error = {""};
+    if (upload->repeat) {
+        fw_status status = look_up(ingest, upload->hash.hex, &row, &error);
+        if (status == FW_OK)
+            respond_receipt(response, 200, upload->hash.hex, &row);
+        else
+            fw_answer_failure(response, status, &error);
+        return;
+    }
+    uint64_t have = upload->offset + upload->received;
+    if (upload->refused == 507) {
+        fw_answer_failure(response, FW_NO_SPACE, &upload->error);
+    } else if (upload->refused) {
+        if (upload->refused == 413) drop_part(ingest, upload);
+        fw_http_respond_error(response, upload->refused, "%s", upload->error.text);
+    } else if (upload->total != UINT64_MAX && have < upload->total) {
+        fw_http_respond_json(response, 202, strdup("{\"complete\":false}"));
+        respond_offset(response, have);
+    } else {
+        complete(ingest, upload, response);
+    }
+}
+
+void fw_ingest_close(fw_ingest *ingest, fw_upload *upload) {
+    if (!upload) return;
+    unclaim(ingest, upload);
+    if (upload->fd >= 0) close(upload->fd);
+    if (upload->sha) (void)fw_sha256_end(upload->sha);
+    free(upload);
+}
+
+/* ---- reading ---- */
+
+void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *response) {
+    fw_error error = {""};
+    object_row row;
+    fw_status status = look_up(ingest, sha256, &row, &error);
+    if (status != FW_OK) {
+        fw_answer_failure(response, status, &error);
+        return;
+    }
+    uint64_t part = row.found ? 0 : fw_objects_part_bytes(ingest->objects, sha256);
+    response->status = row.found ? 200 : part > 0 ? 202 : 404;
+    respond_offset(response, row.found ? (uint64_t)row.size_bytes : part);
+}
+
+void fw_ingest_get(fw_ingest *ingest, const char *sha256, fw_http_response *response) {
+    fw_error error = {""};
+    object_row row;
+    fw_status status = look_up(ingest, sha256, &row, &error);
+    if (status != FW_OK) {
+        fw_answer_failure(response, status, &error);
+    } else if (!row.found) {
+        fw_http_respond_error(response, 404, "no object %s", sha256);
+    } else if (row.expired) {
+        fw_http_respond_error(response, 410, "object %s was expired under the disk cap", sha256);
+    } else {
+        response->status = 200;
+        response->content_type = "application/octet-stream";
+        fw_objects_path(ingest->objects, sha256, response->file_path);
+        fw_http_add_header(response, "ETag", sha256);
+        fw_http_add_header(response, "Cache-Control", "public, max-age=31536000, immutable");
+    }
+}

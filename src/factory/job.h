@@ -1,0 +1,26 @@
+/* job.h - `flywheel job train|gate`: one stage's work in a process of its own.
+ *
+ *   DIR/work/generation-N/train.in.json --> [fw_driving_train] --> candidate.safetensors, train.json
+ *   DIR/work/generation-N/gate.in.json  --> [fw_driving_gate]  --> gate.json
+ *
+ * stdout, one JSON object a line: {"phase","done","total","reward"} about once a second, and
+ * {"error": reason} before a failing end. Exit 0: the result is durable. 1: it cannot be done, and
+ * trying again would not help. 75: try again (disk full, no memory, interrupted).
+ *
+ * A result names its dataset and candidate, so that serve can tell a left-over from its own.
+ * Nothing but the files named in the input is read: no catalogue, no network.
+ */
+#ifndef FW_FACTORY_JOB_H
+#define FW_FACTORY_JOB_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum { FW_JOB_VERSION = 1, FW_JOB_EXIT_RETRY = 75 };
+
+/* Runs the job of `name` ("train" or "gate") in data_folder; writes progress to stdout. Returns the
+ * exit status. */
+int fw_job_run(const char *name, const char *data_folder, int64_t generation, unsigned threads);
+
+#endif

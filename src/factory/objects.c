@@ -1,0 +1,102 @@
+#include "factory/objects.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void fw_objects_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]) {
+    FW_ASSERT(fw_hash_valid(sha256));
+    int used = snprintf(out, FW_PATH_MAX, "%s/%.2s/%s", objects->folder, sha256, sha256);
+    FW_ASSERT(used > 0 && used < FW_PATH_MAX);
+}
+
+void fw_objects_part_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]) {
+    FW_ASSERT(fw_hash_valid(sha256));
+    int used = snprintf(out, FW_PATH_MAX, "%s/%.2s/%s.part", objects->folder, sha256, sha256);
+    FW_ASSERT(used > 0 && used < FW_PATH_MAX);
+}
+
+/* Removes .part and .tmp files not written to for part_age_s. */
+static void sweep(const fw_objects *objects, const char *folder, int64_t part_age_s) {
+    char path[FW_PATH_MAX + 300];
+    struct stat info;
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    int64_t now_s = fw_env_wall_ns(objects->env) / 1000000000;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (!dot || (strcmp(dot, ".part") != 0 && strcmp(dot, ".tmp") != 0)) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (stat(path, &info) == 0 && now_s - (int64_t)info.st_mtime >= part_age_s) unlink(path);
+    }
+    closedir(dir);
+}
+
+fw_status fw_objects_open(const fw_env *env, const char *data_folder, int64_t part_age_s,
+                          fw_objects *out, fw_error *error) {
+    fw_objects objects = {.env = env};
+    char folder[FW_PATH_MAX + 8];
+    if (strlen(data_folder) > FW_PATH_MAX - 120)
+        return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
+    fw_path_join(objects.folder, sizeof objects.folder, data_folder, "objects");
+    FW_TRY(fw_folder_make(objects.folder, 0755, error));
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(folder, sizeof folder, "%s/%02x", objects.folder, i);
+        if (mkdir(folder, 0755) != 0) sweep(&objects, folder, part_age_s);
+        if (!fw_file_exists(folder)) return fw_fail_errno(error, "cannot create %s", folder);
+    }
+    FW_TRY(fw_folder_sync(env, objects.folder, error));
+    *out = objects;
+    return FW_OK;
+}
+
+uint64_t fw_objects_part_bytes(const fw_objects *objects, const char *sha256) {
+    char path[FW_PATH_MAX];
+    struct stat info;
+    fw_objects_part_path(objects, sha256, path);
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+}
+
+fw_status fw_objects_seal(const fw_objects *objects, const char *sha256, int fd, fw_error *error) {
+    const fw_env *env = objects->env;
+    char part[FW_PATH_MAX], path[FW_PATH_MAX], folder[FW_PATH_MAX];
+    fw_objects_part_path(objects, sha256, part);
+    fw_objects_path(objects, sha256, path);
+    if (env->fdatasync(env->self, fd) != 0)
+        return fw_fail_errno(error, "cannot make the upload durable");
+    if (env->rename(env->self, part, path) != 0)
+        return fw_fail_errno(error, "cannot store the upload");
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = '\0';
+    return fw_folder_sync(env, folder, error);
+}
+
+fw_status fw_objects_put(const fw_objects *objects, const void *bytes, size_t size_bytes,
+                         fw_hash *hash, fw_error *error) {
+    char path[FW_PATH_MAX];
+    fw_hash name = fw_hash_bytes(bytes, size_bytes);
+    fw_objects_path(objects, name.hex, path);
+    FW_TRY(fw_file_write_durable(objects->env, path, bytes, size_bytes, error));
+    *hash = name;
+    return FW_OK;
+}
+
+fw_status fw_objects_put_file(const fw_objects *objects, const char *path, size_t max_bytes,
+                              fw_hash *hash, uint64_t *size_bytes, fw_error *error) {
+    char *bytes;
+    size_t size;
+    FW_TRY(fw_file_read(path, max_bytes, &bytes, &size, error));
+    fw_status status = fw_objects_put(objects, bytes, size, hash, error);
+    free(bytes);
+    if (status == FW_OK) *size_bytes = size;
+    return status;
+}
+
+void fw_objects_remove(const fw_objects *objects, const char *sha256) {
+    char path[FW_PATH_MAX];
+    fw_objects_path(objects, sha256, path);
+    unlink(path);
+}

@@ -1,0 +1,177 @@
+#include "factory/units.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "factory/ingest.h"
+
+enum { PERSIST_S = 30 };
+
+/* ---- memory ---- */
+
+/* The unit's slot, made when it is new; NULL when there are too many. The lock is held. */
+static fw_unit *slot_of(fw_units *units, const char *name) {
+    for (uint32_t i = 0; i < units->count; i++)
+        if (strcmp(units->items[i].name, name) == 0) return &units->items[i];
+    if (units->count == FW_UNITS_MAX) return NULL;
+    if (units->count % 64 == 0) {
+        fw_unit *grown = realloc(units->items, (units->count + 64) * sizeof *grown);
+        if (!grown) return NULL;
+        units->items = grown;
+    }
+    fw_unit *unit = &units->items[units->count++];
+    *unit = (fw_unit){0};
+    snprintf(unit->name, sizeof unit->name, "%s", name);
+    return unit;
+}
+
+static bool load_row(void *self, sqlite3_stmt *row) {
+    fw_units *units = self;
+    const char *name = fw_db_column(row, 0);
+    fw_unit *unit = fw_unit_name_valid(name) ? slot_of(units, name) : NULL;
+    if (!unit) return true;
+    snprintf(unit->active.hex, sizeof unit->active.hex, "%s", fw_db_column(row, 1));
+    snprintf(unit->staged.hex, sizeof unit->staged.hex, "%s", fw_db_column(row, 2));
+    unit->tick = sqlite3_column_int64(row, 3);
+    unit->recordings = sqlite3_column_int64(row, 4);
+    unit->spool_bytes = sqlite3_column_int64(row, 5);
+    unit->lost_bytes = sqlite3_column_int64(row, 6);
+    unit->reported_ns = unit->persisted_ns = sqlite3_column_int64(row, 7);
+    return true;
+}
+
+fw_status fw_units_open(fw_units *units, const fw_env *env, fw_catalogue *catalogue,
+                        fw_error *error) {
+    *units = (fw_units){.env = env, .catalogue = catalogue};
+    pthread_mutex_init(&units->lock, NULL);
+    sqlite3 *db = fw_catalogue_read(catalogue);
+    fw_status status = fw_db_each(
+        db, error, load_row, units,
+        "SELECT unit,active,staged,tick,recordings,spool_bytes,lost_bytes,reported_ns FROM units",
+        "");
+    fw_catalogue_read_end(catalogue);
+    if (status != FW_OK) fw_units_close(units);
+    return status;
+}
+
+void fw_units_close(fw_units *units) {
+    free(units->items);
+    pthread_mutex_destroy(&units->lock);
+    *units = (fw_units){0};
+}
+
+/* ---- reports ---- */
+
+static fw_status get_hash(const json_t *json, const char *name, fw_hash *out, fw_error *error) {
+    const json_t *value = json_object_get(json, name);
+    *out = (fw_hash){{0}};
+    if (!value || json_is_null(value)) return FW_OK;
+    const char *text = json_string_value(value);
+    if (text && !*text) return FW_OK;
+    if (!text || fw_hash_parse(text, out, error) != FW_OK)
+        return fw_fail(error, FW_INVALID, "\"%s\" is no hash", name);
+    return FW_OK;
+}
+
+static fw_status get_count(const json_t *json, const char *name, int64_t *out, fw_error *error) {
+    const json_t *value = json_object_get(json, name);
+    *out = 0;
+    if (!value) return FW_OK;
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return fw_fail(error, FW_INVALID, "\"%s\" is no count", name);
+    *out = json_integer_value(value);
+    return FW_OK;
+}
+
+static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out, fw_error *error) {
+    json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    fw_status status = json_is_object(json)
+                           ? FW_OK
+                           : fw_fail(error, FW_INVALID, "a report is a JSON object");
+    if (status == FW_OK) status = get_hash(json, "active", &out->active, error);
+    if (status == FW_OK) status = get_hash(json, "staged", &out->staged, error);
+    if (status == FW_OK) status = get_count(json, "tick", &out->tick, error);
+    if (status == FW_OK) status = get_count(json, "recordings", &out->recordings, error);
+    if (status == FW_OK) status = get_count(json, "spool_bytes", &out->spool_bytes, error);
+    if (status == FW_OK) status = get_count(json, "lost_bytes", &out->lost_bytes, error);
+    json_decref(json);
+    return status;
+}
+
+static fw_status persist(fw_units *units, const fw_unit *u, fw_error *error) {
+    sqlite3 *db = fw_catalogue_begin(units->catalogue, error);
+    if (!db) return FW_IO;
+    fw_status status = fw_db_run(
+        db, error,
+        "INSERT OR REPLACE INTO units(unit,active,staged,tick,recordings,spool_bytes,lost_bytes,"
+        "reported_ns,report) VALUES(?,?,?,?,?,?,?,?,'')",
+        "tttiiiii", u->name, u->active.hex, u->staged.hex, u->tick, u->recordings, u->spool_bytes,
+        u->lost_bytes, u->reported_ns);
+    return fw_catalogue_end(units->catalogue, status, error);
+}
+
+fw_status fw_units_report(fw_units *units, const char *name, const char *body, size_t body_bytes,
+                          fw_error *error) {
+    fw_unit report = {0};
+    if (!fw_unit_name_valid(name)) return fw_fail(error, FW_INVALID, "not a unit's name");
+    FW_TRY(parse_report(body, body_bytes, &report, error));
+    snprintf(report.name, sizeof report.name, "%s", name);
+    report.reported_ns = fw_env_wall_ns(units->env);
+    pthread_mutex_lock(&units->lock);
+    fw_unit *unit = slot_of(units, name);
+    bool write = false;
+    if (unit) {
+        int64_t age_ns = report.reported_ns - unit->persisted_ns;
+        write = age_ns < 0 || age_ns > PERSIST_S * 1000000000LL ||
+                strcmp(unit->active.hex, report.active.hex) != 0 ||
+                strcmp(unit->staged.hex, report.staged.hex) != 0;
+        report.persisted_ns = write ? report.reported_ns : unit->persisted_ns;
+        *unit = report;
+    }
+    pthread_mutex_unlock(&units->lock);
+    if (!unit) return fw_fail(error, FW_TOO_BIG, "more than %d units", FW_UNITS_MAX);
+    fw_catalogue_touch(units->catalogue);
+    return write ? persist(units, &report, error) : FW_OK;
+}
+
+/* ---- reading ---- */
+
+char *fw_units_json(fw_units *units) {
+    json_t *list = json_array();
+    int64_t now_ns = fw_env_wall_ns(units->env);
+    pthread_mutex_lock(&units->lock);
+    for (uint32_t i = 0; i < units->count; i++) {
+        const fw_unit *u = &units->items[i];
+        json_array_append_new(
+            list, json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
+                            u->active.hex, "staged", u->staged.hex, "tick", (json_int_t)u->tick,
+                            "recordings", (json_int_t)u->recordings, "spool_bytes",
+                            (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
+                            "reported_ns", (json_int_t)u->reported_ns, "age_s",
+                            (double)(now_ns - u->reported_ns) / 1e9, "role",
+                            fw_ingest_role(u->name)));
+    }
+    pthread_mutex_unlock(&units->lock);
+    char *text = json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    return text;
+}
+
+fw_units_share fw_units_share_of(fw_units *units, const char *model) {
+    fw_units_share share = {0};
+    int64_t now_ns = fw_env_wall_ns(units->env);
+    pthread_mutex_lock(&units->lock);
+    for (uint32_t i = 0; i < units->count; i++) {
+        const fw_unit *u = &units->items[i];
+        share.known++;
+        if (now_ns - u->reported_ns > FW_UNIT_RECENT_S * 1000000000LL) continue;
+        share.recent++;
+        bool active = *model && strcmp(u->active.hex, model) == 0;
+        share.active += active;
+        share.staged += active || (*model && strcmp(u->staged.hex, model) == 0);
+    }
+    pthread_mutex_unlock(&units->lock);
+    return share;
+}

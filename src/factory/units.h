@@ -1,0 +1,48 @@
+/* units.h - what the fleet says of itself: each unit's last report.
+ *
+ * Reports come about once a second from each unit, so they live in memory and reach the catalogue
+ * only when a unit's models changed, or every 30 s: after a restart the fleet is known again, and
+ * nothing here is worth a flush of the disk per report.
+ */
+#ifndef FW_FACTORY_UNITS_H
+#define FW_FACTORY_UNITS_H
+
+#include <pthread.h>
+
+#include "base/env.h"
+#include "base/hash.h"
+#include "factory/catalogue.h"
+
+enum { FW_UNITS_MAX = 4096, FW_UNIT_NAME_MAX = 32, FW_UNIT_RECENT_S = 60 };
+
+typedef struct fw_unit {
+    char name[FW_UNIT_NAME_MAX];
+    fw_hash active, staged; /* empty: none */
+    int64_t tick, recordings, spool_bytes, lost_bytes, reported_ns, persisted_ns;
+} fw_unit;
+
+typedef struct fw_units {
+    const fw_env *env;
+    fw_catalogue *catalogue;
+    pthread_mutex_t lock; /* guards the rest */
+    fw_unit *items;       /* (count), in order of first report */
+    uint32_t count;
+} fw_units;
+
+/* How far a model has got in the fleet. */
+typedef struct fw_units_share {
+    uint32_t known, recent, active, staged; /* active, staged: of the recent ones */
+} fw_units_share;
+
+fw_status fw_units_open(fw_units *units, const fw_env *env, fw_catalogue *catalogue,
+                        fw_error *error) FW_MUST;
+void fw_units_close(fw_units *units);
+/* Takes a report's JSON text. FW_INVALID with the reason; FW_TOO_BIG: too many units. */
+fw_status fw_units_report(fw_units *units, const char *name, const char *body, size_t body_bytes,
+                          fw_error *error) FW_MUST;
+/* JSON array, malloc'd. */
+char *fw_units_json(fw_units *units);
+/* Counts units; recent: reported in the last FW_UNIT_RECENT_S. model may be "". */
+fw_units_share fw_units_share_of(fw_units *units, const char *model);
+
+#endif
