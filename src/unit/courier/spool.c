@@ -174,6 +174,12 @@ static void take_up(fw_unit_spool *s, const char *name) {
         fw_log_warn("unit %u: removed %.80s (%" PRIu64 " bytes), which was never completed",
                     s->config.unit, name, file_size(path));
         unlink(path);
+    } else if (strlen(name) == FW_HASH_HEX + 5 && ends_with(name, ".json")) {
+        memcpy(file.hash.hex, name, FW_HASH_HEX);
+        fw_unit_spool_path(s, &file.hash, path);
+        if (fw_file_exists(path)) return;
+        sidecar_path(s, &file.hash, path);
+        unlink(path);
     } else if (ends_with(name, ".tmp")) {
         snprintf(path, sizeof path, "%s/%.120s", s->folder, name);
         unlink(path);
@@ -332,8 +338,11 @@ static fw_status name_part(fw_unit_spool *s, const fw_unit_piece *piece, fw_unit
     FW_TRY(fw_hash_file(from, &file->hash, error));
     FW_TRY(write_sidecar(s, file, piece, error));
     fw_unit_spool_path(s, &file->hash, to);
-    if (env->rename(env->self, from, to) != 0) return fw_fail_errno(error, "cannot rename %s", from);
-    return fw_folder_sync(env, s->folder, error);
+    if (env->rename(env->self, from, to) == 0) return fw_folder_sync(env, s->folder, error);
+    fw_status status = fw_fail_errno(error, "cannot rename %s", from);
+    sidecar_path(s, &file->hash, to);
+    unlink(to);
+    return status;
 }
 
 static void take_end(fw_unit_spool *s, const fw_unit_piece *piece) {

@@ -1,0 +1,464 @@
+/* The courier against a factory with faults: resume, wrong receipts, refusals, silence, models. */
+#include "support.h"
+
+#include <jansson.h>
+
+#include "unit/courier/courier.h"
+#include "unit/courier/models.h"
+
+enum { UNIT = 5, OBJECT_MAX = 1 << 20, LOG_MAX = 200 };
+
+/* A factory in memory, with a time of its own and switches for what goes wrong. */
+typedef struct factory {
+    int64_t time_ns;
+    int put_status;          /* answered to PUT instead of taking it; 0: works */
+    int get_status;          /* the same for GET */
+    fw_status broken;        /* no answer at all */
+    bool wrong_receipt;
+    bool bend_model;
+    int64_t cut_at;          /* PUT: takes this many bytes, then the line is cut; -1 never */
+    int retry_after_s;
+    char target[FW_HASH_HEX + 1];
+    const void *model;
+    size_t model_bytes;
+    uint8_t part[OBJECT_MAX];
+    size_t part_bytes;
+    bool whole;
+    uint32_t puts, heads, gets, reports, sequence;
+    uint64_t bytes_taken;
+    char last_report[2000];
+} factory;
+
+typedef struct rig {
+    char folder[64];
+    fw_unit_shared *shared;
+    fw_env env;
+    factory factory;
+    fw_unit_spool *spool;
+    fw_http_client client;
+    fw_unit_courier *courier;
+    uint64_t serial;
+} rig;
+
+static const char *header(const fw_http_call *call, const char *name) {
+    for (const char *const *h = call->headers; h && *h; h++)
+        if (strncmp(*h, name, strlen(name)) == 0) return *h + strlen(name) + 2;
+    return NULL;
+}
+
+static void reply_text(fw_http_reply *reply, int status, const char *text) {
+    reply->status = status;
+    reply->body = strdup(text);
+    reply->body_bytes = strlen(text);
+}
+
+static fw_status take_put(factory *f, const fw_http_call *call, fw_http_reply *reply,
+                          fw_error *error) {
+    unsigned long long first = 0, last = 0, total = 0;
+    char *bytes = NULL, text[300];
+    size_t size = 0;
+    f->puts++;
+    if (f->put_status) {
+        reply_text(reply, f->put_status, "{\"error\":\"no,\\nthank you\"}");
+        reply->retry_after_s = f->retry_after_s;
+        return FW_OK;
+    }
+    assert_string_equal(header(call, "Flywheel-Unit"), "5");
+    assert_string_equal(header(call, "Flywheel-Kind"), "recording");
+    assert_int_equal(sscanf(header(call, "Content-Range"), "bytes %llu-%llu/%llu", &first, &last,
+                            &total), 3);
+    assert_int_equal(fw_file_read(call->body_path, OBJECT_MAX, &bytes, &size, error), FW_OK);
+    assert_int_equal(call->body_offset, first);
+    assert_int_equal(last + 1, size);
+    assert_int_equal(total, size);
+    if (first > f->part_bytes && !f->whole) {
+        free(bytes);
+        reply_text(reply, 409, "{\"error\":\"the offset does not fit\"}");
+        reply->upload_offset = (int64_t)f->part_bytes;
+        return FW_OK;
+    }
+    size_t end = size;
+    if (f->cut_at >= 0 && (size_t)f->cut_at < size) end = (size_t)f->cut_at;
+    if (!f->whole) memcpy(f->part + first, bytes + first, end - first);
+    f->part_bytes = f->whole ? size : end;
+    f->bytes_taken += end - first;
+    free(bytes);
+    if (f->cut_at >= 0 && end < size) {
+        f->cut_at = -1;
+        return fw_fail(error, FW_CLOSED, "the line was cut");
+    }
+    f->whole = true;
+    snprintf(text, sizeof text,
+             "{\"sha256\":\"%s\",\"size_bytes\":%zu,\"server_time_ns\":1,\"sequence\":%u}",
+             fw_hash_bytes(f->part, f->part_bytes).hex, f->part_bytes + f->wrong_receipt,
+             ++f->sequence);
+    reply_text(reply, 201, text);
+    return FW_OK;
+}
+
+static fw_status take_get(factory *f, fw_http_reply *reply) {
+    f->gets++;
+    if (f->get_status) {
+        reply_text(reply, f->get_status, "{}");
+        return FW_OK;
+    }
+    reply->status = 200;
+    reply->body = malloc(f->model_bytes + 1);
+    memcpy(reply->body, f->model, f->model_bytes);
+    if (f->bend_model) reply->body[f->model_bytes / 2] ^= 1;
+    reply->body_bytes = f->model_bytes;
+    return FW_OK;
+}
+
+static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *reply,
+                         fw_error *error) {
+    factory *f = self;
+    char text[200];
+    *reply = (fw_http_reply){.upload_offset = -1};
+    assert_true(call->timeout_ms > 0);
+    assert_true(call->reply_max_bytes > 0);
+    if (f->broken != FW_OK) {
+        f->puts += strcmp(call->method, "PUT") == 0;
+        f->reports += strcmp(call->method, "POST") == 0;
+        return fw_fail(error, f->broken, "nobody there");
+    }
+    if (strcmp(call->method, "PUT") == 0) return take_put(f, call, reply, error);
+    if (strcmp(call->method, "GET") == 0) return take_get(f, reply);
+    if (strcmp(call->method, "HEAD") == 0) {
+        f->heads++;
+        reply->status = f->part_bytes > 0 ? 200 : 404;
+        if (f->part_bytes > 0) reply->upload_offset = (int64_t)f->part_bytes;
+        return FW_OK;
+    }
+    assert_string_equal(call->url, "http://factory/v1/units/5/report");
+    f->reports++;
+    snprintf(f->last_report, sizeof f->last_report, "%.*s", (int)call->body_bytes,
+             (const char *)call->body);
+    snprintf(text, sizeof text, f->target[0] ? "{\"target\":\"%s\"}" : "{\"target\":null}", f->target);
+    reply_text(reply, 200, text);
+    return FW_OK;
+}
+
+static int64_t rig_time(void *self) { return ((rig *)self)->factory.time_ns; }
+static ssize_t rig_write(void *self, int fd, const void *bytes, size_t size_bytes) {
+    (void)self;
+    return write(fd, bytes, size_bytes);
+}
+static int rig_sync(void *self, int fd) { return (void)self, (void)fd, 0; }
+static int rig_rename(void *self, const char *a, const char *b) { return (void)self, rename(a, b); }
+
+static void open_courier(rig *r) {
+    fw_error error;
+    fw_unit_spool_config spool = {.env = &r->env, .data_folder = r->folder, .max_bytes = 1 << 20,
+                                  .unit = UNIT};
+    fw_unit_courier_config config = {.env = &r->env, .unit = UNIT, .factory = "http://factory",
+                                     .data_folder = r->folder, .load = fw_unit_tick_load};
+    assert_int_equal(fw_unit_spool_open(&spool, r->shared, &r->spool, &error), FW_OK);
+    r->client = (fw_http_client){.self = &r->factory, .perform = perform};
+    assert_int_equal(
+        fw_unit_courier_open(&config, r->shared, r->spool, &r->client, &r->courier, &error), FW_OK);
+}
+
+static rig *make_rig(void) {
+    rig *r = calloc(1, sizeof *r);
+    make_folder(r->folder);
+    r->shared = make_shared();
+    r->env = *fw_env_real();
+    r->env.self = r;
+    r->env.mono_ns = rig_time, r->env.wall_ns = rig_time;
+    r->env.write = rig_write, r->env.fdatasync = rig_sync, r->env.rename = rig_rename;
+    r->factory.cut_at = -1;
+    r->factory.time_ns = 1000000000;
+    open_courier(r);
+    return r;
+}
+
+static void drop_rig(rig *r) {
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared);
+    drop_folder(r->folder);
+    free(r);
+}
+
+/* Lets `ms` of the courier's time pass, step by step as it asks. */
+static void live(rig *r, int64_t ms) {
+    int64_t end_ns = r->factory.time_ns + ms * 1000000;
+    while (r->factory.time_ns < end_ns) {
+        int wait_ms = fw_unit_courier_step(r->courier);
+        r->factory.time_ns += (wait_ms > 0 ? wait_ms : 1) * INT64_C(1000000);
+    }
+}
+
+static fw_hash put_recording(rig *r, char letter, size_t size_bytes) {
+    uint8_t *bytes = malloc(size_bytes);
+    memset(bytes, letter, size_bytes);
+    fw_unit_piece p = {.kind = FW_UNIT_PIECE_BEGIN, .serial = ++r->serial};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
+    p.kind = FW_UNIT_PIECE_BYTES, p.size_bytes = (uint32_t)size_bytes;
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, bytes));
+    p = (fw_unit_piece){.kind = FW_UNIT_PIECE_END, .serial = r->serial, .offset = size_bytes};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
+    fw_hash hash = fw_hash_bytes(bytes, size_bytes);
+    free(bytes);
+    fw_unit_spool_drain(r->spool);
+    return hash;
+}
+
+static void next_object(rig *r) {
+    r->factory.part_bytes = 0;
+    r->factory.whole = false;
+}
+
+static void test_upload_and_receipt(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    put_recording(r, 'a', 5000);
+    live(r, 100);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(r->factory.puts, 1);
+    assert_int_equal(r->factory.heads, 0);
+    next_object(r);
+    put_recording(r, 'b', 100);
+    live(r, 100);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    drop_rig(r);
+}
+
+static void test_a_cut_upload_goes_on_where_it_stopped(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.cut_at = 3000;
+    put_recording(r, 'a', 5000);
+    live(r, 2000);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(r->factory.puts, 2);
+    assert_int_equal(r->factory.heads, 1);
+    assert_int_equal(r->factory.bytes_taken, 5000);
+    drop_rig(r);
+}
+
+static void test_a_lost_receipt_is_fetched_with_one_byte(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.wrong_receipt = true;
+    put_recording(r, 'a', 5000);
+    live(r, 100);
+    assert_int_equal(fw_unit_spool_count(r->spool), 1); /* kept: the receipt is not ours */
+    r->factory.wrong_receipt = false;
+    live(r, 3000);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_true(r->factory.bytes_taken < 5010);
+    drop_rig(r);
+}
+
+static void test_a_wrong_offset_is_asked_again(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.cut_at = 3000;
+    put_recording(r, 'a', 5000);
+    live(r, 5);
+    assert_int_equal(r->factory.puts, 1);
+    r->factory.part_bytes = 0; /* the factory lost the part: HEAD says 404 */
+    live(r, 3000);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    drop_rig(r);
+}
+
+static void test_busy_and_broken_factories_are_asked_again_later(void **state) {
+    (void)state;
+    const int statuses[] = {409, 429, 500, 503, 507, 408, 200};
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        rig *r = make_rig();
+        r->factory.put_status = statuses[i];
+        put_recording(r, 'a', 500);
+        live(r, 60000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 1);
+        assert_true(r->factory.puts >= 10 && r->factory.puts < 40); /* waits grow to 5 s */
+        assert_true(r->factory.reports > 100); /* reports do not suffer */
+        r->factory.put_status = 0;
+        live(r, 6000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 0);
+        drop_rig(r);
+    }
+}
+
+static void test_retry_after_is_kept_to(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.put_status = 503, r->factory.retry_after_s = 30;
+    put_recording(r, 'a', 500);
+    live(r, 29000);
+    assert_int_equal(r->factory.puts, 1);
+    live(r, 2000);
+    assert_int_equal(r->factory.puts, 2);
+    drop_rig(r);
+}
+
+static void test_a_refusal_sets_the_recording_aside(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.put_status = 422;
+    fw_hash hash = put_recording(r, 'a', 500);
+    live(r, 100);
+    assert_int_equal(r->factory.puts, 1);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    char path[FW_PATH_MAX], *text = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/spool/refused/%s.reason", r->folder, hash.hex);
+    assert_int_equal(fw_file_read(path, 1000, &text, &size, NULL), FW_OK);
+    assert_string_equal(text, "HTTP 422: no, thank you");
+    free(text);
+    drop_rig(r);
+}
+
+static void test_without_a_factory_it_spools_and_catches_up(void **state) {
+    (void)state;
+    const fw_status faults[] = {FW_TIMEOUT, FW_CLOSED, FW_IO};
+    for (int i = 0; i < 3; i++) {
+        rig *r = make_rig();
+        r->factory.broken = faults[i];
+        put_recording(r, 'a', 500);
+        live(r, 120000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 1);
+        assert_true(r->factory.reports < 60);
+        fw_unit_courier_close(r->courier); /* and a restart in between */
+        fw_unit_spool_close(r->spool);
+        open_courier(r);
+        r->factory.broken = FW_OK;
+        live(r, 6000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 0);
+        drop_rig(r);
+    }
+}
+
+static void test_one_bad_recording_does_not_hold_up_the_others(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    fw_unit_spooled first, next;
+    r->factory.put_status = 500;
+    put_recording(r, 'a', 500);
+    put_recording(r, 'b', 600);
+    assert_true(fw_unit_spool_next(r->spool, 0, &first));
+    live(r, 5);
+    assert_int_equal(r->factory.puts, 1); /* a failed; b is next */
+    r->factory.put_status = 0;
+    for (int i = 0; i < 400 && fw_unit_spool_count(r->spool) == 2; i++) live(r, 5);
+    assert_true(fw_unit_spool_next(r->spool, 0, &next));
+    assert_string_equal(next.hash.hex, first.hash.hex);
+    drop_rig(r);
+}
+
+static json_t *last_report(rig *r) {
+    json_t *json = json_loads(r->factory.last_report, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static void aim(rig *r, fw_policy_kind kind, char **bytes) {
+    fw_error error;
+    assert_int_equal(fw_policy_rule_file(kind, bytes, &r->factory.model_bytes, &error), FW_OK);
+    r->factory.model = *bytes;
+    memcpy(r->factory.target, fw_hash_bytes(*bytes, r->factory.model_bytes).hex, FW_HASH_HEX + 1);
+}
+
+static void test_the_target_is_fetched_checked_staged_and_remembered(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    char *bytes = NULL;
+    live(r, 1000);
+    json_t *json = last_report(r);
+    assert_true(json_is_null(json_object_get(json, "active")));
+    json_decref(json);
+    aim(r, FW_POLICY_IDM, &bytes);
+    r->factory.bend_model = true; /* wrong bytes never reach the slot */
+    live(r, 3000);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 0);
+    r->factory.bend_model = false, r->factory.get_status = 404;
+    live(r, 6000);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 0);
+    r->factory.get_status = 0;
+    live(r, 6000);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    json = last_report(r);
+    assert_string_equal(json_string_value(json_object_get(json, "staged")), r->factory.target);
+    json_decref(json);
+    /* everything off and on again, without a factory: the model is there */
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared);
+    r->shared = make_shared();
+    r->factory.broken = FW_CLOSED;
+    open_courier(r);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    fw_unit_tick *tick = NULL;
+    fw_unit_tick_config config = {.unit = UNIT, .bus_path = "unused"};
+    assert_int_equal(fw_unit_tick_open(&config, r->shared, &tick, NULL), FW_OK);
+    assert_true(fw_unit_tick_take_model(tick)); /* the tick accepts what the courier staged */
+    fw_unit_tick_close(tick);
+    r->factory.broken = FW_OK;
+    uint32_t gets = r->factory.gets;
+    live(r, 6000);
+    assert_int_equal(r->factory.gets, gets); /* already here: not fetched again */
+    json = last_report(r);
+    assert_string_equal(json_string_value(json_object_get(json, "active")), r->factory.target);
+    json_decref(json);
+    free(bytes);
+    drop_rig(r);
+}
+
+static void test_what_is_no_model_is_refused_once(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    char *bytes = NULL;
+    aim(r, FW_POLICY_CONSTANT, &bytes);
+    live(r, 600);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    static const char junk[] = "this is no safetensors file at all";
+    r->factory.model = junk, r->factory.model_bytes = sizeof junk;
+    memcpy(r->factory.target, fw_hash_bytes(junk, sizeof junk).hex, FW_HASH_HEX + 1);
+    live(r, 10000);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 1); /* the one before stays */
+    assert_int_equal(r->factory.gets, 2);
+    json_t *json = last_report(r);
+    assert_string_equal(json_string_value(json_object_get(json, "refused")), r->factory.target);
+    json_decref(json);
+    free(bytes);
+    aim(r, FW_POLICY_IDM, &bytes);
+    live(r, 1000);
+    assert_int_equal(atomic_load(&r->shared->model_staged), 2);
+    free(bytes);
+    drop_rig(r);
+}
+
+static void test_a_change_is_reported_at_once(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    fw_unit_courier_step(r->courier);
+    uint32_t before = r->factory.reports;
+    assert_int_equal(before, 1);
+    fw_unit_courier_step(r->courier);
+    assert_int_equal(r->factory.reports, before); /* nothing new, not yet due */
+    atomic_fetch_add(&r->shared->recordings, 1);
+    fw_unit_courier_step(r->courier);
+    assert_int_equal(r->factory.reports, before + 1);
+    drop_rig(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_upload_and_receipt),
+        cmocka_unit_test(test_a_cut_upload_goes_on_where_it_stopped),
+        cmocka_unit_test(test_a_lost_receipt_is_fetched_with_one_byte),
+        cmocka_unit_test(test_a_wrong_offset_is_asked_again),
+        cmocka_unit_test(test_busy_and_broken_factories_are_asked_again_later),
+        cmocka_unit_test(test_retry_after_is_kept_to),
+        cmocka_unit_test(test_a_refusal_sets_the_recording_aside),
+        cmocka_unit_test(test_without_a_factory_it_spools_and_catches_up),
+        cmocka_unit_test(test_one_bad_recording_does_not_hold_up_the_others),
+        cmocka_unit_test(test_the_target_is_fetched_checked_staged_and_remembered),
+        cmocka_unit_test(test_what_is_no_model_is_refused_once),
+        cmocka_unit_test(test_a_change_is_reported_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

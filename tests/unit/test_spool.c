@@ -1,0 +1,298 @@
+/* The spool: ring to disk, crash in the middle, disk faults, the cap, and what is given up first. */
+#include "support.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "unit/courier/spool.h"
+
+typedef struct rig {
+    char folder[64];
+    fw_unit_shared *shared;
+    fw_env env; /* the machine, with switches */
+    bool fail_write, fail_sync, fail_rename;
+    fw_unit_spool *spool;
+    uint64_t max_bytes, serial;
+} rig;
+
+static ssize_t rig_write(void *self, int fd, const void *bytes, size_t size_bytes) {
+    if (((rig *)self)->fail_write) return errno = ENOSPC, -1;
+    return write(fd, bytes, size_bytes > 1000 ? 1000 : size_bytes); /* always torn */
+}
+
+static int rig_sync(void *self, int fd) {
+    (void)fd;
+    return ((rig *)self)->fail_sync ? (errno = EIO, -1) : 0;
+}
+
+static int rig_rename(void *self, const char *from, const char *to) {
+    return ((rig *)self)->fail_rename ? (errno = EIO, -1) : rename(from, to);
+}
+
+static void open_spool(rig *r) {
+    fw_error error;
+    fw_unit_spool_config config = {.env = &r->env, .data_folder = r->folder,
+                                   .max_bytes = r->max_bytes, .unit = 4};
+    fw_status status = fw_unit_spool_open(&config, r->shared, &r->spool, &error);
+    if (status != FW_OK) fail_msg("%s", error.text);
+}
+
+static rig *make_rig(uint64_t max_bytes) {
+    rig *r = calloc(1, sizeof *r);
+    make_folder(r->folder);
+    r->shared = make_shared();
+    r->max_bytes = max_bytes;
+    r->env = *fw_env_real();
+    r->env.self = r;
+    r->env.write = rig_write, r->env.fdatasync = rig_sync, r->env.rename = rig_rename;
+    open_spool(r);
+    return r;
+}
+
+static void drop_rig(rig *r) {
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared);
+    drop_folder(r->folder);
+    free(r);
+}
+
+/* As the tick: a recording of `size_bytes` of `letter`, in two pieces; END left out on request. */
+static fw_hash put_recording(rig *r, char letter, size_t size_bytes, uint32_t events, bool end) {
+    uint8_t *bytes = malloc(size_bytes);
+    memset(bytes, letter, size_bytes);
+    size_t half = size_bytes / 2;
+    fw_unit_piece p = {.kind = FW_UNIT_PIECE_BEGIN, .serial = ++r->serial};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
+    p.kind = FW_UNIT_PIECE_BYTES, p.size_bytes = (uint32_t)half;
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, bytes));
+    p.offset = half, p.size_bytes = (uint32_t)(size_bytes - half);
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, bytes + half));
+    p = (fw_unit_piece){.kind = FW_UNIT_PIECE_END, .serial = r->serial, .offset = size_bytes,
+                        .events = events};
+    if (end) assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
+    fw_hash hash = fw_hash_bytes(bytes, size_bytes);
+    free(bytes);
+    return hash;
+}
+
+static bool on_disk(const rig *r, const fw_hash *hash) {
+    char path[FW_PATH_MAX];
+    fw_hash found;
+    fw_unit_spool_path(r->spool, hash, path);
+    if (!fw_file_exists(path)) return false;
+    assert_int_equal(fw_hash_file(path, &found, NULL), FW_OK);
+    assert_string_equal(found.hex, hash->hex);
+    return true;
+}
+
+static void test_ring_to_disk_and_away(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    assert_false(fw_unit_spool_drain(r->spool));
+    fw_hash a = put_recording(r, 'a', 5000, 0, true), b = put_recording(r, 'b', 7001, 2, true);
+    assert_true(fw_unit_spool_drain(r->spool));
+    assert_true(on_disk(r, &a) && on_disk(r, &b));
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 12001);
+    fw_unit_spooled file;
+    assert_true(fw_unit_spool_next(r->spool, 0, &file));
+    assert_string_equal(file.hash.hex, a.hex);
+    assert_true(fw_unit_spool_next(r->spool, file.order, &file));
+    assert_string_equal(file.hash.hex, b.hex);
+    assert_int_equal(file.events, 2);
+    assert_true(fw_unit_spool_next(r->spool, file.order, &file)); /* wraps round */
+    assert_string_equal(file.hash.hex, a.hex);
+    fw_unit_spool_remove(r->spool, &a);
+    fw_unit_spool_remove(r->spool, &b);
+    assert_false(fw_unit_spool_next(r->spool, 0, &file));
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 0);
+    assert_false(on_disk(r, &a));
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+    drop_rig(r);
+}
+
+static void test_a_restart_takes_up_what_was_left_in_order(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    fw_hash hashes[6];
+    for (int i = 0; i < 6; i++) hashes[i] = put_recording(r, (char)('a' + i), 100, (uint32_t)i, true);
+    fw_unit_spool_drain(r->spool);
+    char part[FW_PATH_MAX];
+    snprintf(part, sizeof part, "%s/spool/99.mcap.part", r->folder);
+    FILE *file = fopen(part, "w"); /* a power cut's */
+    fputs("half", file);
+    fclose(file);
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared); /* everything stopped: new shared memory */
+    r->shared = make_shared();
+    open_spool(r);
+    assert_false(fw_file_exists(part));
+    uint64_t order = 0;
+    for (uint32_t i = 0; i < 6; i++) {
+        fw_unit_spooled next;
+        assert_true(fw_unit_spool_next(r->spool, order, &next));
+        assert_string_equal(next.hash.hex, hashes[i].hex);
+        assert_int_equal(next.events, i);
+        order = next.order;
+    }
+    drop_rig(r);
+}
+
+static void test_a_courier_that_dies_anywhere_loses_nothing(void **state) {
+    (void)state;
+    for (uint32_t dies_after = 0; dies_after <= 4; dies_after++) {
+        rig *r = make_rig(1 << 20);
+        static uint8_t payload[FW_UNIT_PIECE_MAX];
+        /* the pieces handled before the death, one of them handled but not yet popped */
+        fw_hash hash = put_recording(r, 'k', 4000, 1, true);
+        uint64_t tail = 0;
+        if (dies_after > 0) {
+            fw_unit_piece piece, kept[4];
+            uint32_t count = 0;
+            while (fw_unit_ring_peek(&r->shared->ring, &piece, payload)) {
+                kept[count++] = piece;
+                fw_unit_ring_pop(&r->shared->ring, &piece);
+            }
+            assert_int_equal(count, 4);
+            atomic_store(&r->shared->ring.tail, 0);
+            for (uint32_t i = 0; i + 1 < dies_after; i++)
+                tail += sizeof kept[i] + kept[i].size_bytes;
+            uint64_t head = atomic_load(&r->shared->ring.head), cut = tail;
+            cut += sizeof kept[dies_after - 1] + kept[dies_after - 1].size_bytes;
+            atomic_store(&r->shared->ring.head, cut);
+            fw_unit_spool_drain(r->spool);
+            atomic_store(&r->shared->ring.head, head);
+        }
+        atomic_store(&r->shared->ring.tail, tail); /* the last pop never happened */
+        fw_unit_spool_close(r->spool);
+        open_spool(r);
+        fw_unit_spool_drain(r->spool);
+        assert_true(on_disk(r, &hash));
+        assert_int_equal(fw_unit_spool_count(r->spool), 1);
+        assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+        drop_rig(r);
+    }
+}
+
+static void test_a_tick_that_dies_costs_its_recording_only(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    put_recording(r, 'x', 3000, 0, false);
+    fw_hash next = put_recording(r, 'y', 500, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_true(on_disk(r, &next));
+    assert_int_equal(fw_unit_spool_count(r->spool), 1);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 3000);
+    put_recording(r, 'z', 2000, 0, false);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 2500);
+    fw_unit_spool_finish(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 5000);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 500);
+    drop_rig(r);
+}
+
+static void test_a_dropped_recording_is_no_loss(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    put_recording(r, 'x', 3000, 0, false);
+    fw_unit_piece drop = {.kind = FW_UNIT_PIECE_DROP, .serial = r->serial};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &drop, NULL));
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 0);
+    drop_rig(r);
+}
+
+static void test_over_the_cap_recordings_without_events_go_first(void **state) {
+    (void)state;
+    rig *r = make_rig(10000);
+    fw_hash event_old = put_recording(r, 'a', 3000, 1, true);
+    fw_hash plain_old = put_recording(r, 'b', 3000, 0, true);
+    fw_hash plain_new = put_recording(r, 'c', 3000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+    fw_hash event_new = put_recording(r, 'd', 3000, 5, true);
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &plain_old));
+    assert_true(on_disk(r, &event_old) && on_disk(r, &plain_new) && on_disk(r, &event_new));
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 3000);
+    put_recording(r, 'e', 3000, 1, true);
+    put_recording(r, 'f', 3000, 1, true);
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &plain_new));
+    assert_false(on_disk(r, &event_old)); /* only then the oldest with events */
+    assert_true(atomic_load(&r->shared->spool_bytes) <= 10000);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 9000);
+    char spool[FW_PATH_MAX];
+    fw_path_join(spool, sizeof spool, r->folder, "spool");
+    assert_true(fw_folder_size_bytes(spool) < 10000 + 3 * 200);
+    drop_rig(r);
+}
+
+static void test_disk_faults_cost_the_recording_not_the_unit(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    r->fail_write = true;
+    put_recording(r, 'a', 2000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 2000);
+    r->fail_write = false, r->fail_sync = true;
+    put_recording(r, 'b', 2000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 4000);
+    r->fail_sync = false, r->fail_rename = true;
+    put_recording(r, 'c', 2000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 6000);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 0);
+    r->fail_rename = false;
+    fw_hash good = put_recording(r, 'd', 2000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_true(on_disk(r, &good));
+    put_recording(r, 'e', 2 << 20, 0, true); /* larger than the whole spool */
+    fw_unit_spool_drain(r->spool);
+    uint64_t left = atomic_load(&r->shared->spool_bytes);
+    assert_true(fw_unit_lost_bytes(r->shared) == 6000 + (2 << 20) + 2000 - left);
+    good = put_recording(r, 'f', 2000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_true(on_disk(r, &good));
+    drop_rig(r);
+}
+
+static void test_refused_recordings_are_kept_with_their_reason(void **state) {
+    (void)state;
+    rig *r = make_rig(10000);
+    char path[FW_PATH_MAX], *text = NULL;
+    size_t size = 0;
+    fw_hash hash = put_recording(r, 'a', 4000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    fw_unit_spool_refuse(r->spool, &hash, "HTTP 422: not to its taste");
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 0);
+    snprintf(path, sizeof path, "%s/spool/refused/%s.reason", r->folder, hash.hex);
+    assert_int_equal(fw_file_read(path, 1000, &text, &size, NULL), FW_OK);
+    assert_string_equal(text, "HTTP 422: not to its taste");
+    free(text);
+    snprintf(path, sizeof path, "%s/spool/refused/%s.mcap", r->folder, hash.hex);
+    assert_true(fw_file_exists(path));
+    put_recording(r, 'b', 7000, 0, true); /* the refused one makes room first */
+    fw_unit_spool_drain(r->spool);
+    assert_false(fw_file_exists(path));
+    assert_int_equal(fw_unit_spool_count(r->spool), 1);
+    drop_rig(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ring_to_disk_and_away),
+        cmocka_unit_test(test_a_restart_takes_up_what_was_left_in_order),
+        cmocka_unit_test(test_a_courier_that_dies_anywhere_loses_nothing),
+        cmocka_unit_test(test_a_tick_that_dies_costs_its_recording_only),
+        cmocka_unit_test(test_a_dropped_recording_is_no_loss),
+        cmocka_unit_test(test_over_the_cap_recordings_without_events_go_first),
+        cmocka_unit_test(test_disk_faults_cost_the_recording_not_the_unit),
+        cmocka_unit_test(test_refused_recordings_are_kept_with_their_reason),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
