@@ -1,4 +1,5 @@
 # build.sh - sourced by ./start and ./check: build one preset quietly, say one clear line when it fails.
+# shellcheck shell=bash disable=SC2154
 # Needs $root, the repository's folder.
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }

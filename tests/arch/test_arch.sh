@@ -151,6 +151,11 @@ check_selftest() {
     for one in layers headers functions paths; do
         ! "$here/test_arch.sh" "$one" "$tree" >/dev/null 2>&1 || breach "\"$one\" did not see its breach"
     done
+    mkdir -p "$tree/build/src"
+    : >"$tree/src/main_flywheel_unit.c"
+    echo 'int fw_driving_train(void); int fw_driving_train(void) { return 0; } int main(void) { return 0; }' |
+        "${CC:-cc}" -x c - -o "$tree/build/src/flywheel-unit"
+    ! "$here/test_arch.sh" unit "$tree" "$tree/build" >/dev/null || breach '"unit" did not see training code'
     printf 'base/x.c:fw_base_long a reason\n' >"$tree/tests/arch/long_functions.txt"
     "$here/test_arch.sh" functions "$tree" || breach '"functions" did not honour its list'
     printf 'base/x.c:fw_base_gone a reason\n' >>"$tree/tests/arch/long_functions.txt"
