@@ -120,7 +120,11 @@ check_paths() {
         breach 'web/package-lock.json holds "resolved" addresses: install with omit-lockfile-registry-resolved=true'
 }
 
-# Every command of `flywheel help` stands in docs/cli.md, and every one there is a command.
+# The options named in a text, one a line.
+options() { grep -oE '(^|[^a-z-])--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+' | grep -vx -e --help | sort -u || true; }
+
+# Every command of `flywheel help` stands in docs/cli.md, and every one there is a command; the
+# options of its --help and of its section are the same.
 check_commands() {
     local program=$build/src/flywheel commands command
     [ -e "$root/src/main_flywheel.c" ] || exit 77
@@ -129,6 +133,10 @@ check_commands() {
     [ -n "$commands" ] || breach "flywheel help lists no command"
     for command in $commands; do
         grep -qE "^## \`flywheel $command" "$root/docs/cli.md" || breach "docs/cli.md has no \"## \`flywheel $command\`\""
+        case $command in help | version) continue ;; esac
+        diff <("$program" "$command" --help </dev/null | options) \
+            <(sed -n "/^## \`flywheel $command\`/,/^##* /p" "$root/docs/cli.md" | options) ||
+            breach "the options of flywheel $command --help (<) and of docs/cli.md (>) differ"
     done
     for command in $(sed -nE 's/^## `flywheel ([a-z-]+).*/\1/p' "$root/docs/cli.md" | sort -u); do
         grep -qx "$command" <<<"$commands" || breach "docs/cli.md describes \"$command\", which flywheel help does not list"
