@@ -24,6 +24,7 @@ typedef struct fw_car {
     float front_s_m;  /* of the front bumper */
     uint32_t lost_ticks; /* SUMO's copy is not on our way */
     float gap_m;         /* between our front bumper and SUMO's */
+    float lag_m;         /* the same along the way */
     /* the drive's sums */
     fw_drive_result result;
     bool ended, braking;

@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES_MAX = 12, EDGES_MAX = 96, FINE_MAX = 4096, SMOOTH_PASSES = 24 };
+enum { LANES_MAX = 12, EDGES_MAX = 96, FINE_MAX = 4096, SMOOTH_PASSES = 12 };
+enum { LOOSEN_ROUNDS = 40, FOLD_BEFORE = 6 };
+#define CURVATURE_WANTED_PM 0.20   /* radius 5 m */
+#define CURVATURE_DRIVABLE_PM 0.24 /* a little below what a car can */
+#define LOOSE_MAX_M 5.0
+#define LOOSEN_M 0.3               /* per round */
 #define FINE_M 0.5          /* sampling of the raw line */
 #define BLEND_M 30.0        /* a lane change's length where the edge has it */
 #define BLEND_MIN_M 12.0
@@ -230,11 +235,6 @@ static uint32_t lay_raw(const fw_net *net, const fw_path *p, double u_start, dou
     return count;
 }
 
-static double pull(double wanted, double centre) {
-    return centre + fmin(fmax(wanted - centre, -FW_PATH_SMOOTH_M / M_SQRT2),
-                         FW_PATH_SMOOTH_M / M_SQRT2);
-}
-
 /* Even points `step` apart along the line. */
 static uint32_t resample(const fine *line, uint32_t count, double step, fine *out) {
     uint32_t made = 0;
@@ -252,15 +252,65 @@ static uint32_t resample(const fine *line, uint32_t count, double step, fine *ou
     return made;
 }
 
-static void smooth(fine *line, uint32_t count, fine *scratch, const fine *centre) {
+/* Moves a point towards `wanted`, not farther than `bound_m` from `centre`. */
+static void pull(fine *at, double x, double y, const fine *centre, double bound_m) {
+    const double dx = x - centre->x_m, dy = y - centre->y_m, d = hypot(dx, dy);
+    const double t = d > bound_m ? bound_m / d : 1;
+    at->x_m = centre->x_m + t * dx;
+    at->y_m = centre->y_m + t * dy;
+}
+
+static void smooth(fine *line, uint32_t count, fine *scratch, const fine *centre,
+                   const double *bound) {
     for (int pass = 0; pass < SMOOTH_PASSES; pass++) {
         memcpy(scratch, line, count * sizeof *line);
         for (uint32_t i = 1; i + 1 < count; i++) {
             const fine *a = &scratch[i - 1], *b = &scratch[i], *c = &scratch[i + 1];
-            line[i].x_m = pull(0.25 * (a->x_m + c->x_m) + 0.5 * b->x_m, centre[i].x_m);
-            line[i].y_m = pull(0.25 * (a->y_m + c->y_m) + 0.5 * b->y_m, centre[i].y_m);
+            pull(&line[i], 0.25 * (a->x_m + c->x_m) + 0.5 * b->x_m,
+                 0.25 * (a->y_m + c->y_m) + 0.5 * b->y_m, &centre[i], bound[i]);
         }
     }
+}
+
+/* Curvature of the circle through the points i - 2, i, i + 2 (Menger). */
+static double curvature_at(const fine *line, uint32_t count, uint32_t i) {
+    if (i < 2 || i + 2 >= count) return 0;
+    const fine *a = &line[i - 2], *b = &line[i], *c = &line[i + 2];
+    const double ab = hypot(b->x_m - a->x_m, b->y_m - a->y_m);
+    const double bc = hypot(c->x_m - b->x_m, c->y_m - b->y_m);
+    const double ac = hypot(c->x_m - a->x_m, c->y_m - a->y_m);
+    const double area = fabs((b->x_m - a->x_m) * (c->y_m - a->y_m) -
+                             (b->y_m - a->y_m) * (c->x_m - a->x_m));
+    return 2 * area / fmax(ab * bc * ac, 1e-9);
+}
+
+/* Lets the line leave the centre where it is too tight to be driven; false when nothing is. */
+static bool loosen(const fine *line, uint32_t count, double *bound) {
+    enum { AROUND = 8 };
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (curvature_at(line, count, i) < CURVATURE_WANTED_PM) continue;
+        for (uint32_t j = i < AROUND ? 0 : i - AROUND; j < count && j <= i + AROUND; j++) {
+            const double near = 1 - fabs((double)j - (double)i) / (AROUND + 1.0);
+            const double room = FW_PATH_SMOOTH_M + near * (LOOSE_MAX_M - FW_PATH_SMOOTH_M);
+            bound[j] = fmin(fmax(room, bound[j]), bound[j] + LOOSEN_M);
+        }
+        any = true;
+    }
+    return any;
+}
+
+/* The line without corners that no car can drive: within FW_PATH_SMOOTH_M of the centre, and
+ * farther, up to LOOSE_MAX_M, only around tight corners. */
+static void smooth_drivable(fine *line, uint32_t count, fine *scratch, const fine *centre) {
+    double *bound = malloc(count * sizeof *bound);
+    FW_ASSERT(bound);
+    for (uint32_t i = 0; i < count; i++) bound[i] = FW_PATH_SMOOTH_M;
+    for (int round = 0; round < LOOSEN_ROUNDS; round++) {
+        smooth(line, count, scratch, centre, bound);
+        if (!loosen(line, count, bound)) break;
+    }
+    free(bound);
 }
 
 /* Walks the line in chords of the grid's length. */
@@ -290,6 +340,19 @@ static void lay_grid(const fine *line, uint32_t count, fw_path *p) {
     }
 }
 
+/* Ends the path before a place that stays undrivable (the net has lanes that fold back). */
+static void cut_folds(fw_path *p) {
+    for (uint32_t i = 1; i + 1 < p->point_count; i++) {
+        const fw_drive_point *a = &p->points[i - 1], *b = a + 1, *c = a + 2;
+        const float turn = remainderf(atan2f(c->y_m - b->y_m, c->x_m - b->x_m) -
+                                          atan2f(b->y_m - a->y_m, b->x_m - a->x_m),
+                                      2 * (float)M_PI);
+        if (fabsf(turn) < (float)CURVATURE_DRIVABLE_PM * FW_DRIVE_GRID_M) continue;
+        p->point_count = i > FOLD_BEFORE ? i - FOLD_BEFORE : 0;
+        return;
+    }
+}
+
 static void paint_grid(const fw_net *net, fw_path *p) {
     uint32_t k = 0;
     for (uint32_t i = 0; i < p->point_count; i++) {
@@ -313,9 +376,10 @@ static fw_status lay_line(const fw_net *net, const fw_path_start *start, fw_path
     uint32_t count = lay_raw(net, p, u_start, u_end, raw);
     count = resample(raw, count, 1.0, centre);
     memcpy(line, centre, count * sizeof *line);
-    smooth(line, count, scratch, centre);
+    smooth_drivable(line, count, scratch, centre);
     if (count > 1) lay_grid(line, count, p);
     free(raw);
+    cut_folds(p);
     if (p->point_count < 20) return fw_fail(error, FW_NOT_FOUND, "the path is too short");
     paint_grid(net, p);
     return FW_OK;

@@ -12,7 +12,9 @@
  *   u0=0   ^lane change  ^stop line       ^link's end
  *
  * Invariants: (1) u rises with the grid index; (2) neighbouring grid points are FW_DRIVE_GRID_M
- * apart; (3) the smoothed line lies within FW_PATH_SMOOTH_M of the lanes' centre lines.
+ * apart; (3) the smoothed line lies within FW_PATH_SMOOTH_M of the lanes' centre lines, around
+ * corners too tight to drive within 5 m; where the net's lanes fold back on themselves so that no
+ * car can follow, the path ends 12 m before.
  */
 #ifndef FW_WORLDS_SUMO_PATH_H
 #define FW_WORLDS_SUMO_PATH_H

@@ -11,7 +11,8 @@
 #define RED_IN_FRONT_M 30.0f
 #define CAR_IN_FRONT_M 15.0f
 #define ROUTE_DONE_M 8.0f
-#define DESYNC_M 5.0f
+#define DESYNC_M 5.0f      /* along the way */
+#define DESYNC_POSE_M 9.0f /* anywhere: paths round corners that SUMO takes with a kink */
 #define DESYNC_TICKS 20
 #define LISTED_AROUND_M 10.0
 
@@ -189,7 +190,8 @@ static void judge_end(const fw_world *world, fw_car *car) {
         r->route_done = true;
         car->ended = true;
     } else if (!world->config.sumo_drives &&
-               (car->gap_m > DESYNC_M || car->lost_ticks > DESYNC_TICKS)) {
+               (car->lag_m > DESYNC_M || car->gap_m > DESYNC_POSE_M ||
+                car->lost_ticks > DESYNC_TICKS)) {
         r->desync = true;
         car->ended = true;
     } else if (r->ticks >= FW_WORLD_DRIVE_TICKS) {

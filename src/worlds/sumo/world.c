@@ -52,7 +52,7 @@ static void start_drive(fw_world *w, uint32_t index, uint32_t slot) {
     car->speed_mps = v->speed_mps;
     car->accel_mps2 = car->curvature_pm = 0;
     car->lost_ticks = car->standing_ticks = car->jerk_count = 0;
-    car->gap_m = 0;
+    car->gap_m = car->lag_m = 0;
     car->jerk_square_sum = 0;
     car->ended = car->braking = false;
     car->result = (fw_drive_result){.car = index, .drive = car->drive};
@@ -190,6 +190,10 @@ static void watch_car(fw_world *w, fw_car *car) {
 }
 
 static void measure_gap(fw_world *w, fw_car *car) {
+    const double target = fw_path_u_at(&car->path, (double)car->front_s_m);
+    double u;
+    uint32_t stretch;
+    car->lag_m = copy_u(w, car, target, &u, &stretch) ? (float)fabs(target - u) : 0;
     const fw_vehicle *v = &w->city.vehicles[car->vehicle];
     const float front = fw_car_front_m(car);
     car->gap_m = hypotf(car->x_m + front * cosf(car->yaw_rad) - v->front_x_m,
