@@ -11,7 +11,7 @@
 
 #include "base/args.h"
 #include "base/log.h"
-#include "cli/cmd_demo.h"
+#include "cli/cli.h"
 #include "cli/demo.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/learn.h"

@@ -2,6 +2,8 @@
 programs=$1 check_report=$2
 command -v sumo >/dev/null || { echo "sumo is not installed: skipped"; exit 77; }
 work=$(mktemp -d)
+# Results are cached by the hash of the program, so that all tests may share one store.
+exams=$programs/e2e-exams
 port=$((20000 + 2 * ($$ % 10000)))
 demo_pid=
 clean_up() {
@@ -24,7 +26,7 @@ demo() {
     local name=$1
     shift
     "$programs/flywheel" demo --data "$work/$name" --headless --cars 4 --ticks-per-generation 150 \
-        --agent-steps 20000 --exam-drives 4 --exam-store "$work/exam" --seed 5 \
+        --agent-steps 20000 --exam-drives 4 --exam-store "$exams" --seed 5 \
         --listen "127.0.0.1:$port" --report "$work/$name.json" "$@" \
         >"$work/$name.out" 2>"$work/$name.err"
 }

@@ -10,7 +10,7 @@ demo second --generations 1 || fail "the second run ended with $?"
 "$check_report" "$work/second.json" 1 >"$work/second.txt" || fail "the second report is not whole"
 diff "$work/first.txt" "$work/second.txt" || fail "the same seed gave other hashes or figures"
 
-[ "$(stat -c %a "$work/exam")" = 700 ] || fail "the exam store is open to others"
+[ "$(stat -c %a "$exams")" = 700 ] || fail "the exam store is open to others"
 grep -q '"factory_confined": true' "$work/first.json" || echo "note: this kernel cannot confine the factory"
 
 mkdir -p "$work/old"
