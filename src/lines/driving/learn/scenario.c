@@ -56,7 +56,32 @@ static void fill_track(fw_scenario_track *track, const fw_drive_user *a, uint32_
     }
 }
 
+/* How far a sighting may be carried beyond what was seen: only at the edge of the range, for a car
+ * that begins or ends in the middle of it really did (parked, or left the street). */
+static uint32_t carry_ticks(const fw_drive_obs *obs, const fw_drive_user *user) {
+    float dx = user->x_m - obs->x_m, dy = user->y_m - obs->y_m;
+    if (dx * dx + dy * dy < 38 * 38) return 0;
+    return user->speed_mps < 0.5f ? 60 : 25;
+}
+
+/* Fills the ticks of track before and after what was seen, at constant speed straight on. */
+static void carry(fw_scenario_track *track, uint32_t seen_first, uint32_t seen_last) {
+    for (uint32_t t = track->first; t < track->first + track->count; t++) {
+        if (t >= seen_first && t <= seen_last) continue;
+        uint32_t from = (t < seen_first ? seen_first : seen_last) - track->first, i = t - track->first;
+        float way = track->speed_mps[from] * FW_DRIVE_TICK_S * ((float)i - (float)from);
+        track->x_m[i] = track->x_m[from] + way * cosf(track->yaw_rad[from]);
+        track->y_m[i] = track->y_m[from] + way * sinf(track->yaw_rad[from]);
+        track->yaw_rad[i] = track->yaw_rad[from];
+        track->speed_mps[i] = track->speed_mps[from];
+    }
+}
+
 static void finish_track(fw_scenario_track *track) {
+    for (uint32_t i = 0; i < track->count; i++) {
+        track->cos_yaw[i] = cosf(track->yaw_rad[i]);
+        track->sin_yaw[i] = sinf(track->yaw_rad[i]);
+    }
     for (uint32_t i = 1; i < track->count; i++) {
         float dx = track->x_m[i] - track->x_m[i - 1], dy = track->y_m[i] - track->y_m[i - 1];
         float along = dx * cosf(track->yaw_rad[i]) + dy * sinf(track->yaw_rad[i]);
@@ -66,24 +91,32 @@ static void finish_track(fw_scenario_track *track) {
 
 static void make_track(const fw_drive_recording *r, const sighting *rows, size_t count,
                        fw_scenario_track *track) {
+    const sighting *end = &rows[count - 1];
     const fw_drive_user *user = &r->ticks[rows[0].tick].obs.users[rows[0].index];
+    const fw_drive_user *left = &r->ticks[end->tick].obs.users[end->index];
+    uint32_t before = carry_ticks(&r->ticks[rows[0].tick].obs, user);
+    uint32_t after = carry_ticks(&r->ticks[end->tick].obs, left);
+    uint32_t last = end->tick + after < r->tick_count ? end->tick + after : r->tick_count - 1;
     track->id = user->id;
     track->lane = user->lane;
     track->length_m = user->length_m;
     track->width_m = user->width_m;
-    track->first = rows[0].tick;
-    track->count = rows[count - 1].tick - rows[0].tick + 1;
-    float *block = zeroed((size_t)track->count * 5, sizeof *block);
+    track->first = rows[0].tick > before ? rows[0].tick - before : 0;
+    track->count = last - track->first + 1;
+    float *block = zeroed((size_t)track->count * 7, sizeof *block);
     track->x_m = block;
     track->y_m = block + track->count;
     track->yaw_rad = block + 2 * track->count;
     track->speed_mps = block + 3 * track->count;
     track->way_m = block + 4 * track->count;
+    track->cos_yaw = block + 5 * track->count;
+    track->sin_yaw = block + 6 * track->count;
     for (size_t i = 0; i < count; i++) {
         size_t next = i + 1 < count ? i + 1 : i;
         fill_track(track, &r->ticks[rows[i].tick].obs.users[rows[i].index], rows[i].tick,
                    &r->ticks[rows[next].tick].obs.users[rows[next].index], rows[next].tick);
     }
+    carry(track, rows[0].tick, end->tick);
     finish_track(track);
 }
 

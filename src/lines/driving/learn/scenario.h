@@ -11,6 +11,10 @@
  * A meeting's place on a track's own way is a constant of the pair: (way of the track at t) +
  * (its distance to the zone as observed at t). So it holds when the simulated car is early or late.
  *
+ * A road user is seen only within the car's range. What it did just before it was first seen and just
+ * after it was last seen is filled in at its speed then (standing: 6 s, driving: 2.5 s), so that a
+ * simulated car somewhat ahead of or behind the recorded one does not meet cars out of nowhere.
+ *
  * Invariants: (1) every track lies within [0, ticks); (2) way_m of a track never decreases;
  * (3) indices in active, meetings are in range.
  */
@@ -26,6 +30,7 @@ typedef struct fw_scenario_track {
     float length_m, width_m;
     uint32_t lane;
     float *x_m, *y_m, *yaw_rad, *speed_mps, *way_m; /* (count) each, owned by the scenario */
+    float *cos_yaw, *sin_yaw;                       /* (count) each, in the same block */
 } fw_scenario_track;
 
 typedef struct fw_scenario_meeting {

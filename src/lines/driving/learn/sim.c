@@ -11,17 +11,57 @@ static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped =
 
 fw_sim fw_sim_new(uint64_t seed) {
     fw_sim sim = {.random = fw_random_named(seed, "sim")};
-    sim.way_m = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.way_m);
-    sim.pace_mps = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.pace_mps);
+    sim.poses = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.poses);
     sim.late = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.late);
-    FW_ASSERT(sim.way_m && sim.pace_mps && sim.late);
+    FW_ASSERT(sim.poses && sim.late);
     return sim;
 }
 
 void fw_sim_free(fw_sim *sim) {
-    free(sim->way_m);
-    free(sim->pace_mps);
+    free(sim->poses);
     free(sim->late);
+}
+
+static fw_sim_pose pose_at_way(const fw_scenario_track *track, float way, float speed) {
+    uint32_t low = 0, high = track->count - 1;
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+        if (track->way_m[middle] <= way) low = middle;
+        else high = middle;
+    }
+    float step = track->way_m[high] - track->way_m[low];
+    float u = step > 1e-4f ? fminf(1.0f, fmaxf(0.0f, (way - track->way_m[low]) / step)) : 0.0f;
+    return (fw_sim_pose){track->x_m[low] + u * (track->x_m[high] - track->x_m[low]),
+                         track->y_m[low] + u * (track->y_m[high] - track->y_m[low]),
+                         track->yaw_rad[low] +
+                             u * remainderf(track->yaw_rad[high] - track->yaw_rad[low], 6.28318531f),
+                         speed, way, true, false};
+}
+
+/* True when a track moved sideways by a lane within this tick (the city's drivers change lanes at
+ * once): it would have looked first, so where we now stand in its way it is taken out instead. */
+static bool cut_in(const fw_sim_pose *before, const fw_sim_pose *now) {
+    float dx = now->x_m - before->x_m, dy = now->y_m - before->y_m;
+    return fabsf(-sinf(now->yaw_rad) * dx + cosf(now->yaw_rad) * dy) > 0.7f;
+}
+
+/* Puts every track that is not held up where it was recorded at this tick. */
+static void place_tracks(fw_sim *sim) {
+    const fw_scenario *s = sim->scenario;
+    for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
+        uint32_t k = s->active[a];
+        const fw_scenario_track *track = &s->tracks[k];
+        fw_sim_pose *pose = &sim->poses[k];
+        if (sim->late[k]) continue;
+        bool was = pose->there && sim->tick != sim->start_tick;
+        pose->there = sim->tick >= track->first && sim->tick < track->first + track->count;
+        if (!pose->there) continue;
+        uint32_t i = sim->tick - track->first;
+        fw_sim_pose now = {track->x_m[i],       track->y_m[i],   track->yaw_rad[i],
+                           track->speed_mps[i], track->way_m[i], true, false};
+        now.jumped = was && cut_in(pose, &now);
+        *pose = now;
+    }
 }
 
 void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter) {
@@ -42,43 +82,11 @@ void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter
     sim->red_lights_run = 0;
     sim->hard_brakes = sim->standing_ticks = 0;
     memset(sim->late, 0, s->track_count * sizeof *sim->late);
+    memset(sim->poses, 0, s->track_count * sizeof *sim->poses);
     for (uint32_t k = 0; k < s->light_count; k++) /* stop lines already behind */
         if (sim->s_m + s->length_m - s->rear_overhang_m > s->lights[k].stop_s_m)
             sim->red_lights_run |= 1u << k;
-}
-
-/* A track's pose now: where it was recorded, or, when held up, where it got to on its own way. */
-typedef struct pose {
-    float x, y, yaw, speed, way;
-    bool there;
-} pose;
-
-static pose pose_at_way(const fw_scenario_track *track, float way, float speed) {
-    uint32_t low = 0, high = track->count - 1;
-    while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
-        if (track->way_m[middle] <= way) low = middle;
-        else high = middle;
-    }
-    float step = track->way_m[high] - track->way_m[low];
-    float u = step > 1e-4f ? fminf(1.0f, fmaxf(0.0f, (way - track->way_m[low]) / step)) : 0.0f;
-    return (pose){track->x_m[low] + u * (track->x_m[high] - track->x_m[low]),
-                  track->y_m[low] + u * (track->y_m[high] - track->y_m[low]),
-                  track->yaw_rad[low] +
-                      u * remainderf(track->yaw_rad[high] - track->yaw_rad[low], 6.28318531f),
-                  speed, way, true};
-}
-
-static pose pose_of(const fw_sim *sim, uint32_t k, uint32_t tick) {
-    const fw_scenario_track *track = &sim->scenario->tracks[k];
-    if (sim->late[k]) {
-        if (sim->way_m[k] >= track->way_m[track->count - 1]) return (pose){.there = false};
-        return pose_at_way(track, sim->way_m[k], sim->pace_mps[k]);
-    }
-    if (tick < track->first || tick >= track->first + track->count) return (pose){.there = false};
-    uint32_t i = tick - track->first;
-    return (pose){track->x_m[i], track->y_m[i], track->yaw_rad[i], track->speed_mps[i],
-                  track->way_m[i], true};
+    place_tracks(sim);
 }
 
 static uint8_t light_state(const fw_sim *sim, const fw_scenario_light *light) {
@@ -122,33 +130,34 @@ static float project(const fw_sim *sim, float *lateral, float *width) {
 }
 
 /* Way ahead of a track's front until our box blocks it; 1e9 when it does not. */
-static float blocked_after(const fw_sim *sim, const fw_scenario_track *track, const pose *p,
-                           float *along) {
+static float blocked_after(const fw_sim *sim, const fw_scenario_track *track,
+                           const fw_sim_pose *p, float *along) {
     const fw_scenario *s = sim->scenario;
     float middle = 0.5f * s->length_m - s->rear_overhang_m;
     float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
-    float dx = cx - p->x, dy = cy - p->y;
+    float dx = cx - p->x_m, dy = cy - p->y_m;
     if (dx * dx + dy * dy > 40 * 40) return 1e9f;
     uint32_t i = 0, high = track->count - 1;
     while (high - i > 1) {
         uint32_t m = (i + high) / 2;
-        if (track->way_m[m] <= p->way) i = m;
+        if (track->way_m[m] <= p->way_m) i = m;
         else high = m;
     }
-    float next = p->way;
-    for (; i < track->count && track->way_m[i] < p->way + 40; i++) {
-        if (track->way_m[i] < next) continue;
+    float next = p->way_m;
+    for (; i < track->count && track->way_m[i] < p->way_m + 40; i++) {
+        bool last = i + 1 == track->count; /* beyond its record it would have gone straight on */
+        if (track->way_m[i] < next && !last) continue;
         next = track->way_m[i] + 1.0f;
         float ex = cx - track->x_m[i], ey = cy - track->y_m[i];
-        float c = cosf(track->yaw_rad[i]), n = sinf(track->yaw_rad[i]);
+        float c = track->cos_yaw[i], n = track->sin_yaw[i];
         float forward = c * ex + n * ey, left = fabsf(-n * ex + c * ey);
-        if (fabsf(forward) > 1.5f) continue;
+        if (forward < -1.5f || forward > (last ? 14.0f : 1.5f) || left > 4.5f) continue;
         float turn = sim->yaw_rad - track->yaw_rad[i], cross = fabsf(sinf(turn));
         float half_wide = 0.5f * (s->width_m * fabsf(cosf(turn)) + s->length_m * cross);
         float half_long = 0.5f * (s->length_m * fabsf(cosf(turn)) + s->width_m * cross);
         if (left > half_wide + 0.5f * track->width_m + 0.2f) continue;
         *along = fmaxf(0.0f, sim->speed_mps * cosf(turn));
-        return track->way_m[i] + forward - p->way - half_long - 0.5f * track->length_m;
+        return track->way_m[i] + forward - p->way_m - half_long - 0.5f * track->length_m;
     }
     return 1e9f;
 }
@@ -160,51 +169,52 @@ static float idm(float speed, float wanted, float gap, float leader) {
 }
 
 /* Room a track has before a zone in which it owes us the way; 1e9 when it owes nothing now. */
-static float owed_after(const fw_sim *sim, uint32_t k, const pose *p) {
+static float owed_after(const fw_sim *sim, uint32_t k, const fw_sim_pose *p) {
     const fw_scenario *s = sim->scenario;
     float front = sim->s_m + s->length_m - s->rear_overhang_m, room = 1e9f;
     for (uint32_t m = 0; m < s->meeting_count; m++) {
         const fw_scenario_meeting *meet = &s->meetings[m];
         if (meet->track != k || meet->must_yield) continue;
-        float its = meet->foe_enter_m - p->way - 0.5f * s->tracks[k].length_m;
+        float its = meet->foe_enter_m - p->way_m - 0.5f * s->tracks[k].length_m;
         float ours = meet->enter_s_m - front, rear = meet->exit_s_m - (sim->s_m - s->rear_overhang_m);
         if (its < 0 || rear < 0 || ours > 40) continue;
         float we_in = ours / fmaxf(sim->speed_mps, 1.0f), we_out = rear / fmaxf(sim->speed_mps, 1.0f);
-        float it_in = its / fmaxf(p->speed, 2.0f), it_out = (meet->foe_exit_m - p->way) / fmaxf(p->speed, 2.0f);
+        float it_in = its / fmaxf(p->speed_mps, 2.0f), it_out = (meet->foe_exit_m - p->way_m) / fmaxf(p->speed_mps, 2.0f);
         if (we_in < it_out + 0.5f && we_out > it_in - 0.5f && ours < sim->speed_mps * 6 + 2)
             room = fminf(room, its);
     }
     return room;
 }
 
+/* One track that we may hold up: its pace by IDM, if that leaves it behind its record. */
+static void hold_up(fw_sim *sim, uint32_t k) {
+    const fw_scenario_track *track = &sim->scenario->tracks[k];
+    fw_sim_pose *p = &sim->poses[k];
+    float leader = 0, gap = blocked_after(sim, track, p, &leader), owed = owed_after(sim, k, p);
+    bool held = gap < 30 || owed < 30;
+    if (!sim->late[k] && !held) return;
+    uint32_t i = sim->tick + 1 - track->first, last = track->count - 1;
+    float wanted = fmaxf(p->speed_mps, 3.0f) + 1.5f;
+    float accel = idm(p->speed_mps, wanted, gap < 30 ? gap : 1e9f, leader);
+    if (owed < 30) accel = fminf(accel, idm(p->speed_mps, wanted, owed, 0));
+    float pace = fmaxf(0.0f, p->speed_mps + fmaxf(-7.5f, accel) * FW_DRIVE_TICK_S);
+    float way = p->way_m + 0.5f * (p->speed_mps + pace) * FW_DRIVE_TICK_S;
+    sim->late[k] = way < track->way_m[i < last ? i : last] - 0.02f;
+    if (!sim->late[k]) return; /* as recorded */
+    fw_sim_pose now = pose_at_way(track, way, pace);
+    now.jumped = cut_in(p, &now);
+    now.there = way < track->way_m[last];
+    *p = now;
+}
+
 /* Moves the tracks from sim->tick to the next one; those we hold up fall behind their record. */
 static void move_tracks(fw_sim *sim) {
     const fw_scenario *s = sim->scenario;
-    const fw_scenario_ego *log = &s->ego[sim->tick];
-    bool as_logged = fabsf(sim->s_m - log->s_m) < 0.7f;
+    bool as_logged = fabsf(sim->s_m - s->ego[sim->tick].s_m) < 0.7f;
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        const fw_scenario_track *track = &s->tracks[k];
-        if (as_logged && !sim->late[k]) continue;
-        pose p = pose_of(sim, k, sim->tick);
-        if (!p.there) continue;
-        float leader = 0, gap = blocked_after(sim, track, &p, &leader), owed = owed_after(sim, k, &p);
-        bool held = gap < 30 || owed < 30;
-        if (!sim->late[k] && !held) continue;
-        uint32_t i = sim->tick + 1 - track->first, last = track->count - 1;
-        float recorded_way = track->way_m[i < last ? i : last];
-        float wanted = fmaxf(p.speed, 3.0f) + 1.5f;
-        float accel = held ? idm(p.speed, wanted, gap, leader) : idm(p.speed, wanted, 1e9f, 0);
-        if (owed < 30) accel = fminf(accel, idm(p.speed, wanted, owed, 0));
-        float pace = fmaxf(0.0f, p.speed + fmaxf(-7.0f, accel) * FW_DRIVE_TICK_S);
-        float way = p.way + 0.5f * (p.speed + pace) * FW_DRIVE_TICK_S;
-        if (way >= recorded_way - 0.02f) { /* not held up: as recorded */
-            sim->late[k] = false;
-            continue;
-        }
-        sim->late[k] = true;
-        sim->way_m[k] = way;
-        sim->pace_mps[k] = pace;
+        if (!sim->poses[k].there || (as_logged && !sim->late[k])) continue;
+        hold_up(sim, k);
     }
 }
 
@@ -215,11 +225,18 @@ static fw_sim_end collide(fw_sim *sim) {
     float cx = sim->x_m + middle * c, cy = sim->y_m + middle * n;
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        pose p = pose_of(sim, k, sim->tick);
-        float dx = p.x - cx, dy = p.y - cy;
-        if (!p.there || dx * dx + dy * dy > 15 * 15) continue;
-        if (!fw_drive_boxes_overlap(cx, cy, sim->yaw_rad, s->length_m, s->width_m, p.x, p.y, p.yaw,
-                                    s->tracks[k].length_m, s->tracks[k].width_m))
+        fw_sim_pose *p = &sim->poses[k];
+        float dx = p->x_m - cx, dy = p->y_m - cy;
+        if (!p->there || dx * dx + dy * dy > 15 * 15) continue;
+        if (p->jumped && fw_drive_boxes_overlap(cx, cy, sim->yaw_rad, s->length_m + 6, s->width_m,
+                                                p->x_m, p->y_m, p->yaw_rad, s->tracks[k].length_m,
+                                                s->tracks[k].width_m)) {
+            sim->late[k] = true; /* and not there: gone for the rest of this drive */
+            p->there = false;
+            continue;
+        }
+        if (!fw_drive_boxes_overlap(cx, cy, sim->yaw_rad, s->length_m, s->width_m, p->x_m, p->y_m,
+                                    p->yaw_rad, s->tracks[k].length_m, s->tracks[k].width_m))
             continue;
         sim->at_fault = sim->speed_mps > 0.5f && c * dx + n * dy > 0;
         return FW_SIM_COLLISION;
@@ -240,6 +257,12 @@ static bool runs_red(fw_sim *sim, float front_before, float front) {
     return run;
 }
 
+/* True where the recorded car, too far from here at this time, saw too little of what is around. */
+static bool unseen(const fw_sim *sim) {
+    float ahead = sim->s_m - sim->scenario->ego[sim->tick].s_m;
+    return ahead > 30.0f || ahead < -60.0f;
+}
+
 fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     const fw_scenario *s = sim->scenario;
     fw_drive_action done;
@@ -253,6 +276,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     sim->accel_mps2 = done.accel_mps2;
     sim->curvature_pm = done.curvature_pm;
     sim->tick++;
+    place_tracks(sim);
     sim->s_m = project(sim, &lateral, &width);
     float reward = reward_per_m * (sim->s_m - before);
     reward += reward_jerk * fminf(1.0f, fabsf(jerk) / 20.0f);
@@ -270,7 +294,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
         reward += reward_off_lane;
     } else if (sim->s_m + front_m + 8.0f > fminf(s->route_end_s_m, path_end_s(s))) {
         end = FW_SIM_ROUTE_DONE;
-    } else if (sim->tick + 2 >= s->ticks) {
+    } else if (sim->tick + 2 >= s->ticks || unseen(sim)) {
         end = FW_SIM_TIME_OUT;
     }
     sim->standing_ticks = sim->speed_mps < 0.1f ? sim->standing_ticks + 1 : 0;
@@ -290,7 +314,7 @@ static void see_path(const fw_sim *sim, fw_drive_obs *obs) {
 }
 
 /* Inserts by distance, nearest first; returns false when there is no room for it. */
-static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t k, const pose *p,
+static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t k, const fw_sim_pose *p,
                      const fw_scenario_track *t, float d2) {
     uint32_t at = obs->user_count < FW_DRIVE_USERS_MAX ? obs->user_count++ : obs->user_count - 1;
     if (obs->user_count == FW_DRIVE_USERS_MAX && near2[at] > 0 && d2 >= near2[at]) return;
@@ -302,8 +326,8 @@ static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t 
     }
     near2[at] = d2;
     track[at] = (uint16_t)k;
-    obs->users[at] = (fw_drive_user){t->id, t->lane, p->x, p->y, p->yaw, p->speed, t->length_m,
-                                     t->width_m};
+    obs->users[at] = (fw_drive_user){t->id,      t->lane,      p->x_m,      p->y_m,
+                                     p->yaw_rad, p->speed_mps, t->length_m, t->width_m};
 }
 
 static void see_users(const fw_sim *sim, fw_drive_obs *obs, uint16_t *track) {
@@ -313,10 +337,10 @@ static void see_users(const fw_sim *sim, fw_drive_obs *obs, uint16_t *track) {
     float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        pose p = pose_of(sim, k, sim->tick);
-        float dx = p.x - cx, dy = p.y - cy, d2 = dx * dx + dy * dy;
-        if (!p.there || d2 > FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M) continue;
-        see_user(obs, near2, track, k, &p, &s->tracks[k], d2);
+        const fw_sim_pose *p = &sim->poses[k];
+        float dx = p->x_m - cx, dy = p->y_m - cy, d2 = dx * dx + dy * dy;
+        if (!p->there || d2 > FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M) continue;
+        see_user(obs, near2, track, k, p, &s->tracks[k], d2);
     }
 }
 
@@ -332,12 +356,12 @@ static void see_conflicts(const fw_sim *sim, fw_drive_obs *obs, const uint16_t *
         uint32_t user = 0;
         while (user < obs->user_count && track[user] != meet->track) user++;
         if (user == obs->user_count) continue;
-        pose p = pose_of(sim, meet->track, sim->tick);
-        if (p.way > meet->foe_exit_m) continue;
+        const fw_sim_pose *p = &sim->poses[meet->track];
         float half = 0.5f * s->tracks[meet->track].length_m;
+        if (p->way_m > meet->foe_exit_m - half) continue;
         obs->conflicts[obs->conflict_count++] = (fw_drive_conflict){
             user, meet->kind, meet->must_yield, meet->enter_s_m, meet->exit_s_m,
-            meet->foe_enter_m - p.way - half, meet->foe_exit_m - p.way - half};
+            meet->foe_enter_m - p->way_m - half, meet->foe_exit_m - p->way_m - half};
     }
 }
 

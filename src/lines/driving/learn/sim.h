@@ -20,8 +20,15 @@ typedef enum fw_sim_end {
     FW_SIM_COLLISION,
     FW_SIM_OFF_LANE,
     FW_SIM_ROUTE_DONE,
-    FW_SIM_TIME_OUT, /* the recording is over: not the car's doing */
+    FW_SIM_TIME_OUT, /* the recording is over, or we are where it saw too little: nobody's doing */
 } fw_sim_end;
+
+/* A track's pose now: where it was recorded, or, when held up, where it got to on its own way. */
+typedef struct fw_sim_pose {
+    float x_m, y_m, yaw_rad, speed_mps, way_m;
+    bool there;
+    bool jumped; /* changed lanes within this tick */
+} fw_sim_pose;
 
 typedef struct fw_sim {
     const fw_scenario *scenario;
@@ -32,8 +39,8 @@ typedef struct fw_sim {
     bool red_run, at_fault, stuck;
     uint32_t red_lights_run; /* bit set over the scenario's lights */
     uint32_t hard_brakes, standing_ticks;
-    float *way_m, *pace_mps; /* (tracks): where each track is now; owned */
-    bool *late;              /* (tracks): held up by us; owned */
+    fw_sim_pose *poses; /* (tracks): where each active track is now; owned */
+    bool *late;                /* (tracks): held up by us; owned */
 } fw_sim;
 
 typedef struct fw_sim_outcome {
