@@ -141,12 +141,13 @@ static inline void fw_unit_ring_copy_out(const fw_unit_ring *ring, uint64_t at, 
 static inline bool fw_unit_ring_put(fw_unit_ring *ring, const fw_unit_piece *piece,
                                     const void *payload) {
     FW_ASSERT(piece->size_bytes <= FW_UNIT_PIECE_MAX);
+    FW_ASSERT(payload || piece->size_bytes == 0);
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     uint64_t wanted = sizeof *piece + piece->size_bytes;
     if (FW_UNIT_RING_BYTES - (head - tail) < wanted) return false;
     fw_unit_ring_copy_in(ring, head, piece, sizeof *piece);
-    if (piece->size_bytes > 0)
+    if (payload)
         fw_unit_ring_copy_in(ring, head + sizeof *piece, payload, piece->size_bytes);
     atomic_store_explicit(&ring->head, head + wanted, memory_order_release);
     return true;

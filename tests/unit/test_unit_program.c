@@ -1,0 +1,336 @@
+/* The whole program as a user starts it: a world on the bus, a factory over HTTP, children killed,
+ * the factory away, stop and start. Nothing handed over may be lost. */
+#include "support.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "http/server.h"
+
+enum { UNIT = 3, OBJECTS_MAX = 64, PATIENCE_S = 60 };
+
+/* ---- a factory that takes whole uploads and names one model ---- */
+
+typedef struct factory {
+    pthread_mutex_t lock; /* guards all below */
+    fw_hash objects[OBJECTS_MAX];
+    uint32_t count;
+    char *model;
+    size_t model_bytes;
+    fw_hash target, active;
+    fw_http_server *server;
+    uint16_t port;
+} factory;
+
+static void take_object(factory *f, const fw_http_request *request, fw_http_response *response) {
+    char text[300];
+    const char *hash = request->path + strlen("/v1/objects/");
+    fw_hash found = fw_hash_bytes(request->body, request->body_bytes);
+    const char *range = request->header(request->native, "Content-Range");
+    if (!range || strncmp(range, "bytes 0-", 8) != 0) {
+        fw_http_respond_error(response, 409, "from the start, please");
+        return;
+    }
+    if (strcmp(found.hex, hash) != 0) {
+        fw_http_respond_error(response, 422, "wrong hash");
+        return;
+    }
+    bool seen = false;
+    for (uint32_t i = 0; i < f->count; i++) seen |= strcmp(f->objects[i].hex, hash) == 0;
+    if (!seen && f->count < OBJECTS_MAX) f->objects[f->count++] = found;
+    if (fw_mcap_validate_bytes(NULL, request->body, request->body_bytes, NULL, NULL) != FW_OK) {
+        fw_http_respond_error(response, 422, "no whole MCAP");
+        return;
+    }
+    snprintf(text, sizeof text,
+             "{\"sha256\":\"%s\",\"size_bytes\":%zu,\"server_time_ns\":1,\"sequence\":%u}", hash,
+             request->body_bytes, f->count);
+    fw_http_respond_json(response, 201, strdup(text));
+}
+
+static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
+    factory *f = self;
+    char text[200];
+    pthread_mutex_lock(&f->lock);
+    if (strcmp(request->method, "PUT") == 0) {
+        take_object(f, request, response);
+    } else if (strcmp(request->method, "POST") == 0) {
+        const char *active = request->body ? strstr(request->body, "\"active\":\"") : NULL;
+        if (active) memcpy(f->active.hex, active + 10, FW_HASH_HEX);
+        snprintf(text, sizeof text, "{\"target\":\"%s\"}", f->target.hex);
+        fw_http_respond_json(response, 200, strdup(text));
+    } else if (strcmp(request->method, "GET") == 0) {
+        response->status = 200;
+        response->content_type = "application/octet-stream";
+        response->body = malloc(f->model_bytes);
+        memcpy(response->body, f->model, f->model_bytes);
+        response->body_bytes = f->model_bytes;
+    } else {
+        fw_http_respond_error(response, 404, "not here");
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void start_factory(factory *f) {
+    fw_http_config config = {.address = "127.0.0.1", .port = f->port, .body_max_bytes = 8 << 20,
+                             .connections_max = 16, .idle_timeout_s = 30};
+    fw_http_app app = {.self = f, .handle = handle};
+    fw_error error;
+    fw_status status = fw_http_server_start(&config, &app, &f->server, &error);
+    if (status != FW_OK) fail_msg("%s", error.text);
+    f->port = fw_http_server_port(f->server);
+}
+
+static void stop_factory(factory *f) {
+    fw_http_server_stop(f->server);
+    f->server = NULL;
+}
+
+static void aim(factory *f, fw_policy_kind kind) {
+    fw_error error;
+    pthread_mutex_lock(&f->lock);
+    free(f->model);
+    assert_int_equal(fw_policy_rule_file(kind, &f->model, &f->model_bytes, &error), FW_OK);
+    f->target = fw_hash_bytes(f->model, f->model_bytes);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static uint32_t object_count(factory *f) {
+    pthread_mutex_lock(&f->lock);
+    uint32_t count = f->count;
+    pthread_mutex_unlock(&f->lock);
+    return count;
+}
+
+/* Waits for the factory to have `count` recordings. */
+static void await_objects(factory *f, uint32_t count) {
+    for (int i = 0; i < PATIENCE_S * 50 && object_count(f) < count; i++) usleep(20000);
+    assert_int_equal(object_count(f), count);
+}
+
+/* ---- the unit ---- */
+
+typedef struct rig {
+    char folder[64], bus[96], data[96], url[64];
+    factory factory;
+    int listener;
+    pid_t unit;
+} rig;
+
+static void start_unit(rig *r) {
+    r->unit = fork();
+    if (r->unit == 0) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", UNIT);
+        execl(FW_BINARY_DIR "/src/flywheel-unit", "flywheel-unit", "--unit", number, "--bus", r->bus,
+              "--factory", r->url, "--data", r->data, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(r->unit > 0);
+}
+
+static void stop_unit(rig *r) {
+    int how = 0;
+    kill(r->unit, SIGTERM);
+    assert_int_equal(waitpid(r->unit, &how, 0), r->unit);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+}
+
+static void make_rig(rig *r) {
+    fw_error error;
+    memset(r, 0, sizeof *r);
+    make_folder(r->folder);
+    snprintf(r->bus, sizeof r->bus, "%s/bus", r->folder);
+    snprintf(r->data, sizeof r->data, "%s/unit", r->folder);
+    pthread_mutex_init(&r->factory.lock, NULL);
+    aim(&r->factory, FW_POLICY_CONSTANT);
+    start_factory(&r->factory);
+    snprintf(r->url, sizeof r->url, "http://127.0.0.1:%u", r->factory.port);
+    assert_int_equal(fw_bus_listen(r->bus, &r->listener, &error), FW_OK);
+    start_unit(r);
+}
+
+static void drop_rig(rig *r) {
+    if (r->factory.server) stop_factory(&r->factory);
+    close(r->listener);
+    free(r->factory.model);
+    pthread_mutex_destroy(&r->factory.lock);
+    drop_folder(r->folder);
+}
+
+static int accept_unit(rig *r) {
+    fw_error error;
+    uint32_t unit = 0;
+    int fd = -1;
+    fw_status status = fw_bus_accept(r->listener, "driving", PATIENCE_S * 1000, &fd, &unit, &error);
+    if (status != FW_OK) fail_msg("%s", error.text);
+    assert_int_equal(unit, UNIT);
+    return fd;
+}
+
+/* Ticks first .. first + count of a drive; the last answer. */
+static fw_bus_act drive(int fd, uint32_t number, uint32_t first, uint32_t count) {
+    fw_bus_act act = {0};
+    for (uint32_t i = first; i < first + count; i++) {
+        fw_drive_obs obs;
+        straight_road(number, i, &obs);
+        send_obs(fd, UNIT, &obs);
+        act = take_act(fd, NULL);
+        assert_int_equal(act.acted, 1);
+    }
+    return act;
+}
+
+static fw_bus_act say(int fd, fw_bus_kind kind, uint32_t tick) {
+    fw_error error;
+    assert_int_equal(fw_bus_send(fd, kind, UNIT, tick, NULL, 0, &error), FW_OK);
+    return take_act(fd, NULL);
+}
+
+/* Process ids of the tick (0) and the courier (1): the supervisor's children, oldest first. */
+static pid_t child_pid(const rig *r, int which) {
+    char path[96], *text = NULL;
+    size_t size = 0;
+    int pids[4] = {0};
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", r->unit, r->unit);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    if (getline(&text, &size, file) > 0) sscanf(text, "%d %d", &pids[0], &pids[1]);
+    free(text);
+    fclose(file);
+    return pids[which];
+}
+
+static void test_lives_records_uploads_and_stops(void **state) {
+    (void)state;
+    rig r;
+    make_rig(&r);
+    int fd = accept_unit(&r);
+    fw_bus_act act = drive(fd, 1, 0, 100);
+    assert_string_equal(act.model.hex, r.factory.target.hex);
+    assert_int_equal(say(fd, FW_BUS_FLUSH, 100).recordings, 1);
+    drive(fd, 1, 100, 50);
+    assert_int_equal(say(fd, FW_BUS_END, 150).recordings, 2);
+    await_objects(&r.factory, 2);
+    aim(&r.factory, FW_POLICY_IDM); /* a new model reaches the tick by itself */
+    fw_hash target = r.factory.target;
+    for (uint32_t i = 0; i < PATIENCE_S * 50; i++) {
+        act = drive(fd, 2, 200 + i, 1);
+        if (strcmp(act.model.hex, target.hex) == 0) break;
+        usleep(20000);
+    }
+    assert_string_equal(act.model.hex, target.hex);
+    drive(fd, 3, 9000, 30);
+    stop_unit(&r); /* closes the recording and keeps it */
+    close(fd);
+    uint32_t before = object_count(&r.factory);
+    start_unit(&r);
+    fd = accept_unit(&r);
+    for (int i = 0; i < PATIENCE_S * 50 && object_count(&r.factory) < 4; i++) usleep(20000);
+    assert_true(object_count(&r.factory) >= 4 && before <= object_count(&r.factory));
+    stop_unit(&r);
+    close(fd);
+    drop_rig(&r);
+}
+
+static void test_children_die_and_the_factory_goes_away(void **state) {
+    (void)state;
+    rig r;
+    make_rig(&r);
+    int fd = accept_unit(&r);
+    drive(fd, 1, 0, 60);
+    assert_int_equal(say(fd, FW_BUS_END, 60).recordings, 1);
+    await_objects(&r.factory, 1);
+    stop_factory(&r.factory);
+    for (uint32_t i = 0; i < 3; i++) { /* the tick is kept without a factory */
+        drive(fd, 2 + i, 100 * (i + 1), 40);
+        assert_int_equal(say(fd, FW_BUS_END, 0).recordings, 2 + i);
+    }
+    pid_t courier = child_pid(&r, 1);
+    assert_true(courier > 0);
+    kill(courier, SIGKILL);
+    drive(fd, 7, 1000, 40); /* meanwhile */
+    assert_int_equal(say(fd, FW_BUS_END, 0).recordings, 5);
+    pid_t tick = child_pid(&r, 0);
+    drive(fd, 8, 2000, 40); /* this one dies with its tick */
+    for (int i = 0; i < PATIENCE_S * 50 && child_pid(&r, 1) == 0; i++) usleep(20000);
+    kill(tick, SIGKILL);
+    close(fd);
+    fd = accept_unit(&r); /* the next tick comes back by itself */
+    drive(fd, 9, 3000, 40);
+    assert_int_equal(say(fd, FW_BUS_END, 0).recordings, 6);
+    start_factory(&r.factory);
+    await_objects(&r.factory, 6);
+    stop_unit(&r);
+    close(fd);
+    assert_int_equal(object_count(&r.factory), 6);
+    drop_rig(&r);
+}
+
+static void test_a_power_cut_keeps_what_was_closed(void **state) {
+    (void)state;
+    rig r;
+    make_rig(&r);
+    int fd = accept_unit(&r);
+    drive(fd, 1, 0, 60); /* connected, so the model is on disk */
+    stop_factory(&r.factory);
+    assert_int_equal(say(fd, FW_BUS_END, 60).recordings, 1);
+    char spool[128];
+    snprintf(spool, sizeof spool, "%s/spool", r.data);
+    for (int i = 0; i < PATIENCE_S * 50 && fw_folder_size_bytes(spool) == 0; i++) usleep(20000);
+    usleep(300000);
+    kill(r.unit, SIGKILL); /* takes both children with it */
+    waitpid(r.unit, NULL, 0);
+    close(fd);
+    start_unit(&r);
+    fd = accept_unit(&r); /* without a factory: the last model drives */
+    fw_bus_act act = drive(fd, 2, 100, 40);
+    assert_string_equal(act.model.hex, r.factory.target.hex);
+    assert_int_equal(say(fd, FW_BUS_END, 140).recordings, 1);
+    start_factory(&r.factory);
+    await_objects(&r.factory, 2);
+    stop_unit(&r);
+    close(fd);
+    drop_rig(&r);
+}
+
+static int run_unit(const char *a, const char *b, const char *c, const char *d) {
+    int how = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(1), close(2);
+        execl(FW_BINARY_DIR "/src/flywheel-unit", "flywheel-unit", a, b, c, d, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(pid, &how, 0);
+    return WIFEXITED(how) ? WEXITSTATUS(how) : -1;
+}
+
+static void test_usage(void **state) {
+    (void)state;
+    assert_int_equal(run_unit("--help", NULL, NULL, NULL), 0);
+    assert_int_equal(run_unit("--version", NULL, NULL, NULL), 0);
+    assert_int_equal(run_unit(NULL, NULL, NULL, NULL), 2);
+    assert_int_equal(run_unit("--unit", "x", NULL, NULL), 2);
+    assert_int_equal(run_unit("--unit", "-1", NULL, NULL), 2);
+    assert_int_equal(run_unit("--factory", "ftp://x", NULL, NULL), 2);
+    assert_int_equal(run_unit("--spool-max-bytes", "5", NULL, NULL), 2);
+    assert_int_equal(run_unit("--unit", "1", "--wheels", NULL), 2);
+}
+
+int main(void) {
+    if (access(FW_BINARY_DIR "/src/flywheel-unit", X_OK) != 0) {
+        puts("skipped: flywheel-unit is not built");
+        return 77;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lives_records_uploads_and_stops),
+        cmocka_unit_test(test_children_die_and_the_factory_goes_away),
+        cmocka_unit_test(test_a_power_cut_keeps_what_was_closed),
+        cmocka_unit_test(test_usage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
