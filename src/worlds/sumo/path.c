@@ -5,12 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES_MAX = 12, EDGES_MAX = 96, FINE_MAX = 4096, SMOOTH_PASSES = 12 };
-enum { LOOSEN_ROUNDS = 40, FOLD_BEFORE = 6 };
+enum { LANES_MAX = 12, EDGES_MAX = 96, FINE_MAX = 4096, SMOOTH_PASSES = 5 };
+enum { TIGHT_ROUNDS = 40, TIGHT_PASSES = 6, FOLD_BEFORE = 6 };
 #define CURVATURE_WANTED_PM 0.20   /* radius 5 m */
 #define CURVATURE_DRIVABLE_PM 0.24 /* a little below what a car can */
-#define LOOSE_MAX_M 5.0
-#define LOOSEN_M 0.3               /* per round */
 #define FINE_M 0.5          /* sampling of the raw line */
 #define BLEND_M 30.0        /* a lane change's length where the edge has it */
 #define BLEND_MIN_M 12.0
@@ -252,22 +250,16 @@ static uint32_t resample(const fine *line, uint32_t count, double step, fine *ou
     return made;
 }
 
-/* Moves a point towards `wanted`, not farther than `bound_m` from `centre`. */
-static void pull(fine *at, double x, double y, const fine *centre, double bound_m) {
-    const double dx = x - centre->x_m, dy = y - centre->y_m, d = hypot(dx, dy);
-    const double t = d > bound_m ? bound_m / d : 1;
-    at->x_m = centre->x_m + t * dx;
-    at->y_m = centre->y_m + t * dy;
-}
-
-static void smooth(fine *line, uint32_t count, fine *scratch, const fine *centre,
-                   const double *bound) {
-    for (int pass = 0; pass < SMOOTH_PASSES; pass++) {
+/* Passes of [1 2 1] / 4; weight (NULL: all 1) says how much each point may move. */
+static void smooth(fine *line, uint32_t count, fine *scratch, const double *weight, int passes) {
+    for (int pass = 0; pass < passes; pass++) {
         memcpy(scratch, line, count * sizeof *line);
         for (uint32_t i = 1; i + 1 < count; i++) {
             const fine *a = &scratch[i - 1], *b = &scratch[i], *c = &scratch[i + 1];
-            pull(&line[i], 0.25 * (a->x_m + c->x_m) + 0.5 * b->x_m,
-                 0.25 * (a->y_m + c->y_m) + 0.5 * b->y_m, &centre[i], bound[i]);
+            const double w = 0.25 * (weight ? weight[i] : 1);
+            line[i].x_m += w * (a->x_m + c->x_m - 2 * b->x_m);
+            line[i].y_m += w * (a->y_m + c->y_m - 2 * b->y_m);
+            line[i].u_m += w * (a->u_m + c->u_m - 2 * b->u_m);
         }
     }
 }
@@ -284,33 +276,34 @@ static double curvature_at(const fine *line, uint32_t count, uint32_t i) {
     return 2 * area / fmax(ab * bc * ac, 1e-9);
 }
 
-/* Lets the line leave the centre where it is too tight to be driven; false when nothing is. */
-static bool loosen(const fine *line, uint32_t count, double *bound) {
-    enum { AROUND = 8 };
+/* Weighs the surroundings of every place that is too tight to be driven; false when none is. */
+static bool find_tight(const fine *line, uint32_t count, double *weight) {
+    enum { AROUND = 7 };
     bool any = false;
+    memset(weight, 0, count * sizeof *weight);
     for (uint32_t i = 0; i < count; i++) {
         if (curvature_at(line, count, i) < CURVATURE_WANTED_PM) continue;
-        for (uint32_t j = i < AROUND ? 0 : i - AROUND; j < count && j <= i + AROUND; j++) {
-            const double near = 1 - fabs((double)j - (double)i) / (AROUND + 1.0);
-            const double room = FW_PATH_SMOOTH_M + near * (LOOSE_MAX_M - FW_PATH_SMOOTH_M);
-            bound[j] = fmin(fmax(room, bound[j]), bound[j] + LOOSEN_M);
-        }
+        for (uint32_t j = i < AROUND ? 0 : i - AROUND; j < count && j <= i + AROUND; j++)
+            weight[j] = fmax(weight[j], 1 - fabs((double)j - (double)i) / (AROUND + 1.0));
         any = true;
     }
     return any;
 }
 
-/* The line without corners that no car can drive: within FW_PATH_SMOOTH_M of the centre, and
- * farther, up to LOOSE_MAX_M, only around tight corners. */
-static void smooth_drivable(fine *line, uint32_t count, fine *scratch, const fine *centre) {
-    double *bound = malloc(count * sizeof *bound);
-    FW_ASSERT(bound);
-    for (uint32_t i = 0; i < count; i++) bound[i] = FW_PATH_SMOOTH_M;
-    for (int round = 0; round < LOOSEN_ROUNDS; round++) {
-        smooth(line, count, scratch, centre, bound);
-        if (!loosen(line, count, bound)) break;
+/* Even points 1 m apart, without corners that no car can drive: lightly smoothed everywhere, and
+ * more only around tight corners. `raw` is used up; returns the count in `line`. */
+static uint32_t smooth_drivable(fine *raw, uint32_t count, fine *line, fine *scratch) {
+    double *weight = malloc(FINE_MAX * sizeof *weight);
+    FW_ASSERT(weight);
+    count = resample(raw, count, 1.0, line);
+    smooth(line, count, scratch, NULL, SMOOTH_PASSES);
+    for (int round = 0; round < TIGHT_ROUNDS && find_tight(line, count, weight); round++) {
+        smooth(line, count, scratch, weight, TIGHT_PASSES);
+        memcpy(raw, line, count * sizeof *line);
+        count = resample(raw, count, 1.0, line);
     }
-    free(bound);
+    free(weight);
+    return count;
 }
 
 /* Walks the line in chords of the grid's length. */
@@ -370,13 +363,11 @@ static fw_status lay_line(const fw_net *net, const fw_path_start *start, fw_path
     const double u_start = start->position_m - start->front_m - FW_PATH_BEHIND_M;
     const double u_end =
         fmin(last->u0_m + last->length_m, start->position_m + FW_PATH_HORIZON_M);
-    fine *raw = malloc(4 * FINE_MAX * sizeof *raw);
+    fine *raw = malloc(3 * FINE_MAX * sizeof *raw);
     FW_ASSERT(raw);
-    fine *centre = raw + FINE_MAX, *line = centre + FINE_MAX, *scratch = line + FINE_MAX;
+    fine *line = raw + FINE_MAX, *scratch = line + FINE_MAX;
     uint32_t count = lay_raw(net, p, u_start, u_end, raw);
-    count = resample(raw, count, 1.0, centre);
-    memcpy(line, centre, count * sizeof *line);
-    smooth_drivable(line, count, scratch, centre);
+    count = smooth_drivable(raw, count, line, scratch);
     if (count > 1) lay_grid(line, count, p);
     free(raw);
     cut_folds(p);

@@ -12,8 +12,8 @@
  *   u0=0   ^lane change  ^stop line       ^link's end
  *
  * Invariants: (1) u rises with the grid index; (2) neighbouring grid points are FW_DRIVE_GRID_M
- * apart; (3) the smoothed line lies within FW_PATH_SMOOTH_M of the lanes' centre lines, around
- * corners too tight to drive within 5 m; where the net's lanes fold back on themselves so that no
+ * apart; (3) the line follows the lanes' centre lines to about 0.3 m, farther only around corners
+ * too tight for a car, which it rounds with about 5 m; where the net's lanes fold back on themselves so that no
  * car can follow, the path ends 12 m before.
  */
 #ifndef FW_WORLDS_SUMO_PATH_H
@@ -30,7 +30,6 @@ enum {
     FW_PATH_ZONES_MAX = 1024,
 };
 #define FW_PATH_HORIZON_M 1100.0 /* 60 s at 18 m/s */
-#define FW_PATH_SMOOTH_M 0.35
 #define FW_PATH_BEHIND_M 10.0
 
 /* One edge or one internal lane on the way. */
