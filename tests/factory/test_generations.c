@@ -1,0 +1,394 @@
+/* The stations after the door: every stage durable, every crash survived, every decision kept. */
+#include "fixture.h"
+
+static json_t *generation(fixture *f, int n) {
+    char path[64];
+    json_t *json;
+    snprintf(path, sizeof path, "/v1/generations/%d", n);
+    assert_int_equal(call(f, "GET", path, NULL, &json), 200);
+    return json;
+}
+
+static const char *word(const json_t *json, const char *name) {
+    const char *text = json_string_value(json_object_get(json, name));
+    return text ? text : "";
+}
+
+static void ticks(fixture *f, int count) {
+    fw_error error = {""};
+    while (count-- > 0)
+        if (fw_factory_tick(f->factory, &error) != FW_OK) fail_msg("%s", error.text);
+}
+
+static void expect_stage(fixture *f, int n, const char *stage) {
+    json_t *g = generation(f, n);
+    assert_string_equal(word(g, "stage"), stage);
+    json_decref(g);
+}
+
+static void report(fixture *f, const char *unit, const char *active, const char *staged) {
+    char path[80], body[250];
+    json_t *json;
+    snprintf(path, sizeof path, "/v1/units/%s/report", unit);
+    snprintf(body, sizeof body, "{\"active\":\"%s\",\"staged\":\"%s\",\"tick\":1}", active, staged);
+    assert_int_equal(call(f, "POST", path, body, &json), 200);
+    json_decref(json);
+}
+
+static int post(fixture *f) {
+    return call(f, "POST", "/v1/generations", "{\"seed\":7,\"agent_steps\":1000}", NULL);
+}
+
+/* A champion, and recordings of four units. */
+static fw_hash prepare(fixture *f) {
+    fw_hash champion = add_champion(f, "generation 0");
+    for (int i = 0; i < 8; i++) {
+        char unit[16];
+        snprintf(unit, sizeof unit, "car-%d", i % 4);
+        assert_int_equal(put_mcap(f, unit, 100 + i, i % 2), 201);
+    }
+    return champion;
+}
+
+static void the_loop_closes(void **state) {
+    fixture *f = *state;
+    fw_hash champion = prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    report(f, "car-0", champion.hex, "");
+    assert_int_equal(post(f), 201);
+    assert_int_equal(post(f), 409); /* one at a time */
+    ticks(f, 20);
+    expect_stage(f, 1, "rollout");
+    json_t *g = generation(f, 1);
+    char candidate[FW_HASH_HEX + 1];
+    snprintf(candidate, sizeof candidate, "%s", word(g, "candidate"));
+    assert_string_equal(word(g, "model"), candidate);
+    assert_string_equal(word(g, "parent"), champion.hex);
+    assert_string_equal(word(g, "decision"), "promoted");
+    assert_int_equal(json_integer_value(json_object_get(g, "recordings")), 8);
+    assert_int_equal(json_integer_value(json_object_get(g, "agent_steps")), 77);
+    assert_true(json_number_value(json_object_get(g, "train_core_s")) == 1.5);
+    assert_true(json_integer_value(json_object_get(g, "bytes_uploaded")) > 1000);
+    assert_true(json_is_null(json_object_get(g, "event_to_model_s")));
+    json_decref(g);
+    report(f, "car-0", champion.hex, candidate); /* staged is not active */
+    ticks(f, 3);
+    expect_stage(f, 1, "rollout");
+    g = generation(f, 1);
+    assert_int_equal(json_integer_value(json_object_get(g, "units_staged")), 1);
+    json_decref(g);
+    report(f, "car-0", candidate, candidate);
+    ticks(f, 1);
+    g = generation(f, 1);
+    assert_string_equal(word(g, "stage"), "done");
+    assert_true(json_number_value(json_object_get(g, "event_to_model_s")) > 0);
+    json_decref(g);
+    assert_int_equal(f->jobs.started, 2);
+    char work[120];
+    snprintf(work, sizeof work, "%s/work", f->data);
+    assert_true(fw_file_exists(work));
+    strcat(work, "/generation-1");
+    assert_false(fw_file_exists(work)); /* nothing is left behind */
+    json_t *models;
+    assert_int_equal(call(f, "GET", "/v1/models", NULL, &models), 200);
+    assert_int_equal(json_array_size(models), 2);
+    assert_true(json_is_true(json_object_get(json_array_get(models, 1), "champion")));
+    assert_string_equal(word(json_array_get(models, 1), "parent"), champion.hex);
+    assert_string_equal(word(json_array_get(models, 1), "reason"), "by script");
+    json_decref(models);
+}
+
+static void held_out_never_reaches_training(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    json_t *g = generation(f, 1), *train = json_loads(f->jobs.input[0], 0, NULL),
+           *gate = json_loads(f->jobs.input[1], 0, NULL), *row, *path;
+    char object[FW_PATH_MAX], *text;
+    size_t at, i, size;
+    fw_error error;
+    fw_objects_path(&f->factory->objects, word(g, "dataset"), object);
+    assert_int_equal(fw_file_read(object, 1 << 20, &text, &size, &error), FW_OK);
+    fw_hash hash = fw_hash_bytes(text, size);
+    assert_string_equal(hash.hex, word(g, "dataset")); /* its name is its hash */
+    json_t *manifest = json_loadb(text, size, 0, NULL);
+    free(text);
+    assert_true(json_is_null(json_object_get(manifest, "parent")));
+    assert_int_equal(json_array_size(json_object_get(manifest, "recordings")), 8);
+    char before[FW_HASH_HEX + 1] = "";
+    json_array_foreach(json_object_get(manifest, "recordings"), at, row) {
+        const char *sha = word(row, "sha256");
+        bool held = strcmp(word(row, "role"), "held_out") == 0, in_train = false, in_gate = false;
+        assert_true(strcmp(before, sha) < 0);
+        snprintf(before, sizeof before, "%s", sha);
+        assert_int_equal(held, strcmp(word(row, "unit"), "car-3") == 0);
+        json_array_foreach(json_object_get(train, "recordings"), i, path)
+            in_train |= strstr(json_string_value(path), sha) != NULL;
+        json_array_foreach(json_object_get(gate, "recordings"), i, path)
+            in_gate |= strstr(json_string_value(path), sha) != NULL;
+        assert_int_equal(in_train, !held);
+        assert_int_equal(in_gate, held);
+    }
+    json_decref(manifest);
+    json_decref(train);
+    json_decref(gate);
+    json_decref(g);
+}
+
+static void a_refused_candidate_changes_nothing_but_is_kept(void **state) {
+    fixture *f = *state;
+    fw_hash champion = prepare(f);
+    f->jobs.script[0] = ACT_SUCCEED, f->jobs.script[1] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    json_t *g = generation(f, 1), *model, *status;
+    assert_string_equal(word(g, "stage"), "done");
+    assert_string_equal(word(g, "decision"), "refused");
+    assert_string_equal(word(g, "reason"), "by script");
+    assert_string_equal(word(g, "model"), champion.hex);
+    char path[120];
+    snprintf(path, sizeof path, "/v1/models/%s", word(g, "candidate"));
+    assert_int_equal(call(f, "GET", path, NULL, &model), 200);
+    assert_string_equal(word(model, "decision"), "refused");
+    assert_true(json_is_false(json_object_get(model, "champion")));
+    assert_string_equal(word(model, "dataset"), word(g, "dataset"));
+    assert_int_equal(call(f, "GET", "/v1/status", NULL, &status), 200);
+    assert_string_equal(word(status, "champion"), champion.hex);
+    json_decref(g);
+    json_decref(model);
+    json_decref(status);
+}
+
+static void the_next_generation_has_all_earlier_data(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    for (int i = 0; i < 4; i++) f->jobs.script[i] = i % 2 ? ACT_REFUSE : ACT_SUCCEED;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    assert_int_equal(put_mcap(f, "car-1", 500, 0), 201);
+    assert_int_equal(post(f), 201);
+    assert_int_equal(put_mcap(f, "car-1", 501, 0), 201); /* after POST: belongs to the next */
+    ticks(f, 20);
+    json_t *g = generation(f, 2), *train = json_loads(f->jobs.input[0], 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(g, "recordings")), 1);
+    assert_int_equal(json_array_size(json_object_get(train, "recordings")), 7); /* 6 + 1 */
+    json_decref(g);
+    json_decref(train);
+}
+
+static void a_crashed_job_is_tried_again(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_CRASH;
+    f->jobs.script[2] = ACT_SUCCEED, f->jobs.script[3] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    for (int i = 0; i < 4; i++) {
+        ticks(f, 20);
+        f->faults.skip_ns += 10000000000LL; /* over the pause before the next try */
+    }
+    expect_stage(f, 1, "done");
+    assert_int_equal(f->jobs.started, 4);
+}
+
+static void a_job_that_always_crashes_fails_the_generation(void **state) {
+    fixture *f = *state;
+    fw_hash champion = prepare(f);
+    for (int i = 0; i < 16; i++) f->jobs.script[i] = ACT_CRASH;
+    assert_int_equal(post(f), 201);
+    for (int i = 0; i < 8; i++) {
+        ticks(f, 20);
+        f->faults.skip_ns += 10000000000LL;
+    }
+    json_t *g = generation(f, 1);
+    assert_string_equal(word(g, "stage"), "failed");
+    assert_non_null(strstr(word(g, "reason"), "signal 11"));
+    assert_string_equal(word(g, "model"), champion.hex);
+    assert_int_equal(f->jobs.started, 1 + FW_JOB_CRASHES_MAX);
+    json_decref(g);
+    f->jobs.script[4] = ACT_SUCCEED, f->jobs.script[5] = ACT_REFUSE;
+    assert_int_equal(post(f), 201); /* the factory goes on */
+    ticks(f, 20);
+    expect_stage(f, 2, "done");
+}
+
+static void a_job_that_cannot_fails_at_once_with_its_reason(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = ACT_FINAL;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    json_t *g = generation(f, 1);
+    assert_string_equal(word(g, "stage"), "failed");
+    assert_string_equal(word(g, "reason"), "train: no use");
+    assert_int_equal(f->jobs.started, 1);
+    json_decref(g);
+}
+
+static void a_silent_job_is_ended(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = ACT_HANG, f->jobs.script[1] = ACT_SUCCEED, f->jobs.script[2] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    ticks(f, 5);
+    assert_int_equal(f->jobs.started, 1);
+    f->faults.skip_ns += (FW_JOB_SILENCE_S + 1) * 1000000000LL;
+    ticks(f, 2);
+    f->faults.skip_ns += 10000000000LL;
+    ticks(f, 20);
+    expect_stage(f, 1, "done");
+    assert_int_equal(f->jobs.started, 3);
+}
+
+static void progress_is_live(void **state) {
+    fixture *f = *state;
+    json_t *status;
+    prepare(f);
+    f->jobs.script[0] = ACT_HANG;
+    assert_int_equal(post(f), 201);
+    ticks(f, 5);
+    assert_int_equal(call(f, "GET", "/v1/status", NULL, &status), 200);
+    assert_string_equal(word(status, "stage"), "train");
+    json_t *job = json_object_get(status, "job");
+    assert_string_equal(word(job, "phase"), "ppo");
+    assert_true(json_number_value(json_object_get(job, "done")) == 5);
+    assert_true(json_number_value(json_object_get(job, "total")) == 10);
+    json_decref(status);
+}
+
+/* Stops and starts the factory after every number of ticks: the end is always the same. */
+static void it_may_be_stopped_anywhere(void **state) {
+    fixture *f = *state;
+    char dataset[FW_HASH_HEX + 1] = "";
+    prepare(f);
+    for (int stop_at = 0; stop_at < 12; stop_at++) {
+        f->jobs.started = f->jobs.stale_ended = 0;
+        for (int i = 0; i < 16; i++) f->jobs.script[i] = ACT_SUCCEED;
+        assert_int_equal(post(f), 201);
+        int n = stop_at + 1;
+        ticks(f, stop_at);
+        fixture_stop(f);
+        fixture_start(f);
+        ticks(f, 30);
+        json_t *g = generation(f, n);
+        assert_string_equal(word(g, "stage"), "done"); /* no unit is known: rollout needs nobody */
+        assert_string_equal(word(g, "decision"), "promoted");
+        assert_true(json_integer_value(json_object_get(g, "crashes")) == 0);
+        assert_true(fw_hash_valid(word(g, "candidate")));
+        assert_true(f->jobs.started >= 2 && f->jobs.started <= 3);
+        assert_string_not_equal(word(g, "dataset"), dataset); /* its parent is another one */
+        snprintf(dataset, sizeof dataset, "%s", word(g, "dataset"));
+        json_decref(g);
+    }
+}
+
+static void a_finished_result_is_taken_after_a_restart(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    assert_int_equal(post(f), 201);
+    ticks(f, 2); /* the script has written its result, nobody has looked */
+    assert_int_equal(f->jobs.started, 1);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(f->jobs.stale_ended, 1); /* the lease named a process */
+    ticks(f, 20);
+    expect_stage(f, 1, "done");
+    assert_int_equal(f->jobs.started, 2); /* gate only */
+}
+
+static void same_input_same_names(void **state) {
+    fixture *f = *state, *other;
+    void *second;
+    char names[2][2][FW_HASH_HEX + 1];
+    assert_int_equal(fixture_open(&second), 0);
+    other = second;
+    for (int i = 0; i < 2; i++) {
+        fixture *one = i ? other : f;
+        prepare(one);
+        one->jobs.script[0] = one->jobs.script[1] = ACT_SUCCEED;
+        assert_int_equal(post(one), 201);
+        ticks(one, 20);
+        json_t *g = generation(one, 1);
+        snprintf(names[i][0], sizeof names[i][0], "%s", word(g, "dataset"));
+        snprintf(names[i][1], sizeof names[i][1], "%s", word(g, "candidate"));
+        json_decref(g);
+    }
+    assert_string_equal(names[0][0], names[1][0]);
+    assert_string_equal(names[0][1], names[1][1]);
+    fixture_close(&second);
+}
+
+static void what_is_missing_is_said(void **state) {
+    fixture *f = *state;
+    json_t *json;
+    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json), 409);
+    assert_non_null(strstr(word(json, "error"), "champion"));
+    json_decref(json);
+    add_champion(f, "generation 0");
+    assert_int_equal(put_mcap(f, "car-1", 1, 0), 201); /* nothing held out */
+    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json), 409);
+    assert_non_null(strstr(word(json, "error"), "held out"));
+    json_decref(json);
+    const char *const bad[] = {"", "{}", "[]", "{\"seed\":-1,\"agent_steps\":1}",
+                               "{\"seed\":1,\"agent_steps\":0}", "{\"seed\":\"1\",\"agent_steps\":1}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(call(f, "POST", "/v1/generations", bad[i], NULL), 400);
+}
+
+static void a_rollout_nobody_answers_ends(void **state) {
+    fixture *f = *state;
+    fw_hash champion = prepare(f);
+    report(f, "car-0", champion.hex, "");
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    expect_stage(f, 1, "rollout");
+    f->faults.skip_ns += (FW_UNIT_RECENT_S + 1) * 1000000000LL; /* the unit fell silent */
+    ticks(f, 2);
+    expect_stage(f, 1, "rollout");
+    f->faults.skip_ns += (FW_ROLLOUT_SILENCE_S + 1) * 1000000000LL;
+    ticks(f, 2);
+    expect_stage(f, 1, "done");
+}
+
+/* The disk fills at each write of the stages: the tick fails, is tried again, and the end is the same. */
+static void a_full_disk_only_delays(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    for (unsigned n = 1; n <= 12; n++) {
+        fw_error error = {""};
+        f->jobs.started = 0;
+        f->jobs.script[0] = f->jobs.script[1] = f->jobs.script[2] = ACT_SUCCEED;
+        assert_int_equal(post(f), 201);
+        f->faults.calls = 0, f->faults.fail_at = n, f->faults.fail_errno = ENOSPC;
+        int failed = 0;
+        for (int i = 0; i < 40; i++) failed += fw_factory_tick(f->factory, &error) != FW_OK;
+        assert_true(failed <= 1);
+        f->faults.fail_at = 0;
+        expect_stage(f, (int)n, "done");
+    }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+    const struct CMUnitTest tests[] = {
+        TEST(the_loop_closes),
+        TEST(held_out_never_reaches_training),
+        TEST(a_refused_candidate_changes_nothing_but_is_kept),
+        TEST(the_next_generation_has_all_earlier_data),
+        TEST(a_crashed_job_is_tried_again),
+        TEST(a_job_that_always_crashes_fails_the_generation),
+        TEST(a_job_that_cannot_fails_at_once_with_its_reason),
+        TEST(a_silent_job_is_ended),
+        TEST(progress_is_live),
+        TEST(it_may_be_stopped_anywhere),
+        TEST(a_finished_result_is_taken_after_a_restart),
+        TEST(same_input_same_names),
+        TEST(what_is_missing_is_said),
+        TEST(a_rollout_nobody_answers_ends),
+        TEST(a_full_disk_only_delays),
+    };
+    return cmocka_run_group_tests_name("generations", tests, NULL, NULL);
+}
