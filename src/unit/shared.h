@@ -33,7 +33,7 @@
 #include "base/status.h"
 
 enum {
-    FW_UNIT_RING_BYTES = 8 << 20, /* a power of two */
+    FW_UNIT_RING_BYTES = 4 << 20, /* a power of two; 4000 ticks in dense traffic */
     FW_UNIT_PIECE_MAX = 1 << 20,
     FW_UNIT_MODEL_MAX = 1 << 20, /* a loaded model in memory */
     FW_UNIT_MODELS_NAMED = 64,
