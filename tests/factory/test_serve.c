@@ -10,8 +10,8 @@
 
 #include "../lines/synthetic.h"
 #include "http/client.h"
-#include "lines/driving/act/channels.h"
 #include "lines/driving/act/policy.h"
+#include "lines/driving/act/recorder.h"
 #include "lines/driving/learn/learn.h"
 
 #define PROGRAM FW_BINARY_DIR "/src/flywheel"
@@ -188,40 +188,30 @@ static fw_status sink_write(void *self, const void *bytes, size_t size, fw_error
 }
 
 /* A recording as a unit writes it, of the synthetic street. Returns its bytes. */
-static char *drive(served *s, float brake_at_s, size_t *size) {
-    fw_mcap_writer *writer;
+static char *drive(served *s, const char *unit, float brake_at_s, size_t *size) {
+    fw_drive_recorder *recorder;
+    fw_drive_recorded done;
     fw_error error = {""};
-    uint16_t schemas[FW_DRIVE_CHANNEL_COUNT], channels[FW_DRIVE_CHANNEL_COUNT];
-    static char text[FW_DRIVE_MESSAGE_MAX];
     char path[100], *bytes;
     snprintf(path, sizeof path, "%s/drive.mcap", s->folder);
     FILE *file = fopen(path, "wb");
-    assert_int_equal(fw_mcap_writer_open(NULL, &writer, &error), FW_OK);
-    assert_int_equal(fw_mcap_writer_begin(writer, (fw_mcap_sink){file, sink_write}, "", "test", &error), FW_OK);
-    const fw_mcap_pair pairs[] = {{"unit", "car-0"}, {"line", "driving"}};
-    assert_int_equal(fw_mcap_writer_metadata(writer, "flywheel", pairs, 2, &error), FW_OK);
-    for (int c = 0; c < FW_DRIVE_CHANNEL_COUNT; c++) {
-        const char *schema = fw_drive_channel_schema((fw_drive_channel)c);
-        assert_int_equal(fw_mcap_writer_add_schema(writer, fw_drive_channel_schema_name((fw_drive_channel)c), "jsonschema", schema, strlen(schema), &schemas[c], &error), FW_OK);
-        assert_int_equal(fw_mcap_writer_add_channel(writer, schemas[c], fw_drive_channel_topic((fw_drive_channel)c), "json", NULL, 0, &channels[c], &error), FW_OK);
-    }
+    assert_int_equal(fw_drive_recorder_open(&recorder, &error), FW_OK);
+    assert_int_equal(fw_drive_recorder_begin(recorder, (fw_mcap_sink){file, sink_write}, unit, &error), FW_OK);
     fw_drive_recording *r = synthetic_recording(300, brake_at_s);
-    fw_drive_writer state = {0};
     fw_drive_decision decision = {.model = fw_hash_bytes("m", 1)};
+    double values[FW_DRIVE_EVENT_COUNT] = {-5, 0, 0, 0};
     for (uint32_t t = 0; t < r->tick_count; t++) {
         fw_drive_obs *o = &r->ticks[t].obs;
-        o->path_first = (uint32_t)(o->s_m / FW_DRIVE_GRID_M) > 5 ? (uint32_t)(o->s_m / FW_DRIVE_GRID_M) - 5 : 0;
+        uint32_t at = (uint32_t)(o->s_m / FW_DRIVE_GRID_M);
+        o->path_first = at > 5 ? at - 5 : 0;
         o->path_count = FW_DRIVE_PATH_MAX;
         memcpy(o->path, r->path + o->path_first, sizeof o->path);
-        for (int c = 0; c < FW_DRIVE_CHANNEL_COUNT; c++) {
-            size_t used = c == FW_DRIVE_CHANNEL_EVENT && t == 50
-                              ? fw_drive_write_event(FW_DRIVE_EVENT_HARD_BRAKE, o, -5, text, sizeof text)
-                              : fw_drive_write(&state, (fw_drive_channel)c, o, &decision, text, sizeof text);
-            if (used) assert_int_equal(fw_mcap_writer_message(writer, channels[c], t, (uint64_t)o->time_ns, (uint64_t)o->time_ns, text, used, &error), FW_OK);
-        }
+        uint32_t events = t == 50 ? 1u << FW_DRIVE_EVENT_HARD_BRAKE : 0;
+        if (fw_drive_recorder_tick(recorder, o, &decision, events, values, &error) != FW_OK)
+            fail_msg("%s", error.text);
     }
-    assert_int_equal(fw_mcap_writer_end(writer, &error), FW_OK);
-    fw_mcap_writer_close(writer);
+    assert_int_equal(fw_drive_recorder_end(recorder, &done, &error), FW_OK);
+    fw_drive_recorder_close(recorder);
     fclose(file);
     free(r->ticks);
     free(r->path);
@@ -235,8 +225,8 @@ static void upload_fleet(served *s) {
     char unit[16], *bytes, body[200];
     fw_error error;
     for (int i = 0; i < 8; i++) {
-        bytes = drive(s, 4 + (float)i, &size);
-        snprintf(unit, sizeof unit, "car-%d", i % 4);
+        snprintf(unit, sizeof unit, "%d", i % 4);
+        bytes = drive(s, unit, 4 + (float)i, &size);
         assert_int_equal(put_bytes(s, "recording", unit, bytes, size), 201);
         assert_int_equal(put_bytes(s, "recording", unit, bytes, size - 1), 422);
         free(bytes);
