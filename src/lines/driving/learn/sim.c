@@ -136,14 +136,17 @@ static float blocked_after(const fw_sim *sim, const fw_scenario_track *track,
     float middle = 0.5f * s->length_m - s->rear_overhang_m;
     float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
     float dx = cx - p->x_m, dy = cy - p->y_m;
-    if (dx * dx + dy * dy > 40 * 40) return 1e9f;
+    float distance2 = dx * dx + dy * dy;
+    if (distance2 > 40 * 40) return 1e9f;
+    /* no way is shorter than the straight line: begin to look there */
+    float from = p->way_m + fmaxf(0.0f, sqrtf(distance2) - 3.0f);
     uint32_t i = 0, high = track->count - 1;
     while (high - i > 1) {
         uint32_t m = (i + high) / 2;
-        if (track->way_m[m] <= p->way_m) i = m;
+        if (track->way_m[m] <= from) i = m;
         else high = m;
     }
-    float next = p->way_m;
+    float next = from;
     for (; i < track->count && track->way_m[i] < p->way_m + 40; i++) {
         bool last = i + 1 == track->count; /* beyond its record it would have gone straight on */
         if (track->way_m[i] < next && !last) continue;
