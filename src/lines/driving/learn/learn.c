@@ -203,7 +203,7 @@ static void try_one(void *self, uint32_t i) {
     score *own = &t->scores[i];
     for (uint32_t k = 0; k < TRIALS_MAX; k++) {
         uint32_t tick = k * TRIAL_EVERY;
-        if (tick + FW_SCENARIO_TICKS_MIN > scenario->ticks) break;
+        if (tick + FW_SCENARIO_TICKS_MIN > scenario->recorded) break;
         for (int p = 0; p < 2; p++) {
             fw_sim sim = fw_sim_new((uint64_t)i * TRIALS_MAX + k); /* same lights for both */
             own->clean[p] += drive_clean(t->policies[p], &sim, scenario, tick, &own->metres[p]);

@@ -47,7 +47,7 @@ typedef struct trainer {
 static void start_drive(const trainer *t, tile *own, fw_sim *sim) {
     const fw_ppo_config *c = t->config;
     const fw_scenario *s = c->scenarios[fw_random_below(&own->random, c->scenario_count)];
-    uint32_t latest = s->ticks - FW_SCENARIO_TICKS_MIN + 1, tick = 0;
+    uint32_t latest = s->recorded - FW_SCENARIO_TICKS_MIN + 1, tick = 0;
     float draw = fw_random_unit(&own->random);
     if (draw < 0.5f && s->event_count > 0) { /* a few seconds before something happened */
         uint32_t event = s->event_ticks[fw_random_below(&own->random, s->event_count)];

@@ -96,7 +96,9 @@ static void make_track(const fw_drive_recording *r, const sighting *rows, size_t
     const fw_drive_user *left = &r->ticks[end->tick].obs.users[end->index];
     uint32_t before = carry_ticks(&r->ticks[rows[0].tick].obs, user);
     uint32_t after = carry_ticks(&r->ticks[end->tick].obs, left);
-    uint32_t last = end->tick + after < r->tick_count ? end->tick + after : r->tick_count - 1;
+    uint32_t ticks = r->tick_count + FW_SCENARIO_TAIL;
+    if (end->tick + 1 == r->tick_count) after = FW_SCENARIO_TAIL;
+    uint32_t last = end->tick + after < ticks ? end->tick + after : ticks - 1;
     track->id = user->id;
     track->lane = user->lane;
     track->length_m = user->length_m;
@@ -219,7 +221,7 @@ static void make_active(fw_scenario *s) {
 }
 
 static void make_ego(const fw_drive_recording *r, fw_scenario *s) {
-    s->ego = zeroed(r->tick_count, sizeof *s->ego);
+    s->ego = zeroed(s->ticks, sizeof *s->ego);
     s->event_ticks = zeroed(r->tick_count, sizeof *s->event_ticks);
     for (uint32_t t = 0; t < r->tick_count; t++) {
         const fw_drive_obs *o = &r->ticks[t].obs;
@@ -227,6 +229,10 @@ static void make_ego(const fw_drive_recording *r, fw_scenario *s) {
                                       o->accel_mps2, o->curvature_pm};
         if (r->ticks[t].events) s->event_ticks[s->event_count++] = t;
         if (o->light != FW_DRIVE_LIGHT_NONE) see_light(s, o, t);
+    }
+    for (uint32_t t = r->tick_count; t < s->ticks; t++) {
+        s->ego[t] = s->ego[t - 1];
+        s->ego[t].s_m += s->ego[t].speed_mps * FW_DRIVE_TICK_S;
     }
 }
 
@@ -238,7 +244,8 @@ fw_status fw_scenario_new(const fw_drive_recording *r, fw_scenario **out, fw_err
         return fw_fail(error, FW_INVALID, "recording with %u route points", r->path_count);
     fw_scenario *s = zeroed(1, sizeof *s);
     s->recording = r->hash;
-    s->ticks = r->tick_count;
+    s->recorded = r->tick_count;
+    s->ticks = r->tick_count + FW_SCENARIO_TAIL;
     s->path_first = r->path_first;
     s->path_count = r->path_count;
     s->path = zeroed(r->path_count, sizeof *s->path);

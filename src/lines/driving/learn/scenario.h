@@ -15,6 +15,9 @@
  * after it was last seen is filled in at its speed then (standing: 6 s, driving: 2.5 s), so that a
  * simulated car somewhat ahead of or behind the recorded one does not meet cars out of nowhere.
  *
+ * A recording often ends in the failure that matters. The scenario goes on for FW_SCENARIO_TAIL ticks
+ * beyond it, everybody carried on as they were, so that a simulated car lives through that moment.
+ *
  * Invariants: (1) every track lies within [0, ticks); (2) way_m of a track never decreases;
  * (3) indices in active, meetings are in range.
  */
@@ -23,7 +26,7 @@
 
 #include "lines/driving/learn/recording.h"
 
-enum { FW_SCENARIO_TICKS_MIN = 30, FW_SCENARIO_TRACKS_MAX = 512, FW_SCENARIO_LIGHTS_MAX = 16 };
+enum { FW_SCENARIO_TICKS_MIN = 30, FW_SCENARIO_TAIL = 30, FW_SCENARIO_TRACKS_MAX = 512, FW_SCENARIO_LIGHTS_MAX = 16 };
 
 typedef struct fw_scenario_track {
     uint32_t id, first, count; /* ticks [first, first + count) */
@@ -53,7 +56,9 @@ typedef struct fw_scenario_ego {
 
 typedef struct fw_scenario {
     fw_hash recording;
-    uint32_t ticks, path_first, path_count, track_count, meeting_count, light_count, event_count;
+    uint32_t ticks;    /* to drive in: what was recorded and FW_SCENARIO_TAIL more */
+    uint32_t recorded; /* ticks of the recording: a drive begins within these */
+    uint32_t path_first, path_count, track_count, meeting_count, light_count, event_count;
     float length_m, width_m, rear_overhang_m, route_end_s_m;
     fw_drive_point *path;         /* (path_count) */
     fw_scenario_ego *ego;         /* (ticks): what the recorded car did */

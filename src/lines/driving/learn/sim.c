@@ -6,7 +6,7 @@
 
 /* What a drive is worth, per event and per metre. */
 static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped = -4,
-                   reward_off_lane = -8, reward_red_light = -8, reward_hard_brake = -0.08f,
+                   reward_off_lane = -8, reward_red_light = -8, reward_hard_brake = -0.08f, reward_idle = -0.02f, /* a tick */
                    reward_jerk = -0.004f;
 
 fw_sim fw_sim_new(uint64_t seed) {
@@ -65,7 +65,7 @@ static void place_tracks(fw_sim *sim) {
 }
 
 void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter) {
-    FW_ASSERT(tick < s->ticks);
+    FW_ASSERT(tick < s->recorded);
     const fw_scenario_ego *e = &s->ego[tick];
     sim->scenario = s;
     sim->tick = sim->start_tick = tick;
@@ -105,20 +105,21 @@ static float path_end_s(const fw_scenario *s) {
     return (float)(s->path_first + s->path_count - 1) * FW_DRIVE_GRID_M;
 }
 
-/* Path length of the rear axle near the last one. */
-static float project(const fw_sim *sim, float *lateral, float *width) {
+/* Path length of a point near path length s_m, its distance from the path, the lane's width. */
+static float project(const fw_sim *sim, float s_m, float x_m, float y_m, float *lateral,
+                     float *width) {
     const fw_scenario *s = sim->scenario;
-    int around = (int)(sim->s_m / FW_DRIVE_GRID_M) - (int)s->path_first;
+    int around = (int)(s_m / FW_DRIVE_GRID_M) - (int)s->path_first;
     int low = around - 2 < 0 ? 0 : around - 2, last = (int)s->path_count - 2;
     int high = around + 3 > last ? last : around + 3;
     if (low > high) low = high;
-    float best = 1e30f, at = sim->s_m;
+    float best = 1e30f, at = s_m;
     for (int i = low; i <= high; i++) {
         const fw_drive_point *p = &s->path[i], *q = p + 1;
         float ex = q->x_m - p->x_m, ey = q->y_m - p->y_m, n = ex * ex + ey * ey + 1e-9f;
-        float u = ((sim->x_m - p->x_m) * ex + (sim->y_m - p->y_m) * ey) / n;
+        float u = ((x_m - p->x_m) * ex + (y_m - p->y_m) * ey) / n;
         u = fminf(i == last ? 3.0f : 1.0f, fmaxf(i == 0 ? -5.0f : 0.0f, u));
-        float dx = sim->x_m - p->x_m - u * ex, dy = sim->y_m - p->y_m - u * ey;
+        float dx = x_m - p->x_m - u * ex, dy = y_m - p->y_m - u * ey;
         float d = dx * dx + dy * dy;
         if (d >= best) continue;
         best = d;
@@ -266,6 +267,30 @@ static bool unseen(const fw_sim *sim) {
     return ahead > 30.0f || ahead < -60.0f;
 }
 
+/* Stands although neither a red light nor a car in front holds it (the world's word "stuck" begins
+ * so, and ends thirty seconds later). */
+static bool stands_idle(const fw_sim *sim) {
+    const fw_scenario *s = sim->scenario;
+    if (sim->speed_mps > 0.3f) return false;
+    float front_m = s->length_m - s->rear_overhang_m, front = sim->s_m + front_m;
+    for (uint32_t k = 0; k < s->light_count; k++) {
+        float ahead = s->lights[k].stop_s_m - front;
+        if (ahead > -0.5f && ahead < 30 && light_state(sim, &s->lights[k]) != FW_DRIVE_LIGHT_GREEN)
+            return false;
+    }
+    float c = cosf(sim->yaw_rad), n = sinf(sim->yaw_rad);
+    for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
+        uint32_t k = s->active[a];
+        const fw_sim_pose *p = &sim->poses[k];
+        float dx = p->x_m - sim->x_m, dy = p->y_m - sim->y_m;
+        float forward = c * dx + n * dy, left = fabsf(-n * dx + c * dy);
+        if (p->there && forward > 0 && forward < front_m + 10 + 0.5f * s->tracks[k].length_m &&
+            left < 2)
+            return false;
+    }
+    return true;
+}
+
 fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     const fw_scenario *s = sim->scenario;
     fw_drive_action done;
@@ -280,7 +305,10 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     sim->curvature_pm = done.curvature_pm;
     sim->tick++;
     place_tracks(sim);
-    sim->s_m = project(sim, &lateral, &width);
+    float middle = 0.5f * s->length_m - s->rear_overhang_m;
+    sim->s_m = project(sim, sim->s_m, sim->x_m, sim->y_m, &lateral, &width);
+    project(sim, sim->s_m + middle, sim->x_m + middle * cosf(sim->yaw_rad),
+            sim->y_m + middle * sinf(sim->yaw_rad), &lateral, &width); /* of the box's centre */
     float reward = reward_per_m * (sim->s_m - before);
     reward += reward_jerk * fminf(1.0f, fabsf(jerk) / 20.0f);
     if (brakes) sim->hard_brakes++;
@@ -292,7 +320,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     fw_sim_end end = collide(sim);
     if (end == FW_SIM_COLLISION) {
         reward += sim->at_fault ? reward_collision : reward_bumped;
-    } else if (lateral > 0.5f * width + 0.1f) {
+    } else if (lateral > 0.5f * width) {
         end = FW_SIM_OFF_LANE;
         reward += reward_off_lane;
     } else if (sim->s_m + front_m + 8.0f > fminf(s->route_end_s_m, path_end_s(s))) {
@@ -300,8 +328,12 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     } else if (sim->tick + 2 >= s->ticks || unseen(sim)) {
         end = FW_SIM_TIME_OUT;
     }
-    sim->standing_ticks = sim->speed_mps < 0.1f ? sim->standing_ticks + 1 : 0;
-    if (sim->standing_ticks > 300) sim->stuck = true;
+    if (stands_idle(sim)) {
+        reward += reward_idle;
+        if (++sim->standing_ticks >= 300) sim->stuck = true;
+    } else {
+        sim->standing_ticks = 0;
+    }
     return (fw_sim_outcome){reward, end};
 }
 
