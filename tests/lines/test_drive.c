@@ -21,10 +21,12 @@ static fw_drive_obs sample(void) {
     o.light = FW_DRIVE_LIGHT_RED, o.light_s_m = 44, o.route_left_m = 321;
     o.path_first = 2, o.path_count = 5, o.user_count = 3, o.conflict_count = 2;
     for (uint32_t i = 0; i < o.path_count; i++)
-        o.path[i] = (fw_drive_point){.x_m = (float)i, .y_m = 1, .width_m = 3.2f, .limit_mps = 13.9f};
+        o.path[i] =
+            (fw_drive_point){.x_m = (float)i, .y_m = 1, .width_m = 3.2f, .limit_mps = 13.9f};
     for (uint32_t i = 0; i < o.user_count; i++)
         o.users[i] = (fw_drive_user){.id = i, .lane = UINT32_MAX, .x_m = (float)i, .length_m = 4};
-    o.conflicts[0] = (fw_drive_conflict){.user = 2, .kind = FW_DRIVE_CONFLICT_CHANGE, .must_yield = 1};
+    o.conflicts[0] =
+        (fw_drive_conflict){.user = 2, .kind = FW_DRIVE_CONFLICT_CHANGE, .must_yield = 1};
     o.conflicts[1] = (fw_drive_conflict){.user = 0, .enter_s_m = 9, .foe_enter_m = -3};
     return o;
 }
@@ -170,7 +172,7 @@ static void boxes(void **state) {
     assert_false(fw_drive_boxes_overlap(0, 0, 0, 4, 4, 3, 3, q, 2.6f, 2.6f));
     assert_true(fw_drive_boxes_overlap(0, 0, 0, 4, 4, 2.8f, 2.8f, q, 2.6f, 2.6f));
     assert_true(fw_drive_boxes_overlap(0, 0, 0.3f, 12, 2.5f, 0, 0, 2, 1, 1)); /* inside */
-    for (int i = 0; i < 64; i++) { /* symmetric */
+    for (int i = 0; i < 64; i++) {                                            /* symmetric */
         const float t = (float)i * 0.1f, d = 2 + 0.05f * (float)i;
         assert_int_equal(fw_drive_boxes_overlap(0, 0, 0.2f, 4, 2, d, 1, t, 5, 1.8f),
                          fw_drive_boxes_overlap(d, 1, t, 5, 1.8f, 0, 0, 0.2f, 4, 2));

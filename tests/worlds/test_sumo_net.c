@@ -27,8 +27,10 @@ static const char city[] =
     "shape='108,4 110,10'/></edge>"
     "<edge id='A'><lane id='A_0' index='0' speed='13.9' length='100' shape='0,0 100,0'/>"
     "<lane id='A_1' index='1' speed='13.9' length='100' shape='0,3.2 100,3.2'/></edge>"
-    "<edge id='B'><lane id='B_0' index='0' speed='13.9' length='200' width='3' shape='120,0 320,0'/>"
-    "<lane id='B_1' index='1' allow='bus' speed='13.9' length='200' shape='120,3.2 320,3.2'/></edge>"
+    "<edge id='B'><lane id='B_0' index='0' speed='13.9' length='200' width='3' shape='120,0 "
+    "320,0'/>"
+    "<lane id='B_1' index='1' allow='bus' speed='13.9' length='200' shape='120,3.2 "
+    "320,3.2'/></edge>"
     "<edge id='S'><lane id='S_0' index='0' speed='8' length='40' shape='110,-50 110,-10'/></edge>"
     "<edge id='N'><lane id='N_0' index='0' disallow='tram' speed='8' length='90' "
     "shape='110,10 110,100'/></edge>"
@@ -96,8 +98,11 @@ static void right_of_way_reads_bits_from_the_right(void **state) {
 static fw_path *build(const fw_net *net, const uint32_t *route, uint32_t count, const char *from) {
     fw_path *path = malloc(sizeof *path);
     fw_error error = {""};
-    const fw_path_start start = {.edges = route, .edge_count = count, .lane = lane(net, from),
-                                 .position_m = 20, .front_m = 4};
+    const fw_path_start start = {.edges = route,
+                                 .edge_count = count,
+                                 .lane = lane(net, from),
+                                 .position_m = 20,
+                                 .front_m = 4};
     if (fw_path_build(net, &start, path, &error) != FW_OK) fail_msg("%s", error.text);
     return path;
 }
@@ -110,7 +115,8 @@ static void path_is_a_grid_over_the_lanes(void **state) {
     assert_true(fabsf(p->points[0].x_m - 6) < 0.01f); /* 10 m behind the rear axle at 16 */
     for (uint32_t i = 1; i < p->point_count; i++) {
         assert_true(fabsf(hypotf(p->points[i].x_m - p->points[i - 1].x_m,
-                                 p->points[i].y_m - p->points[i - 1].y_m) - 2) < 1e-2f);
+                                 p->points[i].y_m - p->points[i - 1].y_m) -
+                          2) < 1e-2f);
         assert_true(p->u_m[i] > p->u_m[i - 1]);
         assert_true(fabs(p->u_m[i] - (double)p->points[i].x_m) < 0.05);
     }
@@ -146,7 +152,8 @@ static void path_changes_lanes_where_the_route_asks_for_it(void **state) {
     assert_true(fabsf(p->points[last].x_m - 110) < 0.2f);
     for (uint32_t i = 1; i < last; i++) { /* no corner that a car cannot drive */
         const float turn = remainderf(fw_path_yaw_at(p, 2 * (float)i + 0.5f) -
-                                          fw_path_yaw_at(p, 2 * (float)i - 0.5f), 6.2831853f);
+                                          fw_path_yaw_at(p, 2 * (float)i - 0.5f),
+                                      6.2831853f);
         assert_true(fabsf(turn) < 0.5f);
     }
     free(p);
@@ -159,8 +166,8 @@ static void a_route_that_no_lane_leads_is_refused(void **state) {
     const uint32_t route[] = {edge(net, "S"), edge(net, "B")};
     fw_path *p = malloc(sizeof *p);
     fw_error error;
-    fw_path_start start = {.edges = route, .edge_count = 2, .lane = lane(net, "S_0"),
-                           .position_m = 10, .front_m = 4};
+    fw_path_start start = {
+        .edges = route, .edge_count = 2, .lane = lane(net, "S_0"), .position_m = 10, .front_m = 4};
     assert_int_equal(fw_path_build(net, &start, p, &error), FW_NOT_FOUND);
     const uint32_t late[] = {edge(net, "A"), edge(net, "N")}; /* no room for the change */
     start = (fw_path_start){late, 2, lane(net, "A_0"), 95, 4};
@@ -172,7 +179,10 @@ static void a_route_that_no_lane_leads_is_refused(void **state) {
 static void bad_files_are_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "", "<net>", "<net><lane id='x'/></net>", "<net><edge/></net>",
+        "",
+        "<net>",
+        "<net><lane id='x'/></net>",
+        "<net><edge/></net>",
         "<net><edge id='a'><lane id='a_0' shape='1,1'/></edge></net>",
         "<net><edge id='a'><lane id='a_0' shape='nan,nan 1,1'/></edge></net>",
         "<net><edge id='a'><lane id='a_0' shape='0,0 1,1'/></edge>"
@@ -180,7 +190,8 @@ static void bad_files_are_refused(void **state) {
         "<net><edge id='a'><lane id='a_0' shape='0,0 1,1'/></edge>"
         "<connection from='a' to='a' fromLane='7' toLane='0'/></net>",
         "<net><connection from='a'/></net>",
-        "<net><junction id='j' type='priority'><request index='5' response='0' foes='0'/></junction>"
+        "<net><junction id='j' type='priority'><request index='5' response='0' "
+        "foes='0'/></junction>"
         "</net>",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -51,8 +51,9 @@ static fw_status ask(const uint8_t *answer, size_t size, heard *h, fw_error *err
 }
 
 /* status of 0xa4, then its response: double 5.0 of "v1" */
-static const uint8_t well[] = {0,    0,    0,    4 + 7 + 18, 7, 0xa4, 0, 0, 0, 0, 0, 18, 0xb4, 0x44, 0,
-                               0,    0,    2,    'v', '1', 0x0b, 0x40, 0x14, 0, 0, 0, 0, 0, 0};
+static const uint8_t well[] = {0,    0,    0,    4 + 7 + 18, 7, 0xa4, 0, 0, 0,   0,
+                               0,    18,   0xb4, 0x44,       0, 0,    0, 2, 'v', '1',
+                               0x0b, 0x40, 0x14, 0,          0, 0,    0, 0, 0};
 
 static void a_value_arrives(void **state) {
     (void)state;

@@ -17,7 +17,8 @@
 
 enum { CARS = 8, TICKS = 200 };
 
-/* Pure pursuit, and a gap to whatever stands in the strip of our path: enough to stay in traffic. */
+/* Pure pursuit, and a gap to whatever stands in the strip of our path: enough to stay in traffic.
+ */
 static fw_drive_action drive(const fw_drive_obs *o) {
     const float front = o->s_m + o->length_m - o->rear_overhang_m;
     const float look = fmaxf(4, 0.8f * o->speed_mps);
@@ -29,7 +30,8 @@ static fw_drive_action drive(const fw_drive_obs *o) {
     for (uint32_t u = 0; u < o->user_count; u++)
         for (uint32_t p = 0; p < o->path_count; p++) {
             const float s = (float)(o->path_first + p) * FW_DRIVE_GRID_M;
-            const float d = hypotf(o->users[u].x_m - o->path[p].x_m, o->users[u].y_m - o->path[p].y_m);
+            const float d =
+                hypotf(o->users[u].x_m - o->path[p].x_m, o->users[u].y_m - o->path[p].y_m);
             if (d < 2 && s > o->s_m + 2) free_m = fminf(free_m, s - front - 4);
         }
     if (o->light == FW_DRIVE_LIGHT_RED || o->light == FW_DRIVE_LIGHT_YELLOW)
@@ -44,8 +46,9 @@ static void check_observation(const fw_drive_obs *o) {
     fw_drive_obs again;
     assert_int_equal(fw_drive_obs_decode(wire, fw_drive_obs_encode(o, wire), &again, NULL), FW_OK);
     for (uint32_t i = 1; i < o->path_count; i++)
-        assert_true(fabsf(hypotf(o->path[i].x_m - o->path[i - 1].x_m,
-                                 o->path[i].y_m - o->path[i - 1].y_m) - FW_DRIVE_GRID_M) < 0.02f);
+        assert_true(
+            fabsf(hypotf(o->path[i].x_m - o->path[i - 1].x_m, o->path[i].y_m - o->path[i - 1].y_m) -
+                  FW_DRIVE_GRID_M) < 0.02f);
     for (uint32_t i = 0; i < o->conflict_count; i++) {
         assert_true(o->conflicts[i].enter_s_m <= o->conflicts[i].exit_s_m);
         assert_true(o->conflicts[i].foe_exit_m > 0);

@@ -15,8 +15,7 @@ static const uint8_t asked_once[] = {FW_TRACI_LENGTH, FW_TRACI_WIDTH, FW_TRACI_C
 /* ---- what SUMO says ---- */
 
 static void add_vehicle(fw_city *city, fw_text id) {
-    if (id.size >= sizeof city->vehicles[0].id ||
-        fw_names_find(&city->names, id) != FW_NAME_NONE)
+    if (id.size >= sizeof city->vehicles[0].id || fw_names_find(&city->names, id) != FW_NAME_NONE)
         return;
     uint32_t slot = 0;
     while (slot < city->vehicle_count && city->vehicles[slot].used) slot++;
@@ -56,8 +55,7 @@ static void set_angle(fw_vehicle *v, double clockwise_from_north_deg) {
     v->yaw_rad = (float)remainder((90 - clockwise_from_north_deg) * M_PI / 180, 2 * M_PI);
 }
 
-static void hear_vehicle(fw_city *city, fw_text id, uint8_t variable,
-                         const fw_traci_value *value) {
+static void hear_vehicle(fw_city *city, fw_text id, uint8_t variable, const fw_traci_value *value) {
     if (variable == FW_TRACI_IDS) {
         for (uint32_t i = 0; i < value->list_count; i++) add_vehicle(city, value->list[i]);
         return;
@@ -73,20 +71,35 @@ static void hear_vehicle(fw_city *city, fw_text id, uint8_t variable,
         v->front_x_m = (float)value->number;
         v->front_y_m = (float)value->second;
         break;
-    case FW_TRACI_ANGLE: set_angle(v, value->number); break;
-    case FW_TRACI_SPEED: v->speed_mps = (float)fmax(0, value->number); break;
-    case FW_TRACI_LANE: v->lane = fw_names_find(&city->net->lane_names, value->text); break;
-    case FW_TRACI_LANE_POSITION: v->position_m = value->number; break;
+    case FW_TRACI_ANGLE:
+        set_angle(v, value->number);
+        break;
+    case FW_TRACI_SPEED:
+        v->speed_mps = (float)fmax(0, value->number);
+        break;
+    case FW_TRACI_LANE:
+        v->lane = fw_names_find(&city->net->lane_names, value->text);
+        break;
+    case FW_TRACI_LANE_POSITION:
+        v->position_m = value->number;
+        break;
     case FW_TRACI_ROUTE_INDEX:
         v->route_index = value->number > 0 ? (uint32_t)value->number : 0;
         break;
-    case FW_TRACI_LENGTH: v->length_m = (float)value->number; break;
-    case FW_TRACI_WIDTH: v->width_m = (float)value->number; break;
+    case FW_TRACI_LENGTH:
+        v->length_m = (float)value->number;
+        break;
+    case FW_TRACI_WIDTH:
+        v->width_m = (float)value->number;
+        break;
     case FW_TRACI_CLASS:
         v->passenger = value->text.size == 9 && memcmp(value->text.at, "passenger", 9) == 0;
         break;
-    case FW_TRACI_EDGES: set_route(city, v, value); break;
-    default: break;
+    case FW_TRACI_EDGES:
+        set_route(city, v, value);
+        break;
+    default:
+        break;
     }
 }
 

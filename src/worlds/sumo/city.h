@@ -31,10 +31,10 @@ typedef struct fw_city_ahead {
 
 typedef struct fw_vehicle {
     char id[96];
-    uint32_t serial; /* number of this vehicle in the world, never used again */
+    uint32_t serial;                   /* number of this vehicle in the world, never used again */
     bool used, known, passenger, gone; /* gone: removed by us, SUMO hears of it next */
-    int car;         /* index of our car, or FW_CITY_NO_CAR */
-    uint32_t seen;   /* step of the last report */
+    int car;                           /* index of our car, or FW_CITY_NO_CAR */
+    uint32_t seen;                     /* step of the last report */
     float length_m, width_m;
     uint32_t *route; /* (route_count) edges, owned */
     uint32_t route_count, route_index;
@@ -53,7 +53,7 @@ typedef struct fw_city {
     const fw_net *net;
     fw_traci *traci;
     pid_t pid;
-    int talk; /* memory file with what SUMO said on stderr */
+    int talk;                                  /* memory file with what SUMO said on stderr */
     uint32_t step, vehicle_count, next_serial; /* vehicle_count: slots in use, holes included */
     fw_vehicle *vehicles;                      /* (FW_CITY_VEHICLES_MAX) */
     fw_names names;                            /* id -> slot */

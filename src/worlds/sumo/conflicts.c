@@ -34,8 +34,8 @@ static void gather(gathering *g, fw_drive_conflict c) {
     /* One entry a user and kind of meeting: the nearest zone. */
     for (uint32_t i = 0; i < g->count; i++) {
         fw_drive_conflict *old = &g->list[i].conflict;
-        if (old->user != c.user || (old->kind == FW_DRIVE_CONFLICT_CHANGE) !=
-                                       (c.kind == FW_DRIVE_CONFLICT_CHANGE))
+        if (old->user != c.user ||
+            (old->kind == FW_DRIVE_CONFLICT_CHANGE) != (c.kind == FW_DRIVE_CONFLICT_CHANGE))
             continue;
         if (old->enter_s_m <= c.enter_s_m) return;
         for (uint32_t j = i; j + 1 < g->count; j++) g->list[j] = g->list[j + 1];
@@ -68,8 +68,7 @@ static yielding who_yields(const fw_world *world, const fw_car *car, const fw_pa
     if (!inside && is_red(theirs)) return NOT_COMING;
     if (!inside && (theirs == 'y' || theirs == 'Y') && foe_start_m > YELLOW_COMES_M)
         return NOT_COMING;
-    if (foe_start_m + zone->foe_enter_m <= 0 && foe_exit_m > 0 &&
-        car->front_s_m < zone->enter_s_m)
+    if (foe_start_m + zone->foe_enter_m <= 0 && foe_exit_m > 0 && car->front_s_m < zone->enter_s_m)
         return WE_YIELD; /* it is in the zone already */
     if (inside && is_red(theirs) && foe->speed_mps > 1) return WE_YIELD; /* it leaves late */
     if (ours == 'G') return IT_YIELDS;
@@ -86,14 +85,14 @@ static void meet_in_zone(const fw_world *world, const fw_car *car, const fw_path
         if (exit <= 0) continue;
         const yielding who = who_yields(world, car, zone, foe, start, exit);
         if (who == NOT_COMING) continue;
-        gather(g, (fw_drive_conflict){
-                      .user = user,
-                      .kind = zone->merge ? FW_DRIVE_CONFLICT_MERGE : FW_DRIVE_CONFLICT_CROSS,
-                      .must_yield = who == WE_YIELD,
-                      .enter_s_m = zone->enter_s_m,
-                      .exit_s_m = zone->exit_s_m,
-                      .foe_enter_m = enter,
-                      .foe_exit_m = exit});
+        gather(g, (fw_drive_conflict){.user = user,
+                                      .kind = zone->merge ? FW_DRIVE_CONFLICT_MERGE
+                                                          : FW_DRIVE_CONFLICT_CROSS,
+                                      .must_yield = who == WE_YIELD,
+                                      .enter_s_m = zone->enter_s_m,
+                                      .exit_s_m = zone->exit_s_m,
+                                      .foe_enter_m = enter,
+                                      .foe_exit_m = exit});
     }
 }
 
@@ -105,9 +104,8 @@ static double u_on_lane(const fw_world *world, const fw_path_stretch *stretch, u
     for (uint32_t i = 0; i < v->ahead_count; i++) {
         const fw_net_link *link = &net->links[v->ahead[i].link];
         if (link->to_lane != lane) continue;
-        const double inside =
-            (link->via == FW_NET_NONE ? 0 : net->lanes[link->via].length_m) +
-            (link->via2 == FW_NET_NONE ? 0 : net->lanes[link->via2].length_m);
+        const double inside = (link->via == FW_NET_NONE ? 0 : net->lanes[link->via].length_m) +
+                              (link->via2 == FW_NET_NONE ? 0 : net->lanes[link->via2].length_m);
         return stretch->u0_m - inside - (double)v->ahead[i].start_m;
     }
     return NAN;

@@ -20,8 +20,8 @@ typedef struct fw_car {
     float length_m, width_m, overhang_m;
     /* pose of the rear axle: the truth */
     float x_m, y_m, yaw_rad, speed_mps, accel_mps2, curvature_pm;
-    float s_m;        /* its path length */
-    float front_s_m;  /* of the front bumper */
+    float s_m;           /* its path length */
+    float front_s_m;     /* of the front bumper */
     uint32_t lost_ticks; /* SUMO's copy is not on our way */
     float gap_m;         /* between our front bumper and SUMO's */
     float lag_m;         /* the same along the way */
@@ -45,8 +45,8 @@ struct fw_world {
     uint32_t tick;
     char (*lights_before)[FW_CITY_LIGHT_LINKS_MAX]; /* as the drivers saw them */
     uint32_t listed[2], listed_count;               /* junctions */
-    fw_car *cars;              /* (config.cars) */
-    uint32_t *candidates;      /* (FW_CITY_VEHICLES_MAX) scratch */
+    fw_car *cars;                                   /* (config.cars) */
+    uint32_t *candidates;                           /* (FW_CITY_VEHICLES_MAX) scratch */
     fw_drive_result results[2 * FW_WORLD_CARS_MAX];
     uint32_t result_first, result_count;
     double gap_sum_m, gap_max_m; /* pose gap statistics */

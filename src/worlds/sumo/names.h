@@ -16,7 +16,7 @@ typedef struct fw_text {
 } fw_text;
 
 typedef struct fw_name {
-    char *text; /* owned; NULL: empty or taken out */
+    char *text;           /* owned; NULL: empty or taken out */
     uint32_t index, used; /* used: a probe goes on here */
 } fw_name;
 

@@ -51,9 +51,9 @@ typedef struct reading {
 
 static void refuse(reading *r, const char *what, const char *which) {
     if (r->status != FW_OK) return;
-    r->status = fw_fail(r->error, FW_CORRUPT, "%s line %lu: %s%s%s", r->name,
-                        XML_GetCurrentLineNumber(r->parser), what, which ? " " : "",
-                        which ? which : "");
+    r->status =
+        fw_fail(r->error, FW_CORRUPT, "%s line %lu: %s%s%s", r->name,
+                XML_GetCurrentLineNumber(r->parser), what, which ? " " : "", which ? which : "");
     XML_StopParser(r->parser, XML_FALSE);
 }
 
@@ -270,9 +270,10 @@ static fw_status join_links(reading *r) {
         const uint32_t from = lane_of(net, raw->from, raw->from_lane);
         const uint32_t to = lane_of(net, raw->to, raw->to_lane);
         if (from == FW_NET_NONE || to == FW_NET_NONE) {
-            status = fw_fail(r->error, FW_CORRUPT, "%s: connection from lane %u of %s to lane %u of"
-                             " %s: no such lane", r->name, raw->from_lane, raw->from, raw->to_lane,
-                             raw->to);
+            status = fw_fail(r->error, FW_CORRUPT,
+                             "%s: connection from lane %u of %s to lane %u of"
+                             " %s: no such lane",
+                             r->name, raw->from_lane, raw->from, raw->to_lane, raw->to);
             break;
         }
         if (net->edges[net->lanes[from].edge].internal) continue;
@@ -390,9 +391,9 @@ fw_status fw_net_parse(const char *xml, size_t size_bytes, const char *name, fw_
     XML_SetUserData(parser, &r);
     XML_SetStartElementHandler(parser, element);
     if (XML_Parse(parser, xml, (int)size_bytes, 1) == XML_STATUS_ERROR && r.status == FW_OK)
-        r.status = fw_fail(error, FW_CORRUPT, "%s line %lu: %s", name,
-                           XML_GetCurrentLineNumber(parser),
-                           XML_ErrorString(XML_GetErrorCode(parser)));
+        r.status =
+            fw_fail(error, FW_CORRUPT, "%s line %lu: %s", name, XML_GetCurrentLineNumber(parser),
+                    XML_ErrorString(XML_GetErrorCode(parser)));
     XML_ParserFree(parser);
     if (r.status == FW_OK) r.status = join_links(&r);
     if (r.status == FW_OK) {
@@ -459,9 +460,8 @@ double fw_net_lane_distance(const fw_net *net, uint32_t lane, double x_m, double
     for (uint32_t i = 1; i < l->point_count; i++) {
         const double dx = p[i].x_m - p[i - 1].x_m, dy = p[i].y_m - p[i - 1].y_m;
         const double square = dx * dx + dy * dy;
-        double t = square > 0
-                       ? ((x_m - p[i - 1].x_m) * dx + (y_m - p[i - 1].y_m) * dy) / square
-                       : 0;
+        double t =
+            square > 0 ? ((x_m - p[i - 1].x_m) * dx + (y_m - p[i - 1].y_m) * dy) / square : 0;
         t = fmin(fmax(t, 0), 1);
         best = fmin(best, hypot(x_m - p[i - 1].x_m - t * dx, y_m - p[i - 1].y_m - t * dy));
     }

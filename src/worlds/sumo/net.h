@@ -43,17 +43,17 @@ typedef struct fw_net_edge {
 
 typedef struct fw_net_link {
     uint32_t from_lane, to_lane;
-    uint32_t via, via2;       /* internal lanes, FW_NET_NONE where absent */
-    uint32_t junction, index; /* junction FW_NET_NONE: unknown */
+    uint32_t via, via2;          /* internal lanes, FW_NET_NONE where absent */
+    uint32_t junction, index;    /* junction FW_NET_NONE: unknown */
     uint32_t light, light_index; /* traffic light, FW_NET_NONE: none */
 } fw_net_link;
 
 typedef struct fw_net_junction {
     double x_low_m, x_high_m, y_low_m, y_high_m; /* box around its shape */
-    uint32_t count;    /* n links */
-    uint32_t *links;   /* (n), FW_NET_NONE where unknown */
-    uint8_t *response; /* (n, n) [us][foe]: 1 we yield */
-    uint8_t *foes;     /* (n, n) */
+    uint32_t count;                              /* n links */
+    uint32_t *links;                             /* (n), FW_NET_NONE where unknown */
+    uint8_t *response;                           /* (n, n) [us][foe]: 1 we yield */
+    uint8_t *foes;                               /* (n, n) */
 } fw_net_junction;
 
 typedef struct fw_net {

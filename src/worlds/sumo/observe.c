@@ -17,13 +17,17 @@ static void see_path(const fw_car *car, fw_drive_obs *o) {
 static fw_drive_light light_of(char state) {
     switch (state) {
     case 'G':
-    case 'g': return FW_DRIVE_LIGHT_GREEN;
+    case 'g':
+        return FW_DRIVE_LIGHT_GREEN;
     case 'y':
-    case 'Y': return FW_DRIVE_LIGHT_YELLOW;
+    case 'Y':
+        return FW_DRIVE_LIGHT_YELLOW;
     case 'r':
     case 'R':
-    case 'u': return FW_DRIVE_LIGHT_RED;
-    default: return FW_DRIVE_LIGHT_NONE;
+    case 'u':
+        return FW_DRIVE_LIGHT_RED;
+    default:
+        return FW_DRIVE_LIGHT_NONE;
     }
 }
 

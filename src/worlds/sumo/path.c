@@ -9,8 +9,8 @@ enum { LANES_MAX = 12, EDGES_MAX = 96, FINE_MAX = 4096, SMOOTH_PASSES = 5 };
 enum { TIGHT_ROUNDS = 40, TIGHT_PASSES = 6, FOLD_BEFORE = 6 };
 #define CURVATURE_WANTED_PM 0.20   /* radius 5 m */
 #define CURVATURE_DRIVABLE_PM 0.24 /* a little below what a car can */
-#define FINE_M 0.5          /* sampling of the raw line */
-#define BLEND_M 30.0        /* a lane change's length where the edge has it */
+#define FINE_M 0.5                 /* sampling of the raw line */
+#define BLEND_M 30.0               /* a lane change's length where the edge has it */
 #define BLEND_MIN_M 12.0
 #define CHANGE_AFTER_M 10.0 /* a change begins this far into its edge */
 #define CHANGE_BEFORE_M 3.0 /* and ends this far before its end */
@@ -66,8 +66,7 @@ static void relax(const fw_net *net, const fw_path_start *start, uint32_t k,
                 const fw_net_lane *to = &net->lanes[net->links[link].to_lane];
                 if (to->edge != start->edges[k + 1] || !to->passenger) continue;
                 choice *next = &table[k + 1][to->index];
-                if (cost < next->cost)
-                    *next = (choice){cost, (uint8_t)in, (uint8_t)out, link};
+                if (cost < next->cost) *next = (choice){cost, (uint8_t)in, (uint8_t)out, link};
             }
         }
     }
@@ -142,8 +141,10 @@ static void add_changes(fw_path *p, const fw_path_start *start, const fw_net *ne
     double u = s->u0_m + s->length_m - CHANGE_BEFORE_M - room;
     for (uint32_t i = 0; i < changes && p->change_count < FW_PATH_CHANGES_MAX; i++) {
         const uint32_t from = in < out ? s->lane_in + i : s->lane_in - i;
-        fw_path_change change = {.stretch = stretch, .from_lane = from,
-                                 .to_lane = in < out ? from + 1 : from - 1, .u0_m = u,
+        fw_path_change change = {.stretch = stretch,
+                                 .from_lane = from,
+                                 .to_lane = in < out ? from + 1 : from - 1,
+                                 .u0_m = u,
                                  .u1_m = u + blend};
         /* share(t) = (1 - cos(pi t)) / 2 */
         change.u_enter_m = u + blend * acos(1 - 2 * ENTER_SHARE) / M_PI;
@@ -210,8 +211,8 @@ static uint32_t lay_prefix(const fw_net *net, const fw_path *p, double u_start, 
     const fine a = raw_at(net, p, 0, 0), b = raw_at(net, p, 0, 1);
     const double gap = fmax(hypot(b.x_m - a.x_m, b.y_m - a.y_m), 1e-6);
     for (double u = u_start; u < -FINE_M / 2; u += FINE_M)
-        line[count++] = (fine){a.x_m + u * (b.x_m - a.x_m) / gap, a.y_m + u * (b.y_m - a.y_m) / gap,
-                               u};
+        line[count++] =
+            (fine){a.x_m + u * (b.x_m - a.x_m) / gap, a.y_m + u * (b.y_m - a.y_m) / gap, u};
     return count;
 }
 
@@ -271,8 +272,8 @@ static double curvature_at(const fine *line, uint32_t count, uint32_t i) {
     const double ab = hypot(b->x_m - a->x_m, b->y_m - a->y_m);
     const double bc = hypot(c->x_m - b->x_m, c->y_m - b->y_m);
     const double ac = hypot(c->x_m - a->x_m, c->y_m - a->y_m);
-    const double area = fabs((b->x_m - a->x_m) * (c->y_m - a->y_m) -
-                             (b->y_m - a->y_m) * (c->x_m - a->x_m));
+    const double area =
+        fabs((b->x_m - a->x_m) * (c->y_m - a->y_m) - (b->y_m - a->y_m) * (c->x_m - a->x_m));
     return 2 * area / fmax(ab * bc * ac, 1e-9);
 }
 
@@ -324,8 +325,8 @@ static void lay_grid(const fine *line, uint32_t count, fw_path *p) {
         double low = 0, high = 1;
         for (int step = 0; step < 30; step++) {
             const double t = 0.5 * (low + high);
-            const double d = hypot(a.x_m + t * (b.x_m - a.x_m) - at.x_m,
-                                   a.y_m + t * (b.y_m - a.y_m) - at.y_m);
+            const double d =
+                hypot(a.x_m + t * (b.x_m - a.x_m) - at.x_m, a.y_m + t * (b.y_m - a.y_m) - at.y_m);
             *(d < grid ? &low : &high) = t;
         }
         at = (fine){a.x_m + high * (b.x_m - a.x_m), a.y_m + high * (b.y_m - a.y_m),
@@ -361,8 +362,7 @@ static fw_status lay_line(const fw_net *net, const fw_path_start *start, fw_path
                           fw_error *error) {
     const fw_path_stretch *last = &p->stretches[p->stretch_count - 1];
     const double u_start = start->position_m - start->front_m - FW_PATH_BEHIND_M;
-    const double u_end =
-        fmin(last->u0_m + last->length_m, start->position_m + FW_PATH_HORIZON_M);
+    const double u_end = fmin(last->u0_m + last->length_m, start->position_m + FW_PATH_HORIZON_M);
     fine *raw = malloc(3 * FINE_MAX * sizeof *raw);
     FW_ASSERT(raw);
     fine *line = raw + FINE_MAX, *scratch = line + FINE_MAX;
@@ -389,7 +389,6 @@ static void measure(fw_path *p) {
     }
 }
 
-
 fw_status fw_path_build(const fw_net *net, const fw_path_start *start, fw_path *out,
                         fw_error *error) {
     plan way;
@@ -412,8 +411,7 @@ float fw_path_length_m(const fw_path *path) {
 double fw_path_u_at(const fw_path *path, double s_m) {
     const double at = s_m / (double)FW_DRIVE_GRID_M, last = path->point_count - 1;
     if (at <= 0) return path->u_m[0] + s_m;
-    if (at >= last)
-        return path->u_m[path->point_count - 1] + s_m - last * (double)FW_DRIVE_GRID_M;
+    if (at >= last) return path->u_m[path->point_count - 1] + s_m - last * (double)FW_DRIVE_GRID_M;
     const uint32_t i = (uint32_t)at;
     return path->u_m[i] + (at - i) * (path->u_m[i + 1] - path->u_m[i]);
 }
@@ -431,8 +429,7 @@ float fw_path_s_at(const fw_path *path, double u_m) {
     return (float)((low + t) * (double)FW_DRIVE_GRID_M);
 }
 
-float fw_path_project(const fw_path *path, float x_m, float y_m, float near_s_m,
-                      float *lateral_m) {
+float fw_path_project(const fw_path *path, float x_m, float y_m, float near_s_m, float *lateral_m) {
     const int around = (int)(near_s_m / FW_DRIVE_GRID_M), last = (int)path->point_count - 2;
     int from = around - 3, to = around + 5;
     from = from < 0 ? 0 : from > last ? last : from;

@@ -13,8 +13,8 @@
  *
  * Invariants: (1) u rises with the grid index; (2) neighbouring grid points are FW_DRIVE_GRID_M
  * apart; (3) the line follows the lanes' centre lines to about 0.3 m, farther only around corners
- * too tight for a car, which it rounds with about 5 m; where the net's lanes fold back on themselves so that no
- * car can follow, the path ends 12 m before.
+ * too tight for a car, which it rounds with about 5 m; where the net's lanes fold back on
+ * themselves so that no car can follow, the path ends 12 m before.
  */
 #ifndef FW_WORLDS_SUMO_PATH_H
 #define FW_WORLDS_SUMO_PATH_H
@@ -55,9 +55,9 @@ typedef struct fw_path_change {
 
 /* Where another link's way meets ours in a junction. */
 typedef struct fw_path_zone {
-    uint32_t own;             /* index into links */
-    uint32_t foe_link;        /* in the net */
-    bool merge;               /* same lane afterwards */
+    uint32_t own;      /* index into links */
+    uint32_t foe_link; /* in the net */
+    bool merge;        /* same lane afterwards */
     float enter_s_m, exit_s_m;
     float foe_enter_m, foe_exit_m; /* from the foe link's start */
 } fw_path_zone;
@@ -75,9 +75,9 @@ typedef struct fw_path {
 typedef struct fw_path_start {
     const uint32_t *edges; /* (edge_count) route from the current edge on */
     uint32_t edge_count;
-    uint32_t lane;         /* current lane, on edges[0] */
-    double position_m;     /* of the front bumper on it */
-    double front_m;        /* rear axle to front bumper */
+    uint32_t lane;     /* current lane, on edges[0] */
+    double position_m; /* of the front bumper on it */
+    double front_m;    /* rear axle to front bumper */
 } fw_path_start;
 
 /* Builds the path; FW_NOT_FOUND when no lanes lead along the route (a candidate to be skipped). */

@@ -40,7 +40,8 @@ fw_status fw_city_net_path(const char *network, char *out, size_t out_size, fw_e
     if (!fw_file_exists(out))
         return fw_fail(error, FW_NOT_FOUND,
                        "%s is not there: install sumo-tools (apt-get install sumo sumo-tools) or "
-                       "set FLYWHEEL_SUMO_SCENARIOS", out);
+                       "set FLYWHEEL_SUMO_SCENARIOS",
+                       out);
     return FW_OK;
 }
 
@@ -55,8 +56,7 @@ static fw_status check_program(fw_error *error) {
         }
         at += size + (at[size] == ':');
     }
-    return fw_fail(error, FW_NOT_FOUND,
-                   "sumo is not on PATH: apt-get install sumo sumo-tools");
+    return fw_fail(error, FW_NOT_FOUND, "sumo is not on PATH: apt-get install sumo sumo-tools");
 }
 
 /* A port that was free a moment ago; if another takes it, SUMO fails and we try again. */
@@ -91,12 +91,32 @@ static void fill_arguments(const fw_city_config *config, uint16_t port, argument
     (void)snprintf(a->begin, sizeof a->begin, "%u", config->begin_s);
     (void)snprintf(a->seed, sizeof a->seed, "%u", config->seed);
     (void)snprintf(a->port, sizeof a->port, "%u", port);
-    const char *list[] = {
-        "sumo", "-n", a->net, "-r", a->routes, "-a", a->additional, "--begin", a->begin,
-        "--seed", a->seed, "--remote-port", a->port, "--step-length", "0.1",
-        "--xml-validation", "never", "--collision.action", "none", "--collision.check-junctions",
-        "--time-to-teleport", "-1", "--no-warnings", "--no-step-log", "--duration-log.disable",
-        NULL};
+    const char *list[] = {"sumo",
+                          "-n",
+                          a->net,
+                          "-r",
+                          a->routes,
+                          "-a",
+                          a->additional,
+                          "--begin",
+                          a->begin,
+                          "--seed",
+                          a->seed,
+                          "--remote-port",
+                          a->port,
+                          "--step-length",
+                          "0.1",
+                          "--xml-validation",
+                          "never",
+                          "--collision.action",
+                          "none",
+                          "--collision.check-junctions",
+                          "--time-to-teleport",
+                          "-1",
+                          "--no-warnings",
+                          "--no-step-log",
+                          "--duration-log.disable",
+                          NULL};
     _Static_assert(sizeof list <= sizeof a->list, "room for SUMO's arguments");
     memcpy(a->list, list, sizeof list);
 }
@@ -145,8 +165,8 @@ static fw_status connect_to(pid_t *pid, uint16_t port, int talk, fw_traci **trac
     return fw_fail(error, FW_TIMEOUT, "SUMO does not answer on port %u", port);
 }
 
-static fw_status start_once(const fw_city_config *config, const char *folder, pid_t *pid,
-                            int *talk, fw_traci **traci, fw_error *error) {
+static fw_status start_once(const fw_city_config *config, const char *folder, pid_t *pid, int *talk,
+                            fw_traci **traci, fw_error *error) {
     uint16_t port = 0;
     arguments a;
     FW_TRY(free_port(&port, error));

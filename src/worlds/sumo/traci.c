@@ -11,9 +11,17 @@
 #include <unistd.h>
 
 enum { SIMSTEP = 0x02, GET = 0xa0, SUBSCRIBE = 0xd0, SET = 0xc0 };
-enum { TYPE_UBYTE = 0x07, TYPE_BYTE = 0x08, TYPE_INT = 0x09,
-       TYPE_DOUBLE = 0x0b, TYPE_STRING = 0x0c, TYPE_LIST = 0x0e, TYPE_COMPOUND = 0x0f,
-       TYPE_PLACE_2D = 0x01, TYPE_PLACE_3D = 0x03 };
+enum {
+    TYPE_UBYTE = 0x07,
+    TYPE_BYTE = 0x08,
+    TYPE_INT = 0x09,
+    TYPE_DOUBLE = 0x0b,
+    TYPE_STRING = 0x0c,
+    TYPE_LIST = 0x0e,
+    TYPE_COMPOUND = 0x0f,
+    TYPE_PLACE_2D = 0x01,
+    TYPE_PLACE_3D = 0x03
+};
 
 struct fw_traci {
     int fd;
@@ -260,15 +268,25 @@ static fw_traci_value take_value(fw_traci *t, reader *r) {
     fw_traci_value value = {.kind = FW_TRACI_NUMBER};
     const unsigned type = take_u8(r);
     switch (type) {
-    case TYPE_UBYTE: value.number = take_u8(r); break;
-    case TYPE_BYTE: value.number = (int8_t)take_u8(r); break;
-    case TYPE_INT: value.number = (int32_t)take_u32(r); break;
-    case TYPE_DOUBLE: value.number = take_double(r); break;
+    case TYPE_UBYTE:
+        value.number = take_u8(r);
+        break;
+    case TYPE_BYTE:
+        value.number = (int8_t)take_u8(r);
+        break;
+    case TYPE_INT:
+        value.number = (int32_t)take_u32(r);
+        break;
+    case TYPE_DOUBLE:
+        value.number = take_double(r);
+        break;
     case TYPE_STRING:
         value.kind = FW_TRACI_TEXT;
         value.text = take_text(r);
         break;
-    case TYPE_LIST: take_list(t, r, &value); break;
+    case TYPE_LIST:
+        take_list(t, r, &value);
+        break;
     case TYPE_PLACE_2D:
     case TYPE_PLACE_3D:
         value.kind = FW_TRACI_PLACE;
@@ -276,7 +294,8 @@ static fw_traci_value take_value(fw_traci *t, reader *r) {
         value.second = take_double(r);
         if (type == TYPE_PLACE_3D) (void)take_double(r);
         break;
-    default: r->bad = true;
+    default:
+        r->bad = true;
     }
     return value;
 }

@@ -1,4 +1,5 @@
-/* traci.h - SUMO's remote control (TraCI) over TCP: many commands in one message, every status read.
+/* traci.h - SUMO's remote control (TraCI) over TCP: many commands in one message, every status
+ * read.
  *
  *   message:  u32 size | command command ...           big endian
  *   command:  u8 0 | u32 size | u8 id | content        (the long form, which SUMO always accepts)

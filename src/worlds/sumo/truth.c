@@ -189,9 +189,8 @@ static void judge_end(const fw_world *world, fw_car *car) {
     if (fw_path_length_m(&car->path) - car->front_s_m < ROUTE_DONE_M) {
         r->route_done = true;
         car->ended = true;
-    } else if (!world->config.sumo_drives &&
-               (car->lag_m > DESYNC_M || car->gap_m > DESYNC_POSE_M ||
-                car->lost_ticks > DESYNC_TICKS)) {
+    } else if (!world->config.sumo_drives && (car->lag_m > DESYNC_M || car->gap_m > DESYNC_POSE_M ||
+                                              car->lost_ticks > DESYNC_TICKS)) {
         r->desync = true;
         car->ended = true;
     } else if (r->ticks >= FW_WORLD_DRIVE_TICKS) {

@@ -84,7 +84,8 @@ static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
     float lateral = 0;
     car->s_m = fw_path_project(&car->path, car->x_m, car->y_m, (float)FW_PATH_BEHIND_M, &lateral);
     car->front_s_m = car->s_m + front;
-    const float turn = remainderf(fw_path_yaw_at(&car->path, car->s_m) - car->yaw_rad, 2 * (float)M_PI);
+    const float turn =
+        remainderf(fw_path_yaw_at(&car->path, car->s_m) - car->yaw_rad, 2 * (float)M_PI);
     return fabsf(lateral) < 0.8f && fabsf(turn) < 0.35f &&
            fw_path_length_m(&car->path) - car->front_s_m >= ROUTE_MIN_M;
 }
@@ -138,7 +139,8 @@ static bool copy_u(const fw_world *w, const fw_car *car, double near_u, double *
     return true;
 }
 
-/* Lets SUMO's copy follow: its speed so that its front bumper is where ours will be, and our lane. */
+/* Lets SUMO's copy follow: its speed so that its front bumper is where ours will be, and our lane.
+ */
 static void lead_copy(fw_world *w, fw_car *car) {
     const fw_vehicle *v = &w->city.vehicles[car->vehicle];
     const double target = fw_path_u_at(&car->path, (double)car->front_s_m);
@@ -161,8 +163,8 @@ static void lead_copy(fw_world *w, fw_car *car) {
 
 static void drive_car(fw_world *w, fw_car *car, fw_drive_action action) {
     fw_drive_action done;
-    fw_drive_bicycle(&car->x_m, &car->y_m, &car->yaw_rad, &car->speed_mps, action,
-                     FW_DRIVE_TICK_S, &done);
+    fw_drive_bicycle(&car->x_m, &car->y_m, &car->yaw_rad, &car->speed_mps, action, FW_DRIVE_TICK_S,
+                     &done);
     car->accel_mps2 = done.accel_mps2;
     car->curvature_pm = done.curvature_pm;
     car->s_m = fw_path_project(&car->path, car->x_m, car->y_m, car->s_m, NULL);
@@ -267,8 +269,7 @@ static void place_all(fw_world *w) {
 
 fw_status fw_world_step(fw_world *w, const fw_drive_action *actions, fw_error *error) {
     float front_before[FW_WORLD_CARS_MAX], accel_before[FW_WORLD_CARS_MAX];
-    memcpy(w->lights_before, w->city.lights,
-           (w->net->light_count + 1) * sizeof *w->lights_before);
+    memcpy(w->lights_before, w->city.lights, (w->net->light_count + 1) * sizeof *w->lights_before);
     for (uint32_t i = 0; i < w->config.cars; i++) {
         fw_car *car = &w->cars[i];
         front_before[i] = car->front_s_m;

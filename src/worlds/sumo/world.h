@@ -37,13 +37,13 @@ typedef struct fw_world_config {
 /* What one drive was worth, by the world's own measure. Definitions: docs/truth.md. */
 typedef struct fw_drive_result {
     uint32_t car, drive, ticks;
-    bool collision;   /* our full-size box met another's; ends the drive */
-    bool at_fault;    /* collision while we moved > 0.5 m/s and the other was ahead of our middle */
-    bool red_light;   /* front bumper crossed the stop line on red; the drive goes on */
-    bool off_lane;    /* left the lane corridor; ends the drive */
-    bool stuck;       /* stood 30 s with neither a red light nor a car in front; ends the drive */
-    bool desync;      /* SUMO's copy lost (an error of the world's, not of the driver): not scored,
-                         but counted and printed */
+    bool collision; /* our full-size box met another's; ends the drive */
+    bool at_fault;  /* collision while we moved > 0.5 m/s and the other was ahead of our middle */
+    bool red_light; /* front bumper crossed the stop line on red; the drive goes on */
+    bool off_lane;  /* left the lane corridor; ends the drive */
+    bool stuck;     /* stood 30 s with neither a red light nor a car in front; ends the drive */
+    bool desync;    /* SUMO's copy lost (an error of the world's, not of the driver): not scored,
+                       but counted and printed */
     bool route_done;
     bool listed_junction; /* the failure lay at a junction named in `overlap junctions` (78, 51 of
                              acosta), where SUMO's own boxes overlap */

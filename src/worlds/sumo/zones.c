@@ -10,7 +10,7 @@
 
 enum { SAMPLES_MAX = 256 };
 #define SAMPLE_M 0.5
-#define CLEAR_M 2.2 /* two cars of 1.8 m abreast, and 0.4 m */
+#define CLEAR_M 2.2  /* two cars of 1.8 m abreast, and 0.4 m */
 #define BEYOND_M 4.0 /* of a merge beyond the junction */
 
 typedef struct line {

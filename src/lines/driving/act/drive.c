@@ -60,10 +60,10 @@ static bool finite_run(const float *first, size_t count) {
 }
 
 static bool numbers_finite(const fw_drive_obs *o) {
-    const float head[] = {o->x_m,         o->y_m,          o->yaw_rad,    o->speed_mps,
-                          o->accel_mps2,  o->curvature_pm, o->length_m,   o->width_m,
-                          o->rear_overhang_m, o->impact_mps2, o->s_m,     o->route_left_m,
-                          o->light_s_m};
+    const float head[] = {
+        o->x_m,          o->y_m,          o->yaw_rad,  o->speed_mps,       o->accel_mps2,
+        o->curvature_pm, o->length_m,     o->width_m,  o->rear_overhang_m, o->impact_mps2,
+        o->s_m,          o->route_left_m, o->light_s_m};
     if (!finite_run(head, sizeof head / sizeof *head)) return false;
     for (uint32_t i = 0; i < o->path_count; i++)
         if (!finite_run(&o->path[i].x_m, POINT_WORDS)) return false;
@@ -131,8 +131,8 @@ void fw_drive_bicycle(float *x_m, float *y_m, float *yaw_rad, float *speed_mps,
                       fw_drive_action wanted, float dt_s, fw_drive_action *done) {
     const double dt = (double)dt_s, v0 = (double)*speed_mps;
     /* An answer that is no number is a fault of the driver's: brake fully, wheels straight. */
-    const double asked = isnan(wanted.accel_mps2) ? (double)FW_DRIVE_ACCEL_MIN_MPS2
-                                                  : (double)wanted.accel_mps2;
+    const double asked =
+        isnan(wanted.accel_mps2) ? (double)FW_DRIVE_ACCEL_MIN_MPS2 : (double)wanted.accel_mps2;
     const double turn = isnan(wanted.curvature_pm) ? 0.0 : (double)wanted.curvature_pm;
     const double accel =
         clamp(asked, (double)FW_DRIVE_ACCEL_MIN_MPS2, (double)FW_DRIVE_ACCEL_MAX_MPS2);
