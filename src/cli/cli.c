@@ -70,7 +70,10 @@ int fw_cmd_help(int argc, char **argv) {
 }
 
 int fw_cmd_version(int argc, char **argv) {
-    (void)argv;
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        puts("usage: flywheel version\n\nPrints the version.");
+        return FW_CLI_DONE;
+    }
     if (argc > 0) return fw_cli_usage("version", &(fw_error){"takes no arguments"});
     puts("flywheel " FW_VERSION);
     return FW_CLI_DONE;
