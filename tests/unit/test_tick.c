@@ -96,6 +96,17 @@ static void test_flush_cuts_a_drive_into_two_recordings(void **state) {
     drop_rig(&r);
 }
 
+static void test_a_jump_on_the_route_starts_a_new_recording(void **state) {
+    (void)state;
+    rig r = make_rig();
+    for (uint32_t i = 0; i < 5; i++) one_tick(&r, 1, i, NULL);
+    for (uint32_t i = 400; i < 405; i++) one_tick(&r, 1, i, NULL); /* 316 m further on */
+    assert_int_equal(one_tick(&r, 1, 405, NULL).recordings, 1);
+    for (uint32_t i = 300; i < 303; i++) one_tick(&r, 1, i, NULL); /* time goes back */
+    assert_int_equal(say(&r, FW_BUS_END, 303).recordings, 3);
+    drop_rig(&r);
+}
+
 static void test_one_tick_makes_no_recording(void **state) {
     (void)state;
     rig r = make_rig();
@@ -204,6 +215,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_observation_is_answered),
         cmocka_unit_test(test_flush_cuts_a_drive_into_two_recordings),
+        cmocka_unit_test(test_a_jump_on_the_route_starts_a_new_recording),
         cmocka_unit_test(test_one_tick_makes_no_recording),
         cmocka_unit_test(test_same_observations_same_bytes),
         cmocka_unit_test(test_models_change_between_two_ticks),

@@ -256,12 +256,12 @@ static void discard_part(fw_unit_spool *s, const char *why, bool counts) {
     close_part(s);
 }
 
-/* Opens the part of `serial`, made new or left by a courier that died. */
-static fw_status open_part(fw_unit_spool *s, uint64_t serial, fw_error *error) {
+/* Opens the part of `serial`; `create`: O_CREAT or 0. */
+static fw_status open_part(fw_unit_spool *s, uint64_t serial, int create, fw_error *error) {
     char path[FW_PATH_MAX];
     part_path(s, serial, path);
-    s->part = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (s->part < 0) return fw_fail_errno(error, "cannot create %s", path);
+    s->part = open(path, O_RDWR | create | O_CLOEXEC, 0644);
+    if (s->part < 0) return fw_fail_errno(error, "cannot open %s", path);
     return FW_OK;
 }
 
@@ -276,17 +276,18 @@ static void take_begin(fw_unit_spool *s, const fw_unit_piece *piece) {
     if (s->shared->open_serial != 0 && s->shared->open_serial != piece->serial)
         discard_part(s, "the tick process died or ran out of ring", true);
     s->shared->open_serial = piece->serial;
-    if (s->part < 0 && open_part(s, piece->serial, &error) != FW_OK) {
+    if (s->part < 0 && open_part(s, piece->serial, O_CREAT, &error) != FW_OK) {
         fw_log_error("unit %u: %s", s->config.unit, error.text);
         s->part_lost = true;
     }
 }
 
-/* After a restart of the courier: the part that was open. */
+/* After a restart of the courier: the part that was open. It is missing when the one before died
+ * between giving it its name and forgetting it: then only its END comes again. */
 static void find_part(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_error error;
     if (s->part >= 0 || s->part_lost || s->shared->open_serial != piece->serial) return;
-    if (open_part(s, piece->serial, &error) != FW_OK) s->part_lost = true;
+    if (open_part(s, piece->serial, 0, &error) != FW_OK) s->part_lost = true;
 }
 
 static void take_bytes(fw_unit_spool *s, const fw_unit_piece *piece) {
@@ -349,7 +350,7 @@ static void take_end(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_error error;
     if (s->shared->open_serial != piece->serial) return; /* done before the courier died */
     if (s->part_lost) {
-        discard_part(s, "a write failed", false);
+        discard_part(s, NULL, false); /* counted and logged when it was lost */
         return;
     }
     fw_unit_spooled file = {.size_bytes = piece->offset, .events = piece->events};
@@ -357,8 +358,6 @@ static void take_end(fw_unit_spool *s, const fw_unit_piece *piece) {
     file.order = s->next_order++;
     pthread_mutex_unlock(&s->lock);
     if (name_part(s, piece, &file, &error) != FW_OK) {
-        /* it may have got its name just before a courier died: then the part is gone, the file
-           was taken up at the start, and nothing is lost */
         discard_part(s, error.text, true);
         return;
     }
