@@ -17,6 +17,7 @@
 #include "lines/driving/learn/learn.h"
 
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
+enum { HEADLESS_STEPS = 12000000, LIVE_STEPS = 4000000 }; /* agent-steps of a loop */
 enum { BUS_PATH_MAX = 100, LIVE_EXAM_DRIVES = 64, WORKERS = 2, EXAM_POLL_MS = 100 };
 
 static const char help_text[] =
@@ -30,8 +31,9 @@ static const char help_text[] =
     "  --cars N                     1 to 64, default 16\n"
     "  --report FILE                where the JSON report goes (headless)\n"
     "  --realtime                   10 Hz by the clock instead of lockstep\n"
-    "  --ticks-per-generation T     ticks of 0.1 s driven in each loop, default 600\n"
-    "  --agent-steps A              training budget of each loop, default 12000000\n"
+    "  --ticks-per-generation T     ticks of 0.1 s driven in each loop, default 1200\n"
+    "  --agent-steps A              training budget of each loop, default 12000000 headless,\n"
+    "                               4000000 without end: a first decision within two minutes\n"
     "  --exam-drives D              sealed drives per exam, default 300\n"
     "  --exam-store DIR             the examiner's store, default DIR/exam\n"
     "  --listen ADDRESS:PORT        the factory's page, default 127.0.0.1:8080; the examiner's\n"
@@ -41,7 +43,7 @@ static const char help_text[] =
 
 static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_error *error) {
     *o = (fw_demo_options){.listen = "127.0.0.1:8080", .seed = 1, .cars = 16, .generations = 3,
-                           .exam_drives = 300, .ticks = 600, .agent_steps = 12000000,
+                           .exam_drives = 300, .ticks = 1200,
                            .disk_cap_bytes = UINT64_C(4) << 30};
     const fw_arg table[] = {
         {"--data", FW_ARG_TEXT, &o->data, 1, 300},
@@ -59,6 +61,7 @@ static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_erro
         {"--disk-cap-bytes", FW_ARG_U64, &o->disk_cap_bytes, 1 << 20, INT64_MAX},
         {"--no-browser", FW_ARG_FLAG, &o->no_browser, 0, 0}};
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], error));
+    if (o->agent_steps == 0) o->agent_steps = o->headless ? HEADLESS_STEPS : LIVE_STEPS;
     if (o->data == NULL) return fw_fail(error, FW_INVALID, "demo needs --data DIR");
     if (o->report && !o->headless)
         return fw_fail(error, FW_INVALID, "--report goes with --headless");
