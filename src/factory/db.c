@@ -8,7 +8,10 @@
 fw_status fw_db_fail(sqlite3 *db, fw_error *error, const char *what) {
     int code = sqlite3_errcode(db);
     fw_status status = FW_IO;
-    if (code == SQLITE_FULL) status = FW_NO_SPACE;
+    if (code == SQLITE_FULL)
+        return fw_fail(error, FW_NO_SPACE,
+                       "the disk under the data folder is full: the catalogue cannot be written; "
+                       "free some space");
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED) status = FW_BUSY;
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) status = FW_CORRUPT;
     if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN) status = FW_DENIED;

@@ -68,12 +68,15 @@ fw_status fw_generations_open(fw_generations *g, fw_error *error) {
     stale s = {.g = g};
     pthread_mutex_init(&g->lock, NULL);
     g->job = (fw_job){.out_fd = -1};
-    sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
-    if (!db) return FW_IO;
+    sqlite3 *db = fw_catalogue_read(g->catalogue);
     fw_status status =
         fw_db_each(db, error, end_stale, &s, "SELECT pid,start_ticks FROM leases", "");
-    if (status == FW_OK) status = fw_db_run(db, error, "DELETE FROM leases", "");
-    if (status == FW_OK && s.count > 0)
+    fw_catalogue_read_end(g->catalogue);
+    if (status != FW_OK || s.count == 0) return status; /* a full disk is no reason not to start */
+    db = fw_catalogue_begin(g->catalogue, error);
+    if (!db) return FW_IO;
+    status = fw_db_run(db, error, "DELETE FROM leases", "");
+    if (status == FW_OK)
         status = fw_log_add(db, fw_env_wall_ns(g->env), "restart",
                             "the factory restarted and goes on with the stage it was in", error);
     return fw_catalogue_end(g->catalogue, status, error);

@@ -15,7 +15,7 @@
 #include "lines/driving/learn/learn.h"
 
 #define PROGRAM FW_BINARY_DIR "/src/flywheel"
-enum { MODELS = 12, WAIT_S = 120 };
+enum { MODELS = 12, WAIT_S = 240 };
 
 typedef struct served {
     char folder[64], data[80];
