@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "worlds/sumo/path.h"
 #include "worlds/sumo/traci.h"
 
@@ -210,6 +211,37 @@ static void bad_files_are_refused(void **state) {
     free(cut);
 }
 
+/* Any three bytes of the file changed: refused or read, and what was read can be built upon. */
+static void damaged_files_break_nothing(void **state) {
+    (void)state;
+    fw_random r = fw_random_named(9, "test/net");
+    char *bytes = malloc(sizeof city);
+    fw_path *path = malloc(sizeof *path);
+    uint32_t read = 0;
+    for (int i = 0; i < 4000; i++) {
+        memcpy(bytes, city, sizeof city);
+        for (int j = 0; j < 3; j++)
+            bytes[fw_random_below(&r, sizeof city - 1)] = (char)('!' + fw_random_below(&r, 90));
+        fw_net *net = NULL;
+        fw_error error;
+        if (fw_net_parse(bytes, sizeof city - 1, "damaged", &net, &error) != FW_OK) continue;
+        read++;
+        const uint32_t route[] = {edge(net, "A"), edge(net, "N")}, from = lane(net, "A_0");
+        if (route[0] != FW_NET_NONE && route[1] != FW_NET_NONE && from != FW_NET_NONE &&
+            net->lanes[from].edge == route[0]) {
+            const fw_path_start start = {route, 2, from, 20, 4};
+            const fw_status status = fw_path_build(net, &start, path, &error);
+            assert_true(status == FW_OK || status == FW_NOT_FOUND);
+            for (uint32_t k = 0; status == FW_OK && k < path->point_count; k++)
+                assert_true(isfinite(path->points[k].x_m) && isfinite(path->u_m[k]));
+        }
+        fw_net_free(net);
+    }
+    assert_true(read > 100); /* the test looks at both */
+    free(path);
+    free(bytes);
+}
+
 static void names_survive_growth_and_removal(void **state) {
     (void)state;
     fw_names names = {0};
@@ -236,6 +268,7 @@ int main(void) {
         cmocka_unit_test(path_changes_lanes_where_the_route_asks_for_it),
         cmocka_unit_test(a_route_that_no_lane_leads_is_refused),
         cmocka_unit_test(bad_files_are_refused),
+        cmocka_unit_test(damaged_files_break_nothing),
         cmocka_unit_test(names_survive_growth_and_removal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,10 @@
 
 #include "worlds/sumo/process.h"
 
-static const uint8_t watched[] = {FW_TRACI_POSITION, FW_TRACI_ANGLE,         FW_TRACI_SPEED,
-                                  FW_TRACI_LANE,     FW_TRACI_LANE_POSITION, FW_TRACI_ROUTE_INDEX};
+static const uint8_t watched[] = {FW_TRACI_POSITION, FW_TRACI_ANGLE, FW_TRACI_SPEED, FW_TRACI_LANE,
+                                  FW_TRACI_LANE_POSITION};
 static const uint8_t asked_once[] = {FW_TRACI_LENGTH, FW_TRACI_WIDTH, FW_TRACI_CLASS,
-                                     FW_TRACI_EDGES};
+                                     FW_TRACI_EDGES, FW_TRACI_ROUTE_INDEX};
 
 /* ---- what SUMO says ---- */
 
@@ -55,6 +55,19 @@ static void set_angle(fw_vehicle *v, double clockwise_from_north_deg) {
     v->yaw_rad = (float)remainder((90 - clockwise_from_north_deg) * M_PI / 180, 2 * M_PI);
 }
 
+/* Follows the vehicle along its route, so that SUMO need not be asked each step: on an internal
+ * lane it is still at the edge before. */
+static void advance(const fw_city *city, fw_vehicle *v) {
+    if (v->lane == FW_NET_NONE) return;
+    const uint32_t edge = city->net->lanes[v->lane].edge;
+    if (city->net->edges[edge].internal) return;
+    for (uint32_t i = v->route_index; i < v->route_count; i++) {
+        if (v->route[i] != edge) continue;
+        v->route_index = i;
+        return;
+    }
+}
+
 static void hear_vehicle(fw_city *city, fw_text id, uint8_t variable, const fw_traci_value *value) {
     if (variable == FW_TRACI_IDS) {
         for (uint32_t i = 0; i < value->list_count; i++) add_vehicle(city, value->list[i]);
@@ -79,6 +92,7 @@ static void hear_vehicle(fw_city *city, fw_text id, uint8_t variable, const fw_t
         break;
     case FW_TRACI_LANE:
         v->lane = fw_names_find(&city->net->lane_names, value->text);
+        advance(city, v);
         break;
     case FW_TRACI_LANE_POSITION:
         v->position_m = value->number;

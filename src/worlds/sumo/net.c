@@ -9,6 +9,8 @@
 
 #include "base/file.h"
 
+#define LENGTH_MAX_M 1e5 /* of one lane */
+
 /* ---- growing arrays ---- */
 
 static void *room(void *array, uint32_t count, size_t item_bytes) {
@@ -155,7 +157,7 @@ static void read_lane(reading *r, const char **a) {
         return;
     }
     lane.shape_m = fmax(net->points[net->point_count - 1].d_m, 0.01);
-    lane.length_m = fmax(number(attribute(a, "length"), lane.shape_m), 0.01);
+    lane.length_m = fmin(fmax(number(attribute(a, "length"), lane.shape_m), 0.01), LENGTH_MAX_M);
     fw_names_put(&net->lane_names, fw_text_of(id), net->lane_count);
     PUSH(net->lanes, net->lane_count, lane);
 }
