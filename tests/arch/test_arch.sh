@@ -3,7 +3,7 @@
 #
 #   test_arch.sh CHECK SOURCE_FOLDER [BUILD_FOLDER]
 #
-# Checks: layers headers unit functions paths commands selftest. Exit 0 kept, 1 broken (each breach on
+# Checks: layers headers unit functions paths links commands selftest. Exit 0 kept, 1 broken (each breach on
 # a line of its own), 77 nothing to check yet.
 set -euo pipefail
 
@@ -120,6 +120,19 @@ check_paths() {
         breach 'web/package-lock.json holds "resolved" addresses: install with omit-lockfile-registry-resolved=true'
 }
 
+# Every relative link of a page leads to a file, and every decision stands in their list.
+check_links() {
+    local page link
+    while IFS= read -r page; do
+        while IFS= read -r link; do
+            [ -e "$(dirname "$page")/$link" ] || breach "${page#"$root"/} links to $link, which is not there"
+        done < <(grep -oE '\]\([^):]+\)' "$page" | sed -E 's/^\]\(//; s/(#.*)?\)$//' | grep . || true)
+    done < <(find "$root" -maxdepth 1 -name '*.md' && find "$root/docs" -name '*.md')
+    for page in "$root"/docs/decisions/0*.md; do
+        grep -q "($(basename "$page"))" "$root/docs/decisions/README.md" || breach "docs/decisions/README.md does not list $(basename "$page")"
+    done
+}
+
 # The options named in a text, one a line.
 options() { grep -oE '(^|[^a-z-])--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+' | grep -vx -e --help | sort -u || true; }
 
@@ -155,8 +168,9 @@ check_selftest() {
     for one in $(seq 70); do echo "    a += $one;"; done >>"$tree/src/base/x.c"
     printf '    return a + b;\n}\n' >>"$tree/src/base/x.c"
     echo 'fw_unknown_type x;' >"$tree/src/base/x.h"
-    echo "see /wor""k/there" >"$tree/note.md"
-    for one in layers headers functions paths; do
+    echo "see /wor""k/there and [here](gone.md)" >"$tree/note.md"
+    mkdir -p "$tree/docs/decisions" && touch "$tree/docs/decisions/README.md"
+    for one in layers headers functions paths links; do
         ! "$here/test_arch.sh" "$one" "$tree" >/dev/null 2>&1 || breach "\"$one\" did not see its breach"
     done
     mkdir -p "$tree/build/src"
@@ -171,7 +185,7 @@ check_selftest() {
 }
 
 case $check in
-layers | headers | unit | functions | paths | commands | selftest) "check_$check" ;;
+layers | headers | unit | functions | paths | links | commands | selftest) "check_$check" ;;
 *) echo "unknown check \"$check\"" && exit 2 ;;
 esac
 [ "$breaches" -eq 0 ] || { echo "$check: $breaches broken"; exit 1; }
