@@ -19,7 +19,7 @@ explain_build() { # LOG
     if grep -q 'No space left' "$1"; then
         say "the build failed: the disk is full; free about 1 GB and run the same command again (log: $1)"
     else
-        grep -E 'error:|CMake Error|FAILED:' "$1" | head -n 5 >&2 || true
+        grep -E 'error:|CMake Error|FAILED:|undefined reference' "$1" | head -n 5 >&2 || true
         say "the build failed (log: $1)"
     fi
 }
