@@ -1,19 +1,18 @@
 #include "factory/ingest.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "factory/answers.h"
 #include "factory/scan.h"
+#include "http/range.h"
 
 enum { UNIT_MAX = 32 };
 
@@ -169,17 +168,6 @@ static void respond_receipt(fw_http_response *response, int status, const char *
     json_decref(json);
 }
 
-static bool parse_number(const char **at, uint64_t *out) {
-    char *end;
-    if (**at < '0' || **at > '9') return false;
-    errno = 0;
-    unsigned long long value = strtoull(*at, &end, 10);
-    if (errno || value >= (1ull << 62)) return false;
-    *at = end;
-    *out = value;
-    return true;
-}
-
 /* Where the body starts and how long the whole is. */
 static fw_status parse_extent(const fw_http_request *request, uint64_t *offset, uint64_t *total,
                               fw_error *error) {
@@ -188,15 +176,13 @@ static fw_status parse_extent(const fw_http_request *request, uint64_t *offset, 
     uint64_t last, body = UINT64_MAX;
     *offset = 0;
     *total = UINT64_MAX;
-    if (length && (!parse_number(&length, &body) || *length))
+    if (length && (!fw_http_parse_number(&length, &body) || *length))
         return fw_fail(error, FW_INVALID, "Content-Length is no number");
     if (!range) {
         *total = body;
         return FW_OK;
     }
-    const char *at = range + (strncasecmp(range, "bytes ", 6) == 0 ? 6 : 0);
-    if (at == range || !parse_number(&at, offset) || *at++ != '-' || !parse_number(&at, &last) ||
-        *at++ != '/' || !parse_number(&at, total) || *at || last < *offset || last >= *total ||
+    if (!fw_http_parse_content_range(range, offset, &last, total) ||
         (body != UINT64_MAX && body != last - *offset + 1))
         return fw_fail(error, FW_INVALID, "Content-Range must be \"bytes FIRST-LAST/TOTAL\"");
     return FW_OK;

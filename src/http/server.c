@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "http/origin.h"
+#include "http/range.h"
 
 enum {
     STACK_BYTES = 1 << 20,
@@ -149,35 +150,6 @@ static struct MHD_Response *stream_response(exchange *x) {
     return out;
 }
 
-/* "bytes=a-b", "bytes=a-", "bytes=-n" of a file of size bytes. 0 no range, 1 good, -1 refused. */
-static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *count) {
-    if (!text || strncmp(text, "bytes=", 6) != 0 || strchr(text, ',')) return 0;
-    const char *at = text + 6;
-    char *end;
-    if (*at == '-') {
-        unsigned long long tail = strtoull(at + 1, &end, 10);
-        if (end == at + 1 || *end || tail == 0 || size == 0) return -1;
-        *count = tail < size ? tail : size;
-        *first = size - *count;
-        return 1;
-    }
-    if (*at < '0' || *at > '9') return 0;
-    unsigned long long from = strtoull(at, &end, 10), to = size ? size - 1 : 0;
-    if (*end != '-') return 0;
-    if (end[1] >= '0' && end[1] <= '9') {
-        const char *last = end + 1;
-        unsigned long long wanted = strtoull(last, &end, 10);
-        if (*end) return 0;
-        if (wanted < to) to = wanted;
-    } else if (end[1]) {
-        return 0;
-    }
-    if (from >= size || from > to) return -1;
-    *first = from;
-    *count = to - from + 1;
-    return 1;
-}
-
 static struct MHD_Response *file_response(exchange *x) {
     fw_http_response *r = &x->response;
     int fd = open(r->file_path, O_RDONLY | O_CLOEXEC);
@@ -189,15 +161,15 @@ static struct MHD_Response *file_response(exchange *x) {
     }
     uint64_t size = (uint64_t)info.st_size, first = 0, count = size;
     char text[96];
-    int ranged = parse_range(get_header(x, "Range"), size, &first, &count);
-    if (ranged < 0) {
+    fw_http_range range = fw_http_parse_range(get_header(x, "Range"), size, &first, &count);
+    if (range == FW_HTTP_RANGE_REFUSED) {
         close(fd);
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
         fw_http_add_header(r, "Content-Range", text);
         r->status = 416;
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     }
-    if (ranged > 0) {
+    if (range == FW_HTTP_RANGE_PART) {
         snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)first,
                  (unsigned long long)(first + count - 1), (unsigned long long)size);
         fw_http_add_header(r, "Content-Range", text);
