@@ -72,7 +72,7 @@ check_unit() {
     local symbols libraries
     symbols=$(nm "$unit" | grep -E '(fw_driving_(train|gate|untrained)|ppo|dnnl|sqlite3_)' || true)
     [ -z "$symbols" ] || breach "flywheel-unit holds training code: $(echo "$symbols" | head -n 5 | tr '\n' ';')"
-    nm "$unit" | grep -q ' fw_' || breach "nm shows no symbols of flywheel-unit: the check sees nothing"
+    [ "$(nm "$unit" | grep -c ' fw_')" -gt 0 ] || breach "nm shows no symbols of flywheel-unit: the check sees nothing"
     libraries=$(ldd "$unit" | grep -E 'dnnl|sqlite|torch|onnx' || true)
     [ -z "$libraries" ] || breach "flywheel-unit links $libraries"
 }
