@@ -506,7 +506,7 @@
       'units',
       [
         { name: 'unit', cell: (u) => String(pick(u, 'id') ?? NONE) },
-        { name: 'gives', cell: (u) => String(u.role ?? NONE).replace(/_/g, ' ') },
+        { name: 'data', cell: (u) => String(u.role ?? NONE).replace(/_/g, ' ') },
         {
           name: 'active model',
           cell: (u) => {
@@ -987,6 +987,8 @@
     );
     state.generations.sort((a, b) => generationIndex(a) - generationIndex(b));
     state.generations = withGenerationZero(state.generations);
+    const id = (u) => String(u.id ?? '');
+    state.units.sort((a, b) => id(a).localeCompare(id(b), 'en', { numeric: true }));
     listsRunning = false;
     listsDue = Date.now() + LIST_MS;
     render();
