@@ -76,9 +76,16 @@ static fw_status find_program(char program[FW_PATH_MAX], char folder[FW_PATH_MAX
     return FW_OK;
 }
 
+/* Makes the data folder and its own entry durable: after the fence its parent is closed to us. */
 static fw_status prepare_data(const char *wanted, char data[PATH_MAX], fw_error *error) {
+    char parent[PATH_MAX];
     FW_TRY(fw_folder_make(wanted, 0755, error));
     if (!realpath(wanted, data)) return fw_fail_errno(error, "cannot open %s", wanted);
+    snprintf(parent, sizeof parent, "%s", data);
+    char *slash = strrchr(parent, '/');
+    if (slash && slash > parent) *slash = '\0';
+    fw_status synced = fw_folder_sync(fw_env_real(), parent, error);
+    if (synced != FW_OK) fw_log_debug("%s", error->text); /* a parent that we may not read */
     if (access(data, R_OK | W_OK | X_OK) != 0)
         return fw_fail_errno(error, "cannot write in the data folder %s", data);
     return FW_OK;

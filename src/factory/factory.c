@@ -54,8 +54,8 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
     char path[FW_PATH_MAX];
     fw_path_join(path, sizeof path, config->data_folder, "catalogue.sqlite");
     FW_TRY(fw_catalogue_open(path, &f->catalogue, error));
-    FW_TRY(fw_objects_open(config->env, config->data_folder, FW_FACTORY_PART_AGE_S, &f->objects,
-                           error));
+    FW_TRY(fw_objects_open(config->env, config->data_folder, &f->objects, error));
+    FW_TRY(fw_folder_sync(config->env, config->data_folder, error));
     FW_TRY(fw_units_open(&f->units, config->env, f->catalogue, error));
     fw_ingest_init(&f->ingest, config->env, f->catalogue, &f->objects, config->line,
                    config->upload_max_bytes ? config->upload_max_bytes
@@ -101,6 +101,11 @@ void fw_factory_close(fw_factory *f) {
 }
 
 fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
+    int64_t now_ns = fw_env_mono_ns(f->config.env);
+    if (f->swept_ns == 0 || now_ns - f->swept_ns > FW_FACTORY_SWEEP_S * 1000000000LL) {
+        f->swept_ns = now_ns;
+        fw_objects_sweep(&f->objects, FW_FACTORY_PART_AGE_S);
+    }
     return fw_generations_tick(&f->generations, error);
 }
 

@@ -36,6 +36,7 @@ static void become(const char *const *argv, int out, pid_t parent) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    setpgid(0, 0); /* Ctrl-C at the terminal is for serve, which then ends its job */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(125); /* serve died meanwhile */
     int null = open("/dev/null", O_RDONLY);

@@ -1,6 +1,7 @@
 #include "factory/objects.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ void fw_objects_part_path(const fw_objects *objects, const char *sha256, char ou
 }
 
 /* Removes .part and .tmp files not written to for part_age_s. */
-static void sweep(const fw_objects *objects, const char *folder, int64_t part_age_s) {
+static void sweep_folder(const fw_objects *objects, const char *folder, int64_t part_age_s) {
     char path[FW_PATH_MAX + 300];
     struct stat info;
     DIR *dir = opendir(folder);
@@ -35,8 +36,16 @@ static void sweep(const fw_objects *objects, const char *folder, int64_t part_ag
     closedir(dir);
 }
 
-fw_status fw_objects_open(const fw_env *env, const char *data_folder, int64_t part_age_s,
-                          fw_objects *out, fw_error *error) {
+void fw_objects_sweep(const fw_objects *objects, int64_t part_age_s) {
+    char folder[FW_PATH_MAX + 8];
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(folder, sizeof folder, "%s/%02x", objects->folder, i);
+        sweep_folder(objects, folder, part_age_s);
+    }
+}
+
+fw_status fw_objects_open(const fw_env *env, const char *data_folder, fw_objects *out,
+                          fw_error *error) {
     fw_objects objects = {.env = env};
     char folder[FW_PATH_MAX + 8];
     if (strlen(data_folder) > FW_PATH_MAX - 120)
@@ -45,8 +54,8 @@ fw_status fw_objects_open(const fw_env *env, const char *data_folder, int64_t pa
     FW_TRY(fw_folder_make(objects.folder, 0755, error));
     for (unsigned i = 0; i < 256; i++) {
         snprintf(folder, sizeof folder, "%s/%02x", objects.folder, i);
-        if (mkdir(folder, 0755) != 0) sweep(&objects, folder, part_age_s);
-        if (!fw_file_exists(folder)) return fw_fail_errno(error, "cannot create %s", folder);
+        if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+            return fw_fail_errno(error, "cannot create %s", folder);
     }
     FW_TRY(fw_folder_sync(env, objects.folder, error));
     *out = objects;

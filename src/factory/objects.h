@@ -18,9 +18,11 @@ typedef struct fw_objects {
     char folder[FW_PATH_MAX]; /* DIR/objects */
 } fw_objects;
 
-/* Makes the folders; removes uploads left alone for over part_age_s. */
-fw_status fw_objects_open(const fw_env *env, const char *data_folder, int64_t part_age_s,
-                          fw_objects *out, fw_error *error) FW_MUST;
+/* Makes the folders. */
+fw_status fw_objects_open(const fw_env *env, const char *data_folder, fw_objects *out,
+                          fw_error *error) FW_MUST;
+/* Removes uploads left alone for over part_age_s, and what a crash left behind. */
+void fw_objects_sweep(const fw_objects *objects, int64_t part_age_s);
 void fw_objects_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]);
 void fw_objects_part_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]);
 /* The part's bytes so far, 0 when none. */

@@ -194,6 +194,22 @@ static void a_spoilt_part_starts_again(void **state) {
     assert_int_equal(put(f, "car-1", bytes, size), 201);
 }
 
+static void an_abandoned_upload_goes_after_an_hour(void **state) {
+    fixture *f = *state;
+    fw_error error;
+    int status;
+    size_t size = make_mcap(bytes, 1, 0);
+    fw_hash hash = fw_hash_bytes(bytes, size);
+    put_cut(f, hash.hex, bytes, size, 1000, unit_headers("car-1"));
+    f->faults.skip_ns += 3500LL * 1000000000;
+    assert_int_equal(fw_factory_tick(f->factory, &error), FW_OK);
+    assert_int_equal(offset_of(f, hash.hex, &status), 1000);
+    f->faults.skip_ns += 700LL * 1000000000;
+    assert_int_equal(fw_factory_tick(f->factory, &error), FW_OK);
+    assert_int_equal(offset_of(f, hash.hex, &status), 0);
+    assert_int_equal(status, 404);
+}
+
 static void malformed_requests_are_400(void **state) {
     fixture *f = *state;
     size_t size = make_mcap(bytes, 1, 0);
@@ -382,6 +398,7 @@ int main(void) {
         TEST(over_the_limit_is_413),
         TEST(a_cut_upload_is_resumed),
         TEST(a_spoilt_part_starts_again),
+        TEST(an_abandoned_upload_goes_after_an_hour),
         TEST(malformed_requests_are_400),
         TEST(one_upload_of_a_hash_at_a_time),
         TEST(models_are_checked_too),
