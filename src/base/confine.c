@@ -20,8 +20,7 @@
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 int fw_confine_version(void) {
-    long version =
-        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     return version > 0 ? (int)version : 0;
 }
 
@@ -70,9 +69,9 @@ fw_status fw_confine(const char *const *write_folders, const char *const *read_f
 
 fw_status fw_confine_to(const char *data_folder, const char *program_folder, fw_error *error) {
     const char *writes[] = {data_folder, "/dev/null", NULL};
-    const char *reads[] = {"/usr",         "/lib",  "/lib64",
-                           "/bin",         "/etc",  "/proc",
-                           "/dev/urandom", "/dev/random", "/sys/devices/system",
+    const char *reads[] = {"/usr",           "/lib",         "/lib64",
+                           "/bin",           "/etc",         "/proc",
+                           "/dev/urandom",   "/dev/random",  "/sys/devices/system",
                            "/sys/fs/cgroup", program_folder, NULL};
     return fw_confine(writes, reads, error);
 }

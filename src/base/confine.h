@@ -4,7 +4,8 @@
  * `flywheel serve` confines itself before it starts a thread, and its children inherit that.
  *
  *     allowed read and write: the given folder           allowed read and run: /usr /lib /bin /etc
- *     everything else: EACCES, for root as well           /proc, the program's folder, a few devices
+ *     everything else: EACCES, for root as well           /proc, the program's folder, a few
+ * devices
  *
  * Open descriptors stay open. The network is not touched. Nothing here can be undone.
  */

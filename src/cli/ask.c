@@ -38,8 +38,9 @@ fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path
     client.free(client.self);
     call->url = NULL;
     if (status != FW_OK)
-        return fw_fail(error, status, "no factory answers at %s (%s); start one with flywheel "
-                                      "serve, or name it with --url",
+        return fw_fail(error, status,
+                       "no factory answers at %s (%s); start one with flywheel "
+                       "serve, or name it with --url",
                        ask->url, why.text);
     if (reply.status < 400) {
         *text = reply.body;

@@ -19,9 +19,9 @@ typedef struct fw_ask {
 /* A column of a table: field of each row's object ("gate.difference" goes inside). */
 typedef enum fw_ask_form {
     FW_ASK_TEXT,
-    FW_ASK_HASH,   /* first 12 digits */
+    FW_ASK_HASH, /* first 12 digits */
     FW_ASK_NUMBER,
-    FW_ASK_TIME,   /* ns since 1970, as UTC */
+    FW_ASK_TIME, /* ns since 1970, as UTC */
     FW_ASK_BYTES
 } fw_ask_form;
 typedef struct fw_ask_column {
@@ -34,7 +34,8 @@ fw_status fw_ask_options(int argc, char **argv, fw_ask *ask, fw_error *error) FW
 /* Performs a call; answers of 400 and more fail with the factory's reason. *text is malloc'd. */
 fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path, char **text,
                          fw_error *error) FW_MUST;
-/* GETs path and prints it: as JSON when asked, else the rows as a table. Returns the exit status. */
+/* GETs path and prints it: as JSON when asked, else the rows as a table. Returns the exit status.
+ */
 int fw_ask_list(const char *command, const char *help, int argc, char **argv, const char *path,
                 const fw_ask_column *columns, int column_count);
 void fw_ask_print_rows(const json_t *rows, const fw_ask_column *columns, int column_count);

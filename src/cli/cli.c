@@ -16,7 +16,7 @@ static const command commands[] = {
 #define X(name, summary) {#name, summary, fw_cmd_##name},
     FW_COMMANDS(X)
 #undef X
-    {"job", NULL, fw_cmd_job},
+        {"job", NULL, fw_cmd_job},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -41,8 +41,8 @@ int fw_cli_main(int argc, char **argv);
 /* "flywheel: TEXT" on stderr; returns FW_CLI_FAILED, or FW_CLI_USAGE for FW_INVALID arguments. */
 int fw_cli_fail(const fw_error *error);
 int fw_cli_usage(const char *command, const fw_error *error);
-/* Moves words that are no options to words (at most max; more is FW_INVALID); the rest stays in argv
- * for fw_args_parse. flags: options without a value, NULL-terminated. */
+/* Moves words that are no options to words (at most max; more is FW_INVALID); the rest stays in
+ * argv for fw_args_parse. flags: options without a value, NULL-terminated. */
 fw_status fw_cli_words(int *argc, char **argv, const char *const *flags, const char **words,
                        int max, int *count, fw_error *error) FW_MUST;
 

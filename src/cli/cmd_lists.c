@@ -22,10 +22,11 @@ int fw_cmd_recordings(int argc, char **argv) {
                                             {"events", "events", FW_ASK_NUMBER, 6},
                                             {"generation", "generation", FW_ASK_NUMBER, 10},
                                             {"state", "state", FW_ASK_TEXT, -7}};
-    return fw_ask_list("recordings",
-                       "usage: flywheel recordings [OPTIONS]\n\nLists what units uploaded.\n\n"
-                       LIMIT_HELP OPTIONS_HELP,
-                       argc, argv, "/v1/recordings", columns, COUNT(columns));
+    return fw_ask_list(
+        "recordings",
+        "usage: flywheel recordings [OPTIONS]\n\nLists what units uploaded.\n\n" LIMIT_HELP
+            OPTIONS_HELP,
+        argc, argv, "/v1/recordings", columns, COUNT(columns));
 }
 
 int fw_cmd_events(int argc, char **argv) {
@@ -50,10 +51,10 @@ int fw_cmd_units(int argc, char **argv) {
                                             {"spool", "spool_bytes", FW_ASK_BYTES, 9},
                                             {"lost", "lost_bytes", FW_ASK_BYTES, 9},
                                             {"reported (UTC)", "reported_ns", FW_ASK_TIME, -19}};
-    return fw_ask_list("units",
-                       "usage: flywheel units [OPTIONS]\n\nLists each unit's last report.\n\n"
-                       OPTIONS_HELP,
-                       argc, argv, "/v1/units", columns, COUNT(columns));
+    return fw_ask_list(
+        "units",
+        "usage: flywheel units [OPTIONS]\n\nLists each unit's last report.\n\n" OPTIONS_HELP, argc,
+        argv, "/v1/units", columns, COUNT(columns));
 }
 
 int fw_cmd_generations(int argc, char **argv) {
@@ -69,10 +70,10 @@ int fw_cmd_generations(int argc, char **argv) {
         {"core s", "train_core_s", FW_ASK_NUMBER, 8},
         {"event to model s", "event_to_model_s", FW_ASK_NUMBER, 16},
         {"reason", "reason", FW_ASK_TEXT, -1}};
-    return fw_ask_list("generations",
-                       "usage: flywheel generations [OPTIONS]\n\nLists every turn of the loop.\n\n"
-                       OPTIONS_HELP,
-                       argc, argv, "/v1/generations", columns, COUNT(columns));
+    return fw_ask_list(
+        "generations",
+        "usage: flywheel generations [OPTIONS]\n\nLists every turn of the loop.\n\n" OPTIONS_HELP,
+        argc, argv, "/v1/generations", columns, COUNT(columns));
 }
 
 static const fw_ask_column status_rows[] = {
@@ -103,8 +104,9 @@ int fw_cmd_status(int argc, char **argv) {
     char *text = NULL, cell[200];
     if (fw_ask_options(argc, argv, &ask, &error) != FW_OK) return fw_cli_usage("status", &error);
     if (ask.help) {
-        fputs("usage: flywheel status [OPTIONS]\n\nSays what the factory is doing.\n\n"
-              OPTIONS_HELP, stdout);
+        fputs(
+            "usage: flywheel status [OPTIONS]\n\nSays what the factory is doing.\n\n" OPTIONS_HELP,
+            stdout);
         return FW_CLI_DONE;
     }
     fw_http_call call = {.method = "GET"};

@@ -18,8 +18,8 @@ static void print_text(const fw_mcap_info *info, const char *path) {
     double seconds = (double)(info->end_time_ns - info->start_time_ns) / 1e9;
     printf("file      %s\nsize      %" PRIu64 " bytes\nprofile   %s\nlibrary   %s\n", path,
            info->size_bytes, info->profile, info->library);
-    printf("messages  %" PRIu64 " over %.3f s\nchunks    %" PRIu64 " (zstd %" PRIu64 ", lz4 %" PRIu64
-           ", none %" PRIu64 ")\n",
+    printf("messages  %" PRIu64 " over %.3f s\nchunks    %" PRIu64 " (zstd %" PRIu64
+           ", lz4 %" PRIu64 ", none %" PRIu64 ")\n",
            info->message_count, seconds,
            info->chunk_count[0] + info->chunk_count[1] + info->chunk_count[2], info->chunk_count[0],
            info->chunk_count[1], info->chunk_count[2]);
@@ -35,16 +35,16 @@ static void print_json(const fw_mcap_info *info) {
     json_t *channels = json_array();
     for (uint32_t i = 0; i < info->channel_count; i++) {
         const fw_mcap_channel_info *c = &info->channels[i];
-        json_array_append_new(
-            channels, json_pack("{s:i,s:s,s:s,s:s,s:I}", "id", (int)c->id, "topic", c->topic,
-                                "encoding", c->message_encoding, "schema", c->schema_name,
-                                "messages", (json_int_t)c->message_count));
+        json_array_append_new(channels,
+                              json_pack("{s:i,s:s,s:s,s:s,s:I}", "id", (int)c->id, "topic",
+                                        c->topic, "encoding", c->message_encoding, "schema",
+                                        c->schema_name, "messages", (json_int_t)c->message_count));
     }
-    json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "profile", info->profile, "library",
-                             info->library, "size_bytes", (json_int_t)info->size_bytes, "messages",
-                             (json_int_t)info->message_count, "start_time_ns",
-                             (json_int_t)info->start_time_ns, "end_time_ns",
-                             (json_int_t)info->end_time_ns, "channels", channels);
+    json_t *json =
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "profile", info->profile, "library",
+                  info->library, "size_bytes", (json_int_t)info->size_bytes, "messages",
+                  (json_int_t)info->message_count, "start_time_ns", (json_int_t)info->start_time_ns,
+                  "end_time_ns", (json_int_t)info->end_time_ns, "channels", channels);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     if (text) puts(text);
     free(text);

@@ -22,15 +22,12 @@ static const char help_text[] =
     "make       writes a model file: a rule, or an untrained network of a seed\n"
     "add        uploads a model file and registers it; --champion makes it the fleet's target\n";
 
-static const fw_ask_column columns[] = {{"model", "hash", FW_ASK_HASH, -12},
-                                        {"kind", "kind", FW_ASK_TEXT, -9},
-                                        {"champion", "champion", FW_ASK_TEXT, -8},
-                                        {"decision", "decision", FW_ASK_TEXT, -8},
-                                        {"parent", "parent", FW_ASK_HASH, -12},
-                                        {"dataset", "dataset", FW_ASK_HASH, -12},
-                                        {"seed", "seed", FW_ASK_NUMBER, 6},
-                                        {"created (UTC)", "created_ns", FW_ASK_TIME, -19},
-                                        {"reason", "reason", FW_ASK_TEXT, -1}};
+static const fw_ask_column columns[] = {
+    {"model", "hash", FW_ASK_HASH, -12},       {"kind", "kind", FW_ASK_TEXT, -9},
+    {"champion", "champion", FW_ASK_TEXT, -8}, {"decision", "decision", FW_ASK_TEXT, -8},
+    {"parent", "parent", FW_ASK_HASH, -12},    {"dataset", "dataset", FW_ASK_HASH, -12},
+    {"seed", "seed", FW_ASK_NUMBER, 6},        {"created (UTC)", "created_ns", FW_ASK_TIME, -19},
+    {"reason", "reason", FW_ASK_TEXT, -1}};
 
 typedef struct options {
     fw_ask ask;
@@ -41,8 +38,8 @@ typedef struct options {
 
 static fw_status read_options(int argc, char **argv, options *o, fw_error *error) {
     const char *from_env = getenv("FLYWHEEL_URL");
-    *o = (options){.ask.url = from_env && *from_env ? from_env : "http://127.0.0.1:8080",
-                   .seed = 1};
+    *o =
+        (options){.ask.url = from_env && *from_env ? from_env : "http://127.0.0.1:8080", .seed = 1};
     const fw_arg table[] = {{"--json", FW_ARG_FLAG, &o->ask.json, 0, 0},
                             {"--url", FW_ARG_TEXT, &o->ask.url, 8, 300},
                             {"--champion", FW_ARG_FLAG, &o->champion, 0, 0},
@@ -91,8 +88,9 @@ static fw_status show(const options *o, const char *hash, fw_error *error) {
         if (card) puts(card);
         free(card);
     } else {
-        status = fw_fail(error, FW_NOT_FOUND, count ? "more than one model begins with %s"
-                                                    : "no model begins with %s", hash);
+        status =
+            fw_fail(error, FW_NOT_FOUND,
+                    count ? "more than one model begins with %s" : "no model begins with %s", hash);
     }
     json_decref(rows);
     free(text);
@@ -139,14 +137,14 @@ static fw_status post_model(const options *o, const char *hash, fw_error *error)
     json_t *card;
     char *answer = NULL;
     FW_TRY(read_card(o->card, &card, error));
-    json_t *json = json_pack("{s:s,s:o,s:b}", "hash", hash, "card", card, "champion",
-                             (int)o->champion);
+    json_t *json =
+        json_pack("{s:s,s:o,s:b}", "hash", hash, "card", card, "champion", (int)o->champion);
     char *body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     if (!body) return fw_fail(error, FW_NO_MEMORY, "no memory for a card");
     const char *const headers[] = {"Content-Type: application/json", NULL};
-    fw_http_call call = {.method = "POST", .headers = headers, .body = body,
-                         .body_bytes = strlen(body)};
+    fw_http_call call = {
+        .method = "POST", .headers = headers, .body = body, .body_bytes = strlen(body)};
     fw_status status = fw_ask_perform(&o->ask, &call, "/v1/models", &answer, error);
     free(body);
     free(answer);

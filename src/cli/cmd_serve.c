@@ -37,7 +37,9 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *o = (options){.listen = "127.0.0.1:8080",
                    .disk_cap_bytes = FW_FACTORY_DISK_CAP_BYTES,
-                   .threads = cores < 1 ? 1 : cores > 16 ? 16 : (uint64_t)cores};
+                   .threads = cores < 1    ? 1
+                              : cores > 16 ? 16
+                                           : (uint64_t)cores};
     const fw_arg table[] = {{"--data", FW_ARG_TEXT, &o->data, 1, 250},
                             {"--listen", FW_ARG_TEXT, &o->listen, 3, 100},
                             {"--disk-cap-bytes", FW_ARG_U64, &o->disk_cap_bytes, 1, INT64_MAX},
@@ -49,8 +51,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
 }
 
 /* "127.0.0.1:8080", "[::1]:8080" */
-static fw_status parse_listen(const char *text, char address[64], uint16_t *port,
-                              fw_error *error) {
+static fw_status parse_listen(const char *text, char address[64], uint16_t *port, fw_error *error) {
     const char *colon = strrchr(text, ':');
     uint64_t number;
     size_t size = colon ? (size_t)(colon - text) : 0;
@@ -108,8 +109,10 @@ static void run_until_signal(fw_factory *factory, const sigset_t *signals) {
 
 static fw_status serve(const options *o, fw_error *error) {
     char data[PATH_MAX], program[FW_PATH_MAX], folder[FW_PATH_MAX], address[64];
-    fw_http_config http = {.address = address, .body_max_bytes = FW_FACTORY_BODY_MAX_BYTES,
-                           .connections_max = CONNECTIONS_MAX, .idle_timeout_s = IDLE_TIMEOUT_S};
+    fw_http_config http = {.address = address,
+                           .body_max_bytes = FW_FACTORY_BODY_MAX_BYTES,
+                           .connections_max = CONNECTIONS_MAX,
+                           .idle_timeout_s = IDLE_TIMEOUT_S};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -123,10 +126,14 @@ static fw_status serve(const options *o, fw_error *error) {
         fw_log_warn("%s: the factory could open an examiner's store on this machine", error->text);
     else if (confined != FW_OK)
         return confined;
-    fw_factory_config config = {.data_folder = data, .program = program, .env = fw_env_real(),
-                                .line = &fw_line_driving, .launcher = fw_launcher_processes(),
+    fw_factory_config config = {.data_folder = data,
+                                .program = program,
+                                .env = fw_env_real(),
+                                .line = &fw_line_driving,
+                                .launcher = fw_launcher_processes(),
                                 .disk_cap_bytes = o->disk_cap_bytes,
-                                .threads = (unsigned)o->threads, .confined = confined == FW_OK};
+                                .threads = (unsigned)o->threads,
+                                .confined = confined == FW_OK};
     fw_factory *factory;
     fw_http_server *server;
     FW_TRY(fw_factory_open(&config, &factory, error));

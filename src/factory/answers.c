@@ -6,15 +6,22 @@ enum { RETRY_BUSY_S = 1, RETRY_FULL_S = 15 };
 
 int fw_answer_status(fw_status status) {
     switch (status) {
-    case FW_NO_SPACE: return 507;
-    case FW_TOO_BIG: return 413;
-    case FW_BUSY: return 409;
-    case FW_INVALID: return 400;
-    case FW_NOT_FOUND: return 404;
+    case FW_NO_SPACE:
+        return 507;
+    case FW_TOO_BIG:
+        return 413;
+    case FW_BUSY:
+        return 409;
+    case FW_INVALID:
+        return 400;
+    case FW_NOT_FOUND:
+        return 404;
     case FW_CORRUPT:
     case FW_MISMATCH:
-    case FW_UNSUPPORTED: return 422;
-    default: return 500;
+    case FW_UNSUPPORTED:
+        return 422;
+    default:
+        return 500;
     }
 }
 

@@ -114,7 +114,9 @@ static void get_status(const call *c) {
     answer_json(c, FW_OK, 200, fw_factory_status_json(c->factory), NULL);
 }
 
-static void get_live(const call *c) { fw_factory_live(c->factory, c->response); }
+static void get_live(const call *c) {
+    fw_factory_live(c->factory, c->response);
+}
 
 /* ---- changes ---- */
 

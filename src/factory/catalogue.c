@@ -16,7 +16,8 @@ static const char step_1[] =
     "CREATE TABLE objects(sequence INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE,"
     " kind TEXT NOT NULL, size_bytes INTEGER NOT NULL, received_ns INTEGER NOT NULL,"
     " state TEXT NOT NULL DEFAULT 'kept');"
-    "CREATE TABLE recordings(sha256 TEXT PRIMARY KEY REFERENCES objects(sha256), unit TEXT NOT NULL,"
+    "CREATE TABLE recordings(sha256 TEXT PRIMARY KEY REFERENCES objects(sha256), unit TEXT NOT "
+    "NULL,"
     " role TEXT NOT NULL, messages INTEGER NOT NULL, start_ns INTEGER NOT NULL,"
     " end_ns INTEGER NOT NULL, events INTEGER NOT NULL, generation INTEGER) WITHOUT ROWID;"
     "CREATE INDEX recordings_generation ON recordings(generation);"
@@ -51,7 +52,9 @@ static const char step_1[] =
 static const char *const fw_catalogue_steps[] = {step_1};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
-int fw_catalogue_version(void) { return STEP_COUNT; }
+int fw_catalogue_version(void) {
+    return STEP_COUNT;
+}
 
 /* Refuses what is not ours or newer; *version is where it stands (0: new). */
 static fw_status read_version(sqlite3 *db, const char *path, int64_t newest, int64_t *version,
@@ -134,7 +137,9 @@ sqlite3 *fw_catalogue_read(fw_catalogue *catalogue) {
     return catalogue->db;
 }
 
-void fw_catalogue_read_end(fw_catalogue *catalogue) { pthread_mutex_unlock(&catalogue->lock); }
+void fw_catalogue_read_end(fw_catalogue *catalogue) {
+    pthread_mutex_unlock(&catalogue->lock);
+}
 
 sqlite3 *fw_catalogue_begin(fw_catalogue *catalogue, fw_error *error) {
     pthread_mutex_lock(&catalogue->lock);
@@ -156,7 +161,9 @@ uint64_t fw_catalogue_changes(const fw_catalogue *catalogue) {
     return atomic_load(&catalogue->changes);
 }
 
-void fw_catalogue_touch(fw_catalogue *catalogue) { atomic_fetch_add(&catalogue->changes, 1); }
+void fw_catalogue_touch(fw_catalogue *catalogue) {
+    atomic_fetch_add(&catalogue->changes, 1);
+}
 
 fw_status fw_catalogue_json(fw_catalogue *catalogue, char **json, fw_error *error,
                             const char *sql) {

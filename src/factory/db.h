@@ -2,7 +2,8 @@
  * argument is pasted into a text.
  *
  * Arguments follow a letter each: 't' const char * (NULL is SQL NULL), 'i' int64_t, 'd' double
- * (NaN is NULL).  Example: fw_db_run(db, error, "UPDATE units SET active=? WHERE unit=?", "tt", a, u)
+ * (NaN is NULL).  Example: fw_db_run(db, error, "UPDATE units SET active=? WHERE unit=?", "tt", a,
+ * u)
  *
  * Invariant: a full disk is FW_NO_SPACE, whatever SQLite calls it.
  */

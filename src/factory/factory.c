@@ -132,10 +132,10 @@ static json_t *counts_json(fw_factory *f) {
 
 static json_t *job_json(const fw_job_progress *p) {
     if (!p->running) return json_null();
-    json_t *json = json_pack("{s:s,s:I,s:I,s:s,s:f,s:f,s:I}", "kind", p->job, "generation",
-                             (json_int_t)p->generation, "pid", (json_int_t)p->pid, "phase",
-                             p->phase, "done", p->done, "total", p->total, "started_ns",
-                             (json_int_t)p->started_ns);
+    json_t *json =
+        json_pack("{s:s,s:I,s:I,s:s,s:f,s:f,s:I}", "kind", p->job, "generation",
+                  (json_int_t)p->generation, "pid", (json_int_t)p->pid, "phase", p->phase, "done",
+                  p->done, "total", p->total, "started_ns", (json_int_t)p->started_ns);
     if (isfinite(p->reward)) json_object_set_new(json, "reward", json_real(p->reward));
     return json;
 }
@@ -152,8 +152,7 @@ char *fw_factory_status_json(fw_factory *f) {
     json_object_set_new(json, "uptime_s",
                         json_real((double)(fw_env_mono_ns(f->config.env) - f->started_ns) / 1e9));
     json_object_set_new(json, "confined", json_boolean(f->config.confined));
-    json_object_set_new(json, "disk_cap_bytes",
-                        json_integer((json_int_t)f->ingest.disk_cap_bytes));
+    json_object_set_new(json, "disk_cap_bytes", json_integer((json_int_t)f->ingest.disk_cap_bytes));
     json_object_set_new(json, "units", json_integer(share.known));
     json_object_set_new(json, "units_recent", json_integer(share.recent));
     json_object_set_new(json, "units_staged", json_integer(share.staged));

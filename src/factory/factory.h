@@ -17,8 +17,11 @@
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
 #define FW_FACTORY_DISK_CAP_BYTES (4ull << 30)
-enum { FW_FACTORY_BODY_MAX_BYTES = 1 << 20, FW_FACTORY_PART_AGE_S = 3600,
-       FW_FACTORY_SWEEP_S = 600 };
+enum {
+    FW_FACTORY_BODY_MAX_BYTES = 1 << 20,
+    FW_FACTORY_PART_AGE_S = 3600,
+    FW_FACTORY_SWEEP_S = 600
+};
 
 typedef struct fw_factory_config {
     const char *data_folder, *program; /* outlive the factory */

@@ -45,7 +45,7 @@ static fw_status start_job(fw_generations *g, const fw_generation_row *row, fw_e
     char number[24], threads[16];
     snprintf(number, sizeof number, "%lld", (long long)row->n);
     snprintf(threads, sizeof threads, "%u", g->threads);
-    const char *argv[] = {g->program, "job",      row->stage,  "--data", g->data_folder,
+    const char *argv[] = {g->program,     "job",  row->stage,  "--data", g->data_folder,
                           "--generation", number, "--threads", threads,  NULL};
     FW_TRY(fw_generation_write_input(g, row, error));
     FW_TRY(g->launcher->start(g->launcher->self, argv, &g->job, error));
@@ -111,11 +111,10 @@ static fw_status beat(fw_generations *g, const fw_generation_row *row, fw_error 
 static fw_status close_lease(fw_generations *g, const fw_generation_row *row, fw_error *error) {
     sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
     if (!db) return FW_IO;
-    fw_status status =
-        fw_db_run(db, error, "DELETE FROM leases WHERE generation=?", "i", row->n);
+    fw_status status = fw_db_run(db, error, "DELETE FROM leases WHERE generation=?", "i", row->n);
     if (status == FW_OK)
-        status = fw_db_run(db, error, "UPDATE generations SET crashes=crashes+1 WHERE n=?", "i",
-                           row->n);
+        status =
+            fw_db_run(db, error, "UPDATE generations SET crashes=crashes+1 WHERE n=?", "i", row->n);
     return fw_catalogue_end(g->catalogue, status, error);
 }
 

@@ -23,9 +23,8 @@ typedef struct manifest {
 static bool add_recording(void *self, sqlite3_stmt *row) {
     manifest *m = self;
     const char *role = fw_db_column(row, 2);
-    json_array_append_new(m->recordings,
-                          json_pack("{s:s,s:s,s:s}", "sha256", fw_db_column(row, 0), "unit",
-                                    fw_db_column(row, 1), "role", role));
+    json_array_append_new(m->recordings, json_pack("{s:s,s:s,s:s}", "sha256", fw_db_column(row, 0),
+                                                   "unit", fw_db_column(row, 1), "role", role));
     if (strcmp(role, "train") == 0)
         m->train++;
     else
@@ -151,12 +150,12 @@ fw_status fw_generation_write_input(fw_generations *g, const fw_generation_row *
     else
         fw_objects_path(g->objects, row->candidate, candidate);
     snprintf(name, sizeof name, "generation/%lld", (long long)row->n);
-    json_t *json = json_pack(
-        "{s:i,s:s,s:I,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "version", FW_JOB_VERSION, "job", row->stage,
-        "generation", (json_int_t)row->n, "dataset", row->dataset, "seed",
-        (json_int_t)fw_seed_mix((uint64_t)row->seed, name), "agent_steps",
-        (json_int_t)row->agent_steps, "champion", champion, "candidate", candidate,
-        "candidate_hash", row->candidate, "recordings", paths);
+    json_t *json =
+        json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "version", FW_JOB_VERSION, "job",
+                  row->stage, "generation", (json_int_t)row->n, "dataset", row->dataset, "seed",
+                  (json_int_t)fw_seed_mix((uint64_t)row->seed, name), "agent_steps",
+                  (json_int_t)row->agent_steps, "champion", champion, "candidate", candidate,
+                  "candidate_hash", row->candidate, "recordings", paths);
     char *text = json_dumps(json, JSON_INDENT(1));
     json_decref(json);
     if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for a job's input");
@@ -220,7 +219,8 @@ static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_gener
             (int64_t)json_integer_value(json_object_get(result, "agent_steps")), now_ns, row->n);
     free(metrics);
     if (status == FW_OK) status = fw_db_run(db, error, "DELETE FROM leases", "");
-    snprintf(text, sizeof text, "generation %lld: candidate %.12s trained", (long long)row->n, hash);
+    snprintf(text, sizeof text, "generation %lld: candidate %.12s trained", (long long)row->n,
+             hash);
     return status == FW_OK ? fw_log_add(db, now_ns, "train", text, error) : status;
 }
 
@@ -232,8 +232,7 @@ static fw_status take_train(fw_generations *g, const fw_generation_row *row, con
     uint64_t size_bytes;
     fw_generation_file(g, row->n, "candidate.safetensors", path);
     fw_status status = g->line->check_model(path, kind, error);
-    if (status != FW_OK)
-        return status == FW_NO_MEMORY ? status : FW_CORRUPT; /* train again */
+    if (status != FW_OK) return status == FW_NO_MEMORY ? status : FW_CORRUPT; /* train again */
     FW_TRY(fw_objects_put_file(g->objects, path, MODEL_MAX_BYTES, &hash, &size_bytes, error));
     if (strcmp(hash.hex, promised) != 0)
         return fw_fail(error, FW_CORRUPT, "the candidate is not the file the job promised");

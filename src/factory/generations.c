@@ -1,4 +1,5 @@
-/* generations.c - opening, asking for and listing generations; the tick that drives their stages. */
+/* generations.c - opening, asking for and listing generations; the tick that drives their stages.
+ */
 #include "factory/generations.h"
 
 #include <jansson.h>
@@ -132,8 +133,8 @@ static fw_status finish_rollout(fw_generations *g, const fw_generation_row *row,
     int64_t now_ns = fw_env_wall_ns(g->env);
     sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
     if (!db) return FW_IO;
-    fw_status status = fw_db_run(db, error, "UPDATE generations SET stage='done',done_ns=? WHERE n=?",
-                                 "ii", now_ns, row->n);
+    fw_status status = fw_db_run(
+        db, error, "UPDATE generations SET stage='done',done_ns=? WHERE n=?", "ii", now_ns, row->n);
     snprintf(text, sizeof text, "generation %lld: %s %.12s", (long long)row->n, how,
              row->candidate);
     if (status == FW_OK) status = fw_log_add(db, now_ns, "rollout", text, error);
@@ -167,7 +168,8 @@ typedef struct wish {
 
 static fw_status parse_wish(const char *body, size_t body_bytes, wish *out, fw_error *error) {
     json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *seed = json_object_get(json, "seed"), *steps = json_object_get(json, "agent_steps");
+    const json_t *seed = json_object_get(json, "seed"),
+                 *steps = json_object_get(json, "agent_steps");
     bool good = json_is_integer(seed) && json_is_integer(steps) && json_integer_value(seed) >= 0 &&
                 json_integer_value(steps) > 0 && json_integer_value(steps) <= 1000000000000LL;
     wish found = {json_integer_value(seed), json_integer_value(steps)};
@@ -230,7 +232,8 @@ fw_status fw_generations_post(fw_generations *g, const char *body, size_t body_b
 /* ---- listing ---- */
 
 #define GENERATION_SQL                                                                             \
-    "json_object('index',n,'n',n,'stage',stage,'seed',seed,'agent_steps_wanted',agent_steps_wanted,"     \
+    "json_object('index',n,'n',n,'stage',stage,'seed',seed,'agent_steps_wanted',agent_steps_"      \
+    "wanted,"                                                                                      \
     "'model',model,'candidate',candidate,'parent',nullif(parent,''),'dataset',dataset,"            \
     "'decision',decision,'reason',reason,'recordings',recordings,'bytes_uploaded',bytes_uploaded," \
     "'train_core_s',train_core_s,'agent_steps',agent_steps,'event_to_model_s',"                    \
@@ -267,7 +270,8 @@ fw_status fw_generations_json_of(fw_generations *g, int64_t index, char **json, 
     fw_status status = fw_db_text(
         db, error, &text, "SELECT " GENERATION_SQL " FROM generations WHERE n=?", "i", index);
     if (status == FW_OK)
-        status = fw_db_text(db, error, &model, "SELECT model FROM generations WHERE n=?", "i", index);
+        status =
+            fw_db_text(db, error, &model, "SELECT model FROM generations WHERE n=?", "i", index);
     fw_catalogue_read_end(g->catalogue);
     if (status != FW_OK) {
         free(text);

@@ -15,10 +15,11 @@
  * times a second from its main thread. A job works in DIR/work/generation-N: it reads JOB.in.json,
  * writes JOB.json (job.h) and says its progress on stdout.
  *
- * Invariants: (1) each stage reads only what the one before made durable, and the stage column moves
- * in the same commit as the stage's results; (2) so serve may be killed anywhere: the next start ends
- * a job left over (by its lease), takes a finished result or starts the stage again; (3) one
- * generation at a time; (4) same recordings, champion and seed give the same manifest and job input.
+ * Invariants: (1) each stage reads only what the one before made durable, and the stage column
+ * moves in the same commit as the stage's results; (2) so serve may be killed anywhere: the next
+ * start ends a job left over (by its lease), takes a finished result or starts the stage again; (3)
+ * one generation at a time; (4) same recordings, champion and seed give the same manifest and job
+ * input.
  */
 #ifndef FW_FACTORY_GENERATIONS_H
 #define FW_FACTORY_GENERATIONS_H
@@ -59,9 +60,9 @@ typedef struct fw_generations {
     fw_job job;
     char output[4096]; /* a line of the job's stdout so far */
     size_t output_bytes;
-    char failure[300];                  /* its last {"error"} */
+    char failure[300];                                   /* its last {"error"} */
     int64_t heard_ns, beat_ns, retry_ns, quiet_since_ns; /* monotonic */
-    pthread_mutex_t lock;               /* guards progress */
+    pthread_mutex_t lock;                                /* guards progress */
     fw_job_progress progress;
 } fw_generations;
 

@@ -50,7 +50,8 @@ void fw_ingest_destroy(fw_ingest *ingest) {
 bool fw_unit_name_valid(const char *unit) {
     size_t size = unit ? strlen(unit) : 0;
     return size > 0 && size < UNIT_MAX &&
-           strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+           strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               size;
 }
 
 const char *fw_ingest_role(const char *unit) {
@@ -308,14 +309,14 @@ bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, si
     if (upload->repeat) return true;
     if (upload->refused) return false;
     uint64_t at = upload->offset + upload->received;
-    uint64_t limit = upload->total < ingest->upload_max_bytes ? upload->total
-                                                              : ingest->upload_max_bytes;
+    uint64_t limit =
+        upload->total < ingest->upload_max_bytes ? upload->total : ingest->upload_max_bytes;
     if (at > limit || size_bytes > limit - at) {
         refuse(upload, 413, "the body is longer than declared or than the limit");
         return false;
     }
-    fw_status status = fw_file_write_all(ingest->env, upload->fd, bytes, size_bytes, "the upload",
-                                         &upload->error);
+    fw_status status =
+        fw_file_write_all(ingest->env, upload->fd, bytes, size_bytes, "the upload", &upload->error);
     if (status != FW_OK) {
         refuse(upload, fw_answer_status(status), NULL);
         return false;

@@ -3,7 +3,8 @@
  *   PUT headers --> fw_ingest_open --> fw_ingest_write ... --> fw_ingest_finish --> receipt
  *                        |                  |                       |
  *                  refuse at once     part file + SHA-256     hash, content (scan.h), fdatasync,
- *                  (limits, disk)     (Content-Range resume)  rename, fsync folder, catalogue commit
+ *                  (limits, disk)     (Content-Range resume)  rename, fsync folder, catalogue
+ * commit
  *
  * Answers: 201 receipt; 200 the same receipt again; 202 part taken, Upload-Offset says how much;
  * 400 malformed request; 409 another upload of the same hash runs, or the offset does not fit
@@ -15,8 +16,8 @@
  * upload of a hash at a time; (5) on a full disk nothing acked is touched.
  *
  * Disk cap: over it, the oldest recordings without events, then the oldest with, are expired (their
- * bytes go, their row stays, state 'expired'); never held-out ones, never those of a generation that
- * is in work, never models and manifests.
+ * bytes go, their row stays, state 'expired'); never held-out ones, never those of a generation
+ * that is in work, never models and manifests.
  */
 #ifndef FW_FACTORY_INGEST_H
 #define FW_FACTORY_INGEST_H

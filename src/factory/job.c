@@ -81,8 +81,8 @@ static fw_status input_read(const char *path, const char *name, input *out, fw_e
     FW_TRY(fw_file_read(path, INPUT_MAX_BYTES, &text, &size, error));
     input in = {.json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)};
     free(text);
-    fw_status status = in.json ? take_fields(&in, name, error)
-                               : fw_fail(error, FW_CORRUPT, "%s is no JSON", path);
+    fw_status status =
+        in.json ? take_fields(&in, name, error) : fw_fail(error, FW_CORRUPT, "%s is no JSON", path);
     if (status == FW_OK)
         *out = in;
     else
@@ -103,10 +103,10 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
                                       .progress = {NULL, report}};
     fw_driving_train_result got;
     FW_TRY(fw_driving_train(&config, &got, error));
-    *out = json_pack("{s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "agent_steps",
-                     (json_int_t)got.agent_steps, "scenarios", (int)got.scenarios,
-                     "scenarios_refused", (int)got.scenarios_refused, "core_s", got.core_s,
-                     "clean_share", got.clean_share);
+    *out =
+        json_pack("{s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "agent_steps",
+                  (json_int_t)got.agent_steps, "scenarios", (int)got.scenarios, "scenarios_refused",
+                  (int)got.scenarios_refused, "core_s", got.core_s, "clean_share", got.clean_share);
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
 }
 
@@ -137,8 +137,8 @@ static fw_status run(const char *name, const char *data_folder, int64_t generati
     FW_TRY(input_read(path, name, &in, error));
     json_t *result = NULL;
     bool is_train = strcmp(name, "train") == 0;
-    fw_status status = is_train ? train(&in, threads, &result, error)
-                                : gate(&in, threads, &result, error);
+    fw_status status =
+        is_train ? train(&in, threads, &result, error) : gate(&in, threads, &result, error);
     char *text = NULL;
     if (status == FW_OK) {
         json_object_set_new(result, "version", json_integer(FW_JOB_VERSION));

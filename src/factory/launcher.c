@@ -69,7 +69,6 @@ static long read_output(void *self, fw_job *job, char *out, size_t out_bytes) {
     return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
-
 static bool ended(void *self, fw_job *job, int *wait_status) {
     (void)self;
     pid_t got = waitpid(job->pid, wait_status, WNOHANG);

@@ -28,16 +28,17 @@ fw_status fw_registry_champion(fw_catalogue *catalogue, char out[FW_HASH_HEX + 1
 }
 
 fw_status fw_registry_json(fw_catalogue *catalogue, char **json, fw_error *error) {
-    return fw_catalogue_json(catalogue, json, error,
-                             "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT " CARD_SQL
-                             " j FROM models m ORDER BY m.sequence)");
+    return fw_catalogue_json(
+        catalogue, json, error,
+        "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT " CARD_SQL
+        " j FROM models m ORDER BY m.sequence)");
 }
 
 fw_status fw_registry_json_of(fw_catalogue *catalogue, const char *hash, char **json,
                               fw_error *error) {
     sqlite3 *db = fw_catalogue_read(catalogue);
-    fw_status status = fw_db_text(db, error, json,
-                                  "SELECT " CARD_SQL " FROM models m WHERE m.hash=?", "t", hash);
+    fw_status status =
+        fw_db_text(db, error, json, "SELECT " CARD_SQL " FROM models m WHERE m.hash=?", "t", hash);
     fw_catalogue_read_end(catalogue);
     if (status == FW_NOT_FOUND) return fw_fail(error, status, "no model %.64s", hash);
     return status;
@@ -73,9 +74,9 @@ static fw_status set_champion(sqlite3 *db, const char *hash, int64_t now_ns, fw_
 static fw_status require_object(fw_catalogue *catalogue, const char *hash, fw_error *error) {
     int64_t found = 0;
     sqlite3 *db = fw_catalogue_read(catalogue);
-    fw_status status = fw_db_int(
-        db, error, &found, "SELECT count(*) FROM objects WHERE sha256=? AND kind='model'", "t",
-        hash);
+    fw_status status =
+        fw_db_int(db, error, &found, "SELECT count(*) FROM objects WHERE sha256=? AND kind='model'",
+                  "t", hash);
     fw_catalogue_read_end(catalogue);
     if (status == FW_OK && !found)
         return fw_fail(error, FW_NOT_FOUND,
@@ -90,8 +91,7 @@ static fw_status enter(fw_catalogue *catalogue, const fw_model_card *card, bool 
     sqlite3 *db = fw_catalogue_begin(catalogue, error);
     if (!db) return FW_IO;
     fw_status status = fw_registry_add(db, card, error);
-    if (status == FW_OK && champion)
-        status = set_champion(db, card->hash, card->created_ns, error);
+    if (status == FW_OK && champion) status = set_champion(db, card->hash, card->created_ns, error);
     return fw_catalogue_end(catalogue, status, error);
 }
 
@@ -103,7 +103,8 @@ static fw_status register_json(fw_catalogue *catalogue, const fw_objects *object
     char path[FW_PATH_MAX], kind[FW_LINE_KIND_MAX] = "";
     bool bad = card && !json_is_object(card);
     if (!name || fw_hash_parse(name, hash, error) != FW_OK || bad)
-        return fw_fail(error, FW_INVALID, "want {\"hash\":SHA-256,\"card\":{...},\"champion\":bool}");
+        return fw_fail(error, FW_INVALID,
+                       "want {\"hash\":SHA-256,\"card\":{...},\"champion\":bool}");
     const char *parent = optional_hash(card, "parent", &bad);
     const char *dataset = optional_hash(card, "dataset", &bad);
     if (bad) return fw_fail(error, FW_INVALID, "the card's parent and dataset must be hashes");

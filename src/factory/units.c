@@ -87,9 +87,8 @@ static fw_status get_count(const json_t *json, const char *name, int64_t *out, f
 
 static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out, fw_error *error) {
     json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
-    fw_status status = json_is_object(json)
-                           ? FW_OK
-                           : fw_fail(error, FW_INVALID, "a report is a JSON object");
+    fw_status status =
+        json_is_object(json) ? FW_OK : fw_fail(error, FW_INVALID, "a report is a JSON object");
     if (status == FW_OK) status = get_hash(json, "active", &out->active, error);
     if (status == FW_OK) status = get_hash(json, "staged", &out->staged, error);
     if (status == FW_OK) status = get_count(json, "tick", &out->tick, error);
@@ -145,13 +144,13 @@ char *fw_units_json(fw_units *units) {
     for (uint32_t i = 0; i < units->count; i++) {
         const fw_unit *u = &units->items[i];
         json_array_append_new(
-            list, json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
-                            u->active.hex, "staged", u->staged.hex, "tick", (json_int_t)u->tick,
-                            "recordings", (json_int_t)u->recordings, "spool_bytes",
-                            (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
-                            "reported_ns", (json_int_t)u->reported_ns, "age_s",
-                            (double)(now_ns - u->reported_ns) / 1e9, "role",
-                            fw_ingest_role(u->name)));
+            list,
+            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
+                      u->active.hex, "staged", u->staged.hex, "tick", (json_int_t)u->tick,
+                      "recordings", (json_int_t)u->recordings, "spool_bytes",
+                      (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
+                      "reported_ns", (json_int_t)u->reported_ns, "age_s",
+                      (double)(now_ns - u->reported_ns) / 1e9, "role", fw_ingest_role(u->name)));
     }
     pthread_mutex_unlock(&units->lock);
     char *text = json_dumps(list, JSON_COMPACT);

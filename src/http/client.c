@@ -23,7 +23,9 @@ typedef struct exchange {
 } exchange;
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static void curl_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+static void curl_start(void) {
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
 
 static size_t take_body(char *bytes, size_t one, size_t size, void *self) {
     exchange *x = self;
@@ -55,7 +57,8 @@ static size_t take_header(char *bytes, size_t one, size_t size, void *self) {
         if (end != line + 14 && offset >= 0) x->reply->upload_offset = offset;
     } else if (strncasecmp(line, "Retry-After:", 12) == 0) {
         long wait_s = strtol(line + 12, &end, 10);
-        if (end != line + 12 && wait_s >= 0 && wait_s < 86400) x->reply->retry_after_s = (int)wait_s;
+        if (end != line + 12 && wait_s >= 0 && wait_s < 86400)
+            x->reply->retry_after_s = (int)wait_s;
     }
     return size;
 }
@@ -188,7 +191,9 @@ done:
     return status;
 }
 
-static void curl_free_client(void *self) { curl_easy_cleanup(self); }
+static void curl_free_client(void *self) {
+    curl_easy_cleanup(self);
+}
 
 fw_status fw_http_client_curl(fw_http_client *out, fw_error *error) {
     pthread_once(&curl_once, curl_start);

@@ -249,8 +249,8 @@ static enum MHD_Result begin(exchange *x) {
     fw_http_response *r = &x->response;
     uint64_t declared = declared_body_bytes(x);
     local_address(x->connection, address, sizeof address);
-    const char *refused = fw_http_origin_refused(x->method, get_header(x, "Host"),
-                                                 get_header(x, "Origin"), address);
+    const char *refused =
+        fw_http_origin_refused(x->method, get_header(x, "Host"), get_header(x, "Origin"), address);
     if (refused) {
         fw_http_respond_error(r, 403, "%s", refused);
     } else if (x->path[0] != '/') {
@@ -406,7 +406,9 @@ fw_status fw_http_server_start(const fw_http_config *config, const fw_http_app *
     return FW_OK;
 }
 
-uint16_t fw_http_server_port(const fw_http_server *server) { return server->port; }
+uint16_t fw_http_server_port(const fw_http_server *server) {
+    return server->port;
+}
 
 void fw_http_server_stop(fw_http_server *server) {
     if (!server) return;

@@ -26,10 +26,10 @@
 
 typedef struct faulty {
     fw_env env;
-    int64_t skip_ns;       /* the clocks run ahead by this */
+    int64_t skip_ns;         /* the clocks run ahead by this */
     unsigned calls, fail_at; /* 0: never */
     int fail_errno;
-    bool stays;              /* every later call fails too */
+    bool stays; /* every later call fails too */
 } faulty;
 
 static inline bool faulty_hits(faulty *f) {
@@ -45,13 +45,17 @@ static inline int64_t faulty_wall(void *self) {
 static inline int64_t faulty_mono(void *self) {
     return fw_env_mono_ns(fw_env_real()) + ((faulty *)self)->skip_ns;
 }
-static inline void faulty_sleep(void *self, int64_t ns) { ((faulty *)self)->skip_ns += ns; }
+static inline void faulty_sleep(void *self, int64_t ns) {
+    ((faulty *)self)->skip_ns += ns;
+}
 static inline ssize_t faulty_write(void *self, int fd, const void *bytes, size_t size) {
     if (!faulty_hits(self)) return write(fd, bytes, size);
     if (size > 1) (void)!write(fd, bytes, size / 2); /* torn */
     return -1;
 }
-static inline int faulty_sync(void *self, int fd) { return faulty_hits(self) ? -1 : fdatasync(fd); }
+static inline int faulty_sync(void *self, int fd) {
+    return faulty_hits(self) ? -1 : fdatasync(fd);
+}
 static inline int faulty_rename(void *self, const char *from, const char *to) {
     return faulty_hits(self) ? -1 : rename(from, to);
 }
@@ -101,10 +105,13 @@ static inline void do_job(scripted *s, const char *folder, const char *job, json
                  json_integer_value(json_object_get(in, "seed")), dataset);
         write_text(json_string_value(json_object_get(in, "candidate")), text);
         fw_hash hash = fw_hash_bytes(text, strlen(text));
-        snprintf(text, sizeof text, "{\"job\":\"train\",\"dataset\":\"%s\",\"candidate\":\"%s\","
-                 "\"agent_steps\":77,\"core_s\":1.5,\"scenarios\":3}", dataset, hash.hex);
+        snprintf(text, sizeof text,
+                 "{\"job\":\"train\",\"dataset\":\"%s\",\"candidate\":\"%s\","
+                 "\"agent_steps\":77,\"core_s\":1.5,\"scenarios\":3}",
+                 dataset, hash.hex);
     } else {
-        snprintf(text, sizeof text, "{\"job\":\"gate\",\"dataset\":\"%s\",\"candidate\":\"%s\","
+        snprintf(text, sizeof text,
+                 "{\"job\":\"gate\",\"dataset\":\"%s\",\"candidate\":\"%s\","
                  "\"promote\":%s,\"reason\":\"by script\",\"scenarios\":3,\"difference\":0.1}",
                  dataset, json_string_value(json_object_get(in, "candidate_hash")),
                  s->now == ACT_REFUSE ? "false" : "true");
@@ -188,13 +195,16 @@ static inline int fixture_open(void **state) {
     snprintf(f->folder, sizeof f->folder, "/tmp/fw_factory_XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->data, sizeof f->data, "%s/data", f->folder);
-    f->faults.env = (fw_env){&f->faults,   faulty_wall,  faulty_mono,  faulty_sleep,
+    f->faults.env = (fw_env){&f->faults,   faulty_wall, faulty_mono,  faulty_sleep,
                              faulty_write, faulty_sync, faulty_rename};
     f->jobs.launcher = (fw_launcher){&f->jobs,       scripted_start, scripted_read,
                                      scripted_ended, scripted_stop,  scripted_end_stale};
-    f->config = (fw_factory_config){.data_folder = f->data, .program = "/no/flywheel",
-                                    .env = &f->faults.env, .line = &any_line,
-                                    .launcher = &f->jobs.launcher, .threads = 1,
+    f->config = (fw_factory_config){.data_folder = f->data,
+                                    .program = "/no/flywheel",
+                                    .env = &f->faults.env,
+                                    .line = &any_line,
+                                    .launcher = &f->jobs.launcher,
+                                    .threads = 1,
                                     .upload_max_bytes = 100000};
     fixture_start(f);
     *state = f;
@@ -240,8 +250,8 @@ static inline fw_http_response put_cut(fixture *f, const char *hash, const void 
     int i = 0;
     while (h.names[i]) i++;
     h.names[i] = "Content-Length", h.values[i] = length;
-    fw_http_request request = {.method = "PUT", .path = path, .header = header_of,
-                               .query = no_query, .native = &h};
+    fw_http_request request = {
+        .method = "PUT", .path = path, .header = header_of, .query = no_query, .native = &h};
     request.sink = f->app.open_sink(f->app.self, &request, &response);
     if (!request.sink) {
         if (!response.status) f->app.handle(f->app.self, &request, &response);
@@ -273,12 +283,17 @@ static inline int put(fixture *f, const char *unit, const void *bytes, size_t si
 static inline int call(fixture *f, const char *method, const char *path, const char *body,
                        json_t **json) {
     headers none = {{NULL}, {NULL}};
-    fw_http_request request = {.method = method, .path = path, .header = header_of,
-                               .query = no_query, .native = &none, .body = body,
+    fw_http_request request = {.method = method,
+                               .path = path,
+                               .header = header_of,
+                               .query = no_query,
+                               .native = &none,
+                               .body = body,
                                .body_bytes = body ? strlen(body) : 0};
     fw_http_response response = {0};
     f->app.handle(f->app.self, &request, &response);
-    if (json) *json = response.body ? json_loadb(response.body, response.body_bytes, 0, NULL) : NULL;
+    if (json)
+        *json = response.body ? json_loadb(response.body, response.body_bytes, 0, NULL) : NULL;
     free(response.body);
     return response.status;
 }
@@ -304,17 +319,27 @@ static inline size_t make_mcap(uint8_t out[MCAP_MAX], int salt, int events) {
     fw_mcap_memory memory = {out, MCAP_MAX, 0};
     fw_mcap_writer_options options = {.chunk_bytes = 4096};
     assert_int_equal(fw_mcap_writer_open(&options, &writer, &error), FW_OK);
-    assert_int_equal(fw_mcap_writer_begin(writer, fw_mcap_memory_sink(&memory), "", "test", &error), FW_OK);
-    assert_int_equal(fw_mcap_writer_add_schema(writer, "x", "jsonschema", "{}", 2, &schema, &error), FW_OK);
-    assert_int_equal(fw_mcap_writer_add_channel(writer, schema, "/ego", "json", NULL, 0, &ego, &error), FW_OK);
-    assert_int_equal(fw_mcap_writer_add_channel(writer, schema, "/event", "json", NULL, 0, &event, &error), FW_OK);
+    assert_int_equal(fw_mcap_writer_begin(writer, fw_mcap_memory_sink(&memory), "", "test", &error),
+                     FW_OK);
+    assert_int_equal(fw_mcap_writer_add_schema(writer, "x", "jsonschema", "{}", 2, &schema, &error),
+                     FW_OK);
+    assert_int_equal(
+        fw_mcap_writer_add_channel(writer, schema, "/ego", "json", NULL, 0, &ego, &error), FW_OK);
+    assert_int_equal(
+        fw_mcap_writer_add_channel(writer, schema, "/event", "json", NULL, 0, &event, &error),
+        FW_OK);
     for (int i = 0; i < 50; i++) {
         int size = snprintf(text, sizeof text, "{\"x_m\":%d,\"salt\":%d}", i, salt);
-        assert_int_equal(fw_mcap_writer_message(writer, ego, 0, (uint64_t)i + 1000, (uint64_t)i + 1000, text, (size_t)size, &error), FW_OK);
+        assert_int_equal(fw_mcap_writer_message(writer, ego, 0, (uint64_t)i + 1000,
+                                                (uint64_t)i + 1000, text, (size_t)size, &error),
+                         FW_OK);
     }
     for (int i = 0; i < events; i++) {
-        int size = snprintf(text, sizeof text, "{\"event\":\"hard_brake\",\"value\":-4.5,\"tick\":%d}", i);
-        assert_int_equal(fw_mcap_writer_message(writer, event, 0, (uint64_t)i + 2000, (uint64_t)i + 2000, text, (size_t)size, &error), FW_OK);
+        int size =
+            snprintf(text, sizeof text, "{\"event\":\"hard_brake\",\"value\":-4.5,\"tick\":%d}", i);
+        assert_int_equal(fw_mcap_writer_message(writer, event, 0, (uint64_t)i + 2000,
+                                                (uint64_t)i + 2000, text, (size_t)size, &error),
+                         FW_OK);
     }
     assert_int_equal(fw_mcap_writer_end(writer, &error), FW_OK);
     fw_mcap_writer_close(writer);

@@ -3,8 +3,8 @@
 
 static fw_http_response ask(fixture *f, const char *method, const char *path) {
     headers none = {{NULL}, {NULL}};
-    fw_http_request request = {.method = method, .path = path, .header = header_of,
-                               .query = no_query, .native = &none};
+    fw_http_request request = {
+        .method = method, .path = path, .header = header_of, .query = no_query, .native = &none};
     fw_http_response r = {0};
     f->app.handle(f->app.self, &request, &r);
     return r;
@@ -16,8 +16,9 @@ static void unknown_paths_and_methods(void **state) {
     assert_int_equal(r.status, 405);
     assert_string_equal(answer_header(&r, "Allow"), "GET, POST");
     free(r.body);
-    const char *const none[] = {"/v1", "/v1/objects/", "/v1/models/", "/etc/passwd", "/../x",
-                                "/v1/units//report", "/v1/units/a/b/report", "/v1/generations/x"};
+    const char *const none[] = {
+        "/v1",   "/v1/objects/",      "/v1/models/",          "/etc/passwd",
+        "/../x", "/v1/units//report", "/v1/units/a/b/report", "/v1/generations/x"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         r = ask(f, "GET", none[i]);
         if (r.status != 404 && r.status != 405) fail_msg("%s gave %d", none[i], r.status);
@@ -30,8 +31,8 @@ static void unknown_paths_and_methods(void **state) {
 
 static void lists_are_empty_at_first(void **state) {
     fixture *f = *state;
-    const char *const lists[] = {"/v1/units", "/v1/recordings", "/v1/models", "/v1/events",
-                                 "/v1/generations", "/v1/log"};
+    const char *const lists[] = {"/v1/units",  "/v1/recordings",  "/v1/models",
+                                 "/v1/events", "/v1/generations", "/v1/log"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         json_t *json;
         assert_int_equal(call(f, "GET", lists[i], NULL, &json), 200);
@@ -58,8 +59,8 @@ static void the_page_is_inside(void **state) {
 static void reports_are_checked(void **state) {
     fixture *f = *state;
     json_t *json;
-    const char *const bad[] = {"", "[]", "{\"active\":\"x\"}", "{\"tick\":-1}", "{\"tick\":1.5}",
-                               "{\"staged\":5}"};
+    const char *const bad[] = {
+        "", "[]", "{\"active\":\"x\"}", "{\"tick\":-1}", "{\"tick\":1.5}", "{\"staged\":5}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(call(f, "POST", "/v1/units/car-1/report", bad[i], NULL), 400);
     assert_int_equal(call(f, "POST", "/v1/units/car%201/report", "{}", NULL), 400);
@@ -67,7 +68,8 @@ static void reports_are_checked(void **state) {
     assert_true(json_is_null(json_object_get(json, "target")));
     json_decref(json);
     fw_hash champion = add_champion(f, "generation 0");
-    assert_int_equal(call(f, "POST", "/v1/units/car-1/report", "{\"tick\":6,\"lost_bytes\":9}", &json), 200);
+    assert_int_equal(
+        call(f, "POST", "/v1/units/car-1/report", "{\"tick\":6,\"lost_bytes\":9}", &json), 200);
     assert_string_equal(json_string_value(json_object_get(json, "target")), champion.hex);
     json_decref(json);
     fixture_stop(f); /* the fleet is known again after a restart */
@@ -132,9 +134,12 @@ static void live_sends_at_once_and_on_change(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
-        TEST(unknown_paths_and_methods),     TEST(lists_are_empty_at_first),
-        TEST(the_page_is_inside),            TEST(reports_are_checked),
-        TEST(models_need_their_file),        TEST(the_first_champion_is_generation_0),
+        TEST(unknown_paths_and_methods),
+        TEST(lists_are_empty_at_first),
+        TEST(the_page_is_inside),
+        TEST(reports_are_checked),
+        TEST(models_need_their_file),
+        TEST(the_first_champion_is_generation_0),
         TEST(live_sends_at_once_and_on_change),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -101,7 +101,8 @@ static void an_older_one_is_migrated_in_one_piece(void **state) {
     fw_error error;
     const char *const one[] = {"CREATE TABLE cars(name TEXT); INSERT INTO cars VALUES('a')"};
     const char *const two[] = {one[0], "ALTER TABLE cars ADD COLUMN wheels INTEGER DEFAULT 4"};
-    const char *const bad[] = {one[0], two[1], "CREATE TABLE half(a); INSERT INTO nowhere VALUES(1)"};
+    const char *const bad[] = {one[0], two[1],
+                               "CREATE TABLE half(a); INSERT INTO nowhere VALUES(1)"};
     assert_int_equal(fw_catalogue_open_with(path, one, 1, &catalogue, &error), FW_OK);
     fw_catalogue_close(catalogue);
     assert_int_equal(fw_catalogue_open_with(path, bad, 3, &catalogue, &error), FW_IO);

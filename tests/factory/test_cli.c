@@ -35,7 +35,8 @@ static int run(const char *words) {
 static void expect(const char *words, int status, const char *text) {
     int got = run(words);
     if (got != status || !strstr(output, text))
-        fail_msg("flywheel %s: status %d, not %d, or no '%s' in: %s", words, got, status, text, output);
+        fail_msg("flywheel %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
+                 output);
 }
 
 static void expect_one_line(const char *words, int status, const char *text) {
@@ -46,8 +47,8 @@ static void expect_one_line(const char *words, int status, const char *text) {
 
 static void every_command_has_help(void **state) {
     (void)state;
-    const char *const names[] = {"serve", "status", "recordings", "events", "units", "generations",
-                                 "models", "log", "demo", "version"};
+    const char *const names[] = {"serve",       "status", "recordings", "events", "units",
+                                 "generations", "models", "log",        "demo",   "version"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char words[64], text[64];
         snprintf(words, sizeof words, "%s --help", names[i]);
@@ -127,8 +128,8 @@ int main(void) {
     if (access(PROGRAM, X_OK) != 0) return 77;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, clean)
     const struct CMUnitTest tests[] = {
-        TEST(every_command_has_help),       TEST(wrong_usage_is_2_in_one_line),
-        TEST(failures_are_1_in_one_line),   TEST(rules_are_made_with_their_hash),
+        TEST(every_command_has_help),     TEST(wrong_usage_is_2_in_one_line),
+        TEST(failures_are_1_in_one_line), TEST(rules_are_made_with_their_hash),
         TEST(a_recording_is_described),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);

@@ -124,10 +124,10 @@ static void held_out_never_reaches_training(void **state) {
         assert_true(strcmp(before, sha) < 0);
         snprintf(before, sizeof before, "%s", sha);
         assert_int_equal(held, strcmp(word(row, "unit"), "car-3") == 0);
-        json_array_foreach(json_object_get(train, "recordings"), i, path)
-            in_train |= strstr(json_string_value(path), sha) != NULL;
-        json_array_foreach(json_object_get(gate, "recordings"), i, path)
-            in_gate |= strstr(json_string_value(path), sha) != NULL;
+        json_array_foreach(json_object_get(train, "recordings"), i, path) in_train |=
+            strstr(json_string_value(path), sha) != NULL;
+        json_array_foreach(json_object_get(gate, "recordings"), i, path) in_gate |=
+            strstr(json_string_value(path), sha) != NULL;
         assert_int_equal(in_train, !held);
         assert_int_equal(in_gate, held);
     }
@@ -323,16 +323,22 @@ static void same_input_same_names(void **state) {
 static void what_is_missing_is_said(void **state) {
     fixture *f = *state;
     json_t *json;
-    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json), 409);
+    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json),
+                     409);
     assert_non_null(strstr(word(json, "error"), "champion"));
     json_decref(json);
     add_champion(f, "generation 0");
     assert_int_equal(put_mcap(f, "car-1", 1, 0), 201); /* nothing held out */
-    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json), 409);
+    assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json),
+                     409);
     assert_non_null(strstr(word(json, "error"), "held out"));
     json_decref(json);
-    const char *const bad[] = {"", "{}", "[]", "{\"seed\":-1,\"agent_steps\":1}",
-                               "{\"seed\":1,\"agent_steps\":0}", "{\"seed\":\"1\",\"agent_steps\":1}"};
+    const char *const bad[] = {"",
+                               "{}",
+                               "[]",
+                               "{\"seed\":-1,\"agent_steps\":1}",
+                               "{\"seed\":1,\"agent_steps\":0}",
+                               "{\"seed\":\"1\",\"agent_steps\":1}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(call(f, "POST", "/v1/generations", bad[i], NULL), 400);
 }
@@ -353,7 +359,8 @@ static void a_rollout_nobody_answers_ends(void **state) {
     expect_stage(f, 1, "done");
 }
 
-/* The disk fills at each write of the stages: the tick fails, is tried again, and the end is the same. */
+/* The disk fills at each write of the stages: the tick fails, is tried again, and the end is the
+ * same. */
 static void a_full_disk_only_delays(void **state) {
     fixture *f = *state;
     prepare(f);

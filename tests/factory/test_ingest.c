@@ -47,8 +47,8 @@ static void bytes_come_back_whole(void **state) {
     assert_int_equal(put(f, "car-1", bytes, size), 201);
     snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
     headers none = {{NULL}, {NULL}};
-    fw_http_request request = {.method = "GET", .path = path, .header = header_of,
-                               .query = no_query, .native = &none};
+    fw_http_request request = {
+        .method = "GET", .path = path, .header = header_of, .query = no_query, .native = &none};
     fw_http_response r = {0};
     f->app.handle(f->app.self, &request, &r);
     assert_int_equal(r.status, 200);
@@ -78,7 +78,8 @@ static void truncated_and_hostile_files_are_refused(void **state) {
         fw_http_response r = put_right(f, cut, unit_headers("car-1"));
         expect_error(r, 422, "error");
     }
-    for (size_t at = 0; at < size; at += 1 + size / 60) { /* any flipped byte breaks a CRC or a form */
+    for (size_t at = 0; at < size;
+         at += 1 + size / 60) { /* any flipped byte breaks a CRC or a form */
         make_mcap(bytes, 1, 2);
         bytes[at] ^= 0x55;
         fw_http_response r = put_right(f, size, unit_headers("car-1"));
@@ -105,9 +106,14 @@ static void hostile_events_are_refused(void **state) {
     for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) {
         fw_mcap_memory memory = {bytes, MCAP_MAX, 0};
         assert_int_equal(fw_mcap_writer_open(NULL, &writer, &error), FW_OK);
-        assert_int_equal(fw_mcap_writer_begin(writer, fw_mcap_memory_sink(&memory), "", "", &error), FW_OK);
-        assert_int_equal(fw_mcap_writer_add_channel(writer, 0, "/event", "json", NULL, 0, &event, &error), FW_OK);
-        assert_int_equal(fw_mcap_writer_message(writer, event, 0, 1, 1, evil[i], strlen(evil[i]), &error), FW_OK);
+        assert_int_equal(fw_mcap_writer_begin(writer, fw_mcap_memory_sink(&memory), "", "", &error),
+                         FW_OK);
+        assert_int_equal(
+            fw_mcap_writer_add_channel(writer, 0, "/event", "json", NULL, 0, &event, &error),
+            FW_OK);
+        assert_int_equal(
+            fw_mcap_writer_message(writer, event, 0, 1, 1, evil[i], strlen(evil[i]), &error),
+            FW_OK);
         assert_int_equal(fw_mcap_writer_end(writer, &error), FW_OK);
         fw_mcap_writer_close(writer);
         expect_error(put_right(f, memory.size_bytes, unit_headers("car-1")), 422, "event");
@@ -131,8 +137,8 @@ static int64_t offset_of(fixture *f, const char *hash, int *status) {
     char path[120];
     headers none = {{NULL}, {NULL}};
     snprintf(path, sizeof path, "/v1/objects/%s", hash);
-    fw_http_request request = {.method = "HEAD", .path = path, .header = header_of,
-                               .query = no_query, .native = &none};
+    fw_http_request request = {
+        .method = "HEAD", .path = path, .header = header_of, .query = no_query, .native = &none};
     fw_http_response r = {0};
     f->app.handle(f->app.self, &request, &r);
     *status = r.status;
@@ -164,7 +170,8 @@ static void a_cut_upload_is_resumed(void **state) {
                                  ranged(range, 1100, size - 1, size));
     assert_string_equal(answer_header(&r, "Upload-Offset"), "1000"); /* a gap */
     expect_error(r, 409, "1000");
-    r = put_cut(f, hash.hex, bytes + 900, 600, 600, ranged(range, 900, 1499, size)); /* a part, overlapping */
+    r = put_cut(f, hash.hex, bytes + 900, 600, 600,
+                ranged(range, 900, 1499, size)); /* a part, overlapping */
     assert_int_equal(r.status, 202);
     assert_string_equal(answer_header(&r, "Upload-Offset"), "1500");
     free(r.body);
@@ -213,8 +220,8 @@ static void an_abandoned_upload_goes_after_an_hour(void **state) {
 static void malformed_requests_are_400(void **state) {
     fixture *f = *state;
     size_t size = make_mcap(bytes, 1, 0);
-    const char *const ranges[] = {"bytes 0-1/x", "0-1/2", "bytes 5-4/9", "bytes 0-9/5",
-                                  "bytes -1-2/3", "bytes 0-3/99999999999999999999"};
+    const char *const ranges[] = {"bytes 0-1/x", "0-1/2",        "bytes 5-4/9",
+                                  "bytes 0-9/5", "bytes -1-2/3", "bytes 0-3/99999999999999999999"};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         headers h = unit_headers("car-1");
         h.names[2] = "Content-Range", h.values[2] = ranges[i];
@@ -226,7 +233,8 @@ static void malformed_requests_are_400(void **state) {
                  400, "Flywheel-Unit");
     headers kind = {{"Flywheel-Kind"}, {"dataset"}};
     expect_error(put_right(f, size, kind), 400, "Flywheel-Kind");
-    expect_error(put_cut(f, "../../../../etc/passwd", bytes, size, size, unit_headers("a")), 404, "");
+    expect_error(put_cut(f, "../../../../etc/passwd", bytes, size, size, unit_headers("a")), 404,
+                 "");
     expect_error(put_cut(f, "ABCDEF", bytes, size, size, unit_headers("a")), 400, "SHA-256");
     assert_int_equal(status_number(f, "recordings"), 0);
 }
@@ -238,8 +246,8 @@ static void one_upload_of_a_hash_at_a_time(void **state) {
     headers h = unit_headers("car-1");
     char path[120];
     snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
-    fw_http_request request = {.method = "PUT", .path = path, .header = header_of,
-                               .query = no_query, .native = &h};
+    fw_http_request request = {
+        .method = "PUT", .path = path, .header = header_of, .query = no_query, .native = &h};
     fw_http_response first = {0};
     void *sink = f->app.open_sink(f->app.self, &request, &first);
     assert_non_null(sink);
@@ -334,9 +342,9 @@ static const char *state_of(json_t *list, const char *unit, int salt) {
     size_t size = make_mcap(again, salt, unit[0] == 'e'), at;
     fw_hash hash = fw_hash_bytes(again, size);
     json_t *row;
-    json_array_foreach(list, at, row)
-        if (strcmp(json_string_value(json_object_get(row, "sha256")), hash.hex) == 0)
-            return json_string_value(json_object_get(row, "state"));
+    json_array_foreach(
+        list, at, row) if (strcmp(json_string_value(json_object_get(row, "sha256")), hash.hex) ==
+                           0) return json_string_value(json_object_get(row, "state"));
     return "absent";
 }
 
@@ -345,11 +353,11 @@ static void the_disk_cap_expires_the_dullest_first(void **state) {
     json_t *list;
     size_t size = make_mcap(bytes, 10, 1);
     f->factory->ingest.disk_cap_bytes = 4 * size + size / 2;
-    assert_int_equal(put_mcap(f, "e1", 1, 1), 201);  /* with an event: goes second */
-    assert_int_equal(put_mcap(f, "q3", 2, 0), 201);  /* held out: never goes */
-    assert_int_equal(put_mcap(f, "q1", 3, 0), 201);  /* dull: goes first */
+    assert_int_equal(put_mcap(f, "e1", 1, 1), 201); /* with an event: goes second */
+    assert_int_equal(put_mcap(f, "q3", 2, 0), 201); /* held out: never goes */
+    assert_int_equal(put_mcap(f, "q1", 3, 0), 201); /* dull: goes first */
     assert_int_equal(put_mcap(f, "e1", 4, 1), 201);
-    assert_int_equal(put_mcap(f, "e1", 5, 1), 201);  /* one must go */
+    assert_int_equal(put_mcap(f, "e1", 5, 1), 201); /* one must go */
     assert_int_equal(call(f, "GET", "/v1/recordings", NULL, &list), 200);
     assert_int_equal(json_array_size(list), 5); /* still listed */
     assert_string_equal(state_of(list, "q1", 3), "expired");

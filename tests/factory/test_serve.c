@@ -99,14 +99,16 @@ static int ask(served *s, fw_http_call c, const char *path, json_t **json, int64
     return status;
 }
 
-static int put_bytes(served *s, const char *kind, const char *unit, const void *bytes, size_t size) {
+static int put_bytes(served *s, const char *kind, const char *unit, const void *bytes,
+                     size_t size) {
     char path[120], kind_line[64], unit_line[64];
     fw_hash hash = fw_hash_bytes(bytes, size);
     snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
     snprintf(kind_line, sizeof kind_line, "Flywheel-Kind: %s", kind);
     snprintf(unit_line, sizeof unit_line, "Flywheel-Unit: %s", unit);
     const char *const lines[] = {kind_line, unit_line, NULL};
-    return ask(s, (fw_http_call){.method = "PUT", .headers = lines, .body = bytes, .body_bytes = size},
+    return ask(s,
+               (fw_http_call){.method = "PUT", .headers = lines, .body = bytes, .body_bytes = size},
                path, NULL, NULL);
 }
 
@@ -122,12 +124,15 @@ static char *untrained(served *s, uint64_t seed, size_t *size, fw_hash *hash) {
 /* Sends the headers and half of a body, and no more. */
 static int half_upload(served *s, const fw_hash *hash, const char *bytes, size_t size) {
     char head[400];
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port),
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)s->port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    int used = snprintf(head, sizeof head, "PUT /v1/objects/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                        "Flywheel-Kind: model\r\nContent-Length: %zu\r\n\r\n", hash->hex, size);
+    int used = snprintf(head, sizeof head,
+                        "PUT /v1/objects/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                        "Flywheel-Kind: model\r\nContent-Length: %zu\r\n\r\n",
+                        hash->hex, size);
     assert_int_equal(send(fd, head, (size_t)used, MSG_NOSIGNAL), used);
     assert_int_equal(send(fd, bytes, size / 2, MSG_NOSIGNAL), (long)(size / 2));
     return fd;
@@ -164,10 +169,16 @@ static void killed_in_an_upload_nothing_acked_is_lost(void **state) {
     assert_true(offset > 0 && offset <= (int64_t)(size / 2));
     char path[120], range[100];
     snprintf(path, sizeof path, "/v1/objects/%s", half.hex);
-    snprintf(range, sizeof range, "Content-Range: bytes %lld-%zu/%zu", (long long)offset, size - 1, size);
+    snprintf(range, sizeof range, "Content-Range: bytes %lld-%zu/%zu", (long long)offset, size - 1,
+             size);
     const char *const lines[] = {"Flywheel-Kind: model", range, NULL};
-    assert_int_equal(ask(s, (fw_http_call){.method = "PUT", .headers = lines, .body = bytes + offset,
-                                           .body_bytes = size - (size_t)offset}, path, NULL, NULL), 201);
+    assert_int_equal(ask(s,
+                         (fw_http_call){.method = "PUT",
+                                        .headers = lines,
+                                        .body = bytes + offset,
+                                        .body_bytes = size - (size_t)offset},
+                         path, NULL, NULL),
+                     201);
     free(bytes);
     assert_int_equal(head(s, &half, &offset), 200);
 }
@@ -196,7 +207,8 @@ static char *drive(served *s, const char *unit, float brake_at_s, size_t *size) 
     snprintf(path, sizeof path, "%s/drive.mcap", s->folder);
     FILE *file = fopen(path, "wb");
     assert_int_equal(fw_drive_recorder_open(&recorder, &error), FW_OK);
-    assert_int_equal(fw_drive_recorder_begin(recorder, (fw_mcap_sink){file, sink_write}, unit, &error), FW_OK);
+    assert_int_equal(
+        fw_drive_recorder_begin(recorder, (fw_mcap_sink){file, sink_write}, unit, &error), FW_OK);
     fw_drive_recording *r = synthetic_recording(300, brake_at_s);
     fw_drive_decision decision = {.model = fw_hash_bytes("m", 1)};
     double values[FW_DRIVE_EVENT_COUNT] = {-5, 0, 0, 0};
@@ -236,13 +248,17 @@ static void upload_fleet(served *s) {
     fw_hash hash = fw_hash_bytes(bytes, size);
     free(bytes);
     snprintf(body, sizeof body, "{\"hash\":\"%s\",\"card\":{},\"champion\":true}", hash.hex);
-    assert_int_equal(ask(s, (fw_http_call){.method = "POST", .body = body, .body_bytes = strlen(body)},
-                         "/v1/models", NULL, NULL), 201);
+    assert_int_equal(ask(s,
+                         (fw_http_call){.method = "POST", .body = body, .body_bytes = strlen(body)},
+                         "/v1/models", NULL, NULL),
+                     201);
 }
 
 static void post_generation(served *s, const char *body) {
-    assert_int_equal(ask(s, (fw_http_call){.method = "POST", .body = body, .body_bytes = strlen(body)},
-                         "/v1/generations", NULL, NULL), 201);
+    assert_int_equal(ask(s,
+                         (fw_http_call){.method = "POST", .body = body, .body_bytes = strlen(body)},
+                         "/v1/generations", NULL, NULL),
+                     201);
 }
 
 /* Polls until the newest generation is over; its row, owned by the caller. */

@@ -39,7 +39,9 @@ static long next_event(void *self, char *out, size_t size) {
     if (sent == 3) return -1;
     return snprintf(out, size, "event: status\ndata: {\"n\":%d}\n\n", sent);
 }
-static void free_stream(void *self) { atomic_fetch_add(&((app *)self)->streams_freed, 1); }
+static void free_stream(void *self) {
+    atomic_fetch_add(&((app *)self)->streams_freed, 1);
+}
 
 static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
     app *a = self;
@@ -95,8 +97,10 @@ static const fw_http_app the_app = {&state, handle, open_sink, sink_write, close
 static int start(void **unused) {
     (void)unused;
     memset(&state, 0, sizeof state);
-    fw_http_config config = {.address = "127.0.0.1", .body_max_bytes = BODY_MAX,
-                             .connections_max = 8, .idle_timeout_s = 1};
+    fw_http_config config = {.address = "127.0.0.1",
+                             .body_max_bytes = BODY_MAX,
+                             .connections_max = 8,
+                             .idle_timeout_s = 1};
     fw_error error;
     return fw_http_server_start(&config, &the_app, &server, &error);
 }
@@ -145,7 +149,8 @@ static void echo_round_trip(void **unused) {
     (void)unused;
     fw_http_reply reply;
     assert_int_equal(call_with((fw_http_call){.method = "POST", .body = "hello", .body_bytes = 5},
-                               "/echo", &reply), FW_OK);
+                               "/echo", &reply),
+                     FW_OK);
     assert_int_equal(reply.status, 200);
     assert_string_equal(reply.body, "hello");
     assert_int_equal(reply.upload_offset, -1);
@@ -161,13 +166,17 @@ static void body_over_limit_is_413(void **unused) {
     char big[BODY_MAX + 1];
     memset(big, 'x', sizeof big);
     fw_http_reply reply;
-    assert_int_equal(call_with((fw_http_call){.method = "POST", .body = big,
-                                              .body_bytes = sizeof big}, "/echo", &reply), FW_OK);
+    assert_int_equal(
+        call_with((fw_http_call){.method = "POST", .body = big, .body_bytes = sizeof big}, "/echo",
+                  &reply),
+        FW_OK);
     assert_int_equal(reply.status, 413);
     assert_int_equal(atomic_load(&state.handled), 0);
     fw_http_reply_clear(&reply);
-    assert_int_equal(call_with((fw_http_call){.method = "POST", .body = big,
-                                              .body_bytes = BODY_MAX}, "/echo", &reply), FW_OK);
+    assert_int_equal(
+        call_with((fw_http_call){.method = "POST", .body = big, .body_bytes = BODY_MAX}, "/echo",
+                  &reply),
+        FW_OK);
     assert_int_equal(reply.status, 200);
     fw_http_reply_clear(&reply);
 }
@@ -175,7 +184,8 @@ static void body_over_limit_is_413(void **unused) {
 static void chunked_body_over_limit_is_413(void **unused) {
     (void)unused;
     char text[3000];
-    int used = snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: "
+    int used = snprintf(text, sizeof text,
+                        "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: "
                         "close\r\nTransfer-Encoding: chunked\r\n\r\n600\r\n");
     memset(text + used, 'y', 0x600);
     strcpy(text + used + 0x600, "\r\n0\r\n\r\n");
@@ -186,15 +196,19 @@ static void foreign_pages_are_refused(void **unused) {
     (void)unused;
     char text[300];
     assert_int_equal(raw("POST /echo HTTP/1.1\r\nHost: 127.0.0.1:1\r\nOrigin: http://evil.example"
-                         "\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"), 403);
+                         "\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"),
+                     403);
     assert_int_equal(raw("POST /echo HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2\r\n"
-                         "Connection: close\r\n\r\nhi"), 403);
+                         "Connection: close\r\n\r\nhi"),
+                     403);
     assert_int_equal(raw("GET /echo HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
                      403);
     assert_int_equal(raw("POST /echo HTTP/1.1\r\nHost: 127.0.0.1:1\r\nOrigin: null\r\n"
-                         "Content-Length: 2\r\nConnection: close\r\n\r\nhi"), 403);
+                         "Content-Length: 2\r\nConnection: close\r\n\r\nhi"),
+                     403);
     assert_int_equal(atomic_load(&state.handled), 0);
-    snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: "
+    snprintf(text, sizeof text,
+             "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: "
              "http://127.0.0.1:%u\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
              fw_http_server_port(server), fw_http_server_port(server));
     assert_int_equal(raw(text), 200);
@@ -233,8 +247,12 @@ static void sink_takes_an_upload(void **unused) {
     assert_int_equal(fw_file_write_durable(fw_env_real(), path, big, sizeof big, &error), FW_OK);
     fw_http_reply reply;
     const char *const headers[] = {"Flywheel-Unit: 3", NULL};
-    assert_int_equal(call_with((fw_http_call){.method = "PUT", .body_path = path, .body_offset = 100,
-                                              .headers = headers}, "/sink", &reply), FW_OK);
+    assert_int_equal(call_with((fw_http_call){.method = "PUT",
+                                              .body_path = path,
+                                              .body_offset = 100,
+                                              .headers = headers},
+                               "/sink", &reply),
+                     FW_OK);
     assert_int_equal(reply.status, 201);
     assert_int_equal(reply.upload_offset, 7);
     assert_int_equal(reply.retry_after_s, 9);
@@ -291,7 +309,11 @@ static void files_honour_ranges(void **unused) {
     snprintf(path, sizeof path, "%s/file", folder);
     assert_int_equal(fw_file_write_durable(fw_env_real(), path, "0123456789", 10, &error), FW_OK);
     snprintf(url, sizeof url, "/file?path=%s", path);
-    const struct { const char *range; int status; const char *body; } cases[] = {
+    const struct {
+        const char *range;
+        int status;
+        const char *body;
+    } cases[] = {
         {"Range: bytes=2-4", 206, "234"}, {"Range: bytes=7-", 206, "789"},
         {"Range: bytes=-2", 206, "89"},   {"Range: bytes=5-99", 206, "56789"},
         {"Range: bytes=10-", 416, ""},    {"Range: nonsense", 200, "0123456789"},
@@ -300,8 +322,8 @@ static void files_honour_ranges(void **unused) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *const headers[] = {cases[i].range, NULL};
         fw_http_reply reply;
-        assert_int_equal(call_with((fw_http_call){.method = "GET", .headers = headers}, url,
-                                   &reply), FW_OK);
+        assert_int_equal(
+            call_with((fw_http_call){.method = "GET", .headers = headers}, url, &reply), FW_OK);
         assert_int_equal(reply.status, cases[i].status);
         assert_string_equal(reply.body, cases[i].body);
         fw_http_reply_clear(&reply);
@@ -348,8 +370,8 @@ static void client_errors(void **unused) {
     fw_error error = {""};
     fw_http_reply reply;
     assert_int_equal(fw_http_client_curl(&client, &error), FW_OK);
-    fw_http_call call = {.method = "GET", .url = "http://127.0.0.1:1/", .reply_max_bytes = 10,
-                         .timeout_ms = 5000};
+    fw_http_call call = {
+        .method = "GET", .url = "http://127.0.0.1:1/", .reply_max_bytes = 10, .timeout_ms = 5000};
     assert_int_equal(client.perform(client.self, &call, &reply, &error), FW_CLOSED);
     assert_non_null(strstr(error.text, "127.0.0.1:1"));
     call.url = "file:///etc/passwd";
@@ -357,12 +379,14 @@ static void client_errors(void **unused) {
     call = (fw_http_call){.method = "PUT", .url = "http://127.0.0.1:1/", .body_path = "/no/file"};
     assert_int_equal(client.perform(client.self, &call, &reply, &error), FW_NOT_FOUND);
     client.free(client.self);
-    assert_int_equal(call_with((fw_http_call){.method = "POST", .body = "0123456789x",
-                                              .body_bytes = 11, .reply_max_bytes = 10}, "/echo",
-                               &reply), FW_TOO_BIG);
+    assert_int_equal(call_with((fw_http_call){.method = "POST",
+                                              .body = "0123456789x",
+                                              .body_bytes = 11,
+                                              .reply_max_bytes = 10},
+                               "/echo", &reply),
+                     FW_TOO_BIG);
     int fd = socket(AF_INET, SOCK_STREAM, 0); /* listens, never answers */
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(fd, 4), 0);
@@ -380,10 +404,17 @@ int main(void) {
     signal(SIGPIPE, SIG_IGN);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(echo_round_trip), TEST(body_over_limit_is_413), TEST(chunked_body_over_limit_is_413),
-        TEST(foreign_pages_are_refused), TEST(origin_rule), TEST(sink_takes_an_upload),
-        TEST(vanished_client_closes_its_sink), TEST(slow_client_is_cut_off),
-        TEST(files_honour_ranges), TEST(events_are_streamed), TEST(busy_port_is_named),
+        TEST(echo_round_trip),
+        TEST(body_over_limit_is_413),
+        TEST(chunked_body_over_limit_is_413),
+        TEST(foreign_pages_are_refused),
+        TEST(origin_rule),
+        TEST(sink_takes_an_upload),
+        TEST(vanished_client_closes_its_sink),
+        TEST(slow_client_is_cut_off),
+        TEST(files_honour_ranges),
+        TEST(events_are_streamed),
+        TEST(busy_port_is_named),
         TEST(client_errors),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
