@@ -71,6 +71,9 @@ static yielding who_yields(const fw_world *world, const fw_car *car, const fw_pa
     if (foe_start_m + zone->foe_enter_m <= 0 && foe_exit_m > 0 && car->front_s_m < zone->enter_s_m)
         return WE_YIELD; /* it is in the zone already */
     if (inside && is_red(theirs) && foe->speed_mps > 1) return WE_YIELD; /* it leaves late */
+    if (zone->beside) /* side by side: who is behind gives way */
+        return foe_start_m + zone->foe_enter_m < zone->enter_s_m - car->front_s_m ? WE_YIELD
+                                                                                  : IT_YIELDS;
     if (ours == 'G') return IT_YIELDS;
     return fw_net_link_yields(world->net, own->link, zone->foe_link) ? WE_YIELD : IT_YIELDS;
 }

@@ -58,6 +58,7 @@ typedef struct fw_path_zone {
     uint32_t own;      /* index into links */
     uint32_t foe_link; /* in the net */
     bool merge;        /* same lane afterwards */
+    bool beside;       /* no foe by the net, but a lane beside ours that bends too near */
     float enter_s_m, exit_s_m;
     float foe_enter_m, foe_exit_m; /* from the foe link's start */
 } fw_path_zone;

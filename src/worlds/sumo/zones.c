@@ -11,6 +11,7 @@
 enum { SAMPLES_MAX = 256 };
 #define SAMPLE_M 0.5
 #define CLEAR_M 2.2  /* two cars of 1.8 m abreast, and 0.4 m */
+#define BESIDE_M 1.9 /* two cars abreast, and nothing */
 #define BEYOND_M 4.0 /* of a merge beyond the junction */
 
 typedef struct line {
@@ -47,13 +48,13 @@ static void add_path(const fw_path *p, const fw_path_link *link, line *out) {
 }
 
 /* First and last way on `a` that is near `b`; false where they stay apart. */
-static bool near_range(const line *a, const line *b, float *first, float *last) {
+static bool near_range(const line *a, const line *b, float clear, float *first, float *last) {
     bool any = false;
     for (uint32_t i = 0; i < a->count; i++) {
         bool near = false;
         for (uint32_t j = 0; j < b->count && !near; j++) {
             const float dx = a->x_m[i] - b->x_m[j], dy = a->y_m[i] - b->y_m[j];
-            near = dx * dx + dy * dy < (float)(CLEAR_M * CLEAR_M);
+            near = dx * dx + dy * dy < clear * clear;
         }
         if (!near) continue;
         if (!any) *first = a->d_m[i];
@@ -63,16 +64,18 @@ static bool near_range(const line *a, const line *b, float *first, float *last) 
     return any;
 }
 
-static void meet(const fw_net *net, fw_path *p, uint32_t own, uint32_t foe, const line *ours) {
+static void meet(const fw_net *net, fw_path *p, uint32_t own, uint32_t foe, bool beside,
+                 const line *ours) {
     const fw_net_link *link = &net->links[foe];
     line theirs = {0};
     double way = 0;
     add_lane(net, link->via, &way, &theirs);
     add_lane(net, link->via2, &way, &theirs);
-    fw_path_zone zone = {.own = own, .foe_link = foe};
+    fw_path_zone zone = {.own = own, .foe_link = foe, .beside = beside};
     zone.merge = link->to_lane == net->links[p->links[own].link].to_lane;
-    if (!near_range(ours, &theirs, &zone.enter_s_m, &zone.exit_s_m) ||
-        !near_range(&theirs, ours, &zone.foe_enter_m, &zone.foe_exit_m))
+    const float clear = (float)(beside ? BESIDE_M : CLEAR_M);
+    if (!near_range(ours, &theirs, clear, &zone.enter_s_m, &zone.exit_s_m) ||
+        !near_range(&theirs, ours, clear, &zone.foe_enter_m, &zone.foe_exit_m))
         return;
     if (zone.merge) {
         zone.exit_s_m = p->links[own].s1_m + (float)BEYOND_M;
@@ -92,8 +95,11 @@ void fw_path_find_zones(const fw_net *net, fw_path *path) {
         for (uint32_t i = 0; i < junction->count; i++) {
             const uint32_t foe = junction->links[i];
             if (foe == FW_NET_NONE || foe == id || path->zone_count == FW_PATH_ZONES_MAX) continue;
-            if (fw_net_links_meet(net, id, foe) || fw_net_links_meet(net, foe, id))
-                meet(net, path, own, foe, &ours);
+            /* Ways that part from one lane are no conflict; ways that start or end side by side are
+             * none to the net either, though some of its lanes bend into each other. */
+            if (net->links[foe].from_lane == net->links[id].from_lane) continue;
+            const bool foes = fw_net_links_meet(net, id, foe) || fw_net_links_meet(net, foe, id);
+            meet(net, path, own, foe, !foes, &ours);
         }
     }
 }
