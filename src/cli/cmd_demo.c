@@ -19,6 +19,9 @@
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 enum { HEADLESS_STEPS = 12000000, LIVE_STEPS = 4000000 }; /* agent-steps of a loop */
 enum { BUS_PATH_MAX = 100, LIVE_EXAM_DRIVES = 64, WORKERS = 2, EXAM_POLL_MS = 100 };
+/* Clusters of an exam: many small simulations for a report, few large ones beside the loop. */
+enum { DRIVES_PER_RUN = 8, LIVE_DRIVES_PER_RUN = 16 };
+enum { LOG_MAX_BYTES = 8 << 20, DISK_CAP_MIN_BYTES = 512 << 20 };
 
 static const char help_text[] =
     "usage: flywheel demo --data DIR [OPTIONS]\n\n"
@@ -38,7 +41,8 @@ static const char help_text[] =
     "  --exam-store DIR             the examiner's store, default DIR/exam\n"
     "  --listen ADDRESS:PORT        the factory's page, default 127.0.0.1:8080; the examiner's\n"
     "                               results are served on the next port\n"
-    "  --disk-cap-bytes B           of recordings and models, default 4 GiB\n"
+    "  --disk-cap-bytes B           of the data folder: three quarters for the factory, the rest for\n"
+    "                               spools and logs; default 4 GiB\n"
     "  --no-browser                 only print the page's address\n";
 
 static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_error *error) {
@@ -58,7 +62,8 @@ static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_erro
         {"--agent-steps", FW_ARG_U64, &o->agent_steps, 1, UINT64_C(1) << 40},
         {"--listen", FW_ARG_TEXT, &o->listen, 3, 60},
         {"--exam-store", FW_ARG_TEXT, &o->exam_store, 1, 300},
-        {"--disk-cap-bytes", FW_ARG_U64, &o->disk_cap_bytes, 1 << 20, INT64_MAX},
+        {"--disk-cap-bytes", FW_ARG_U64, &o->disk_cap_bytes, DISK_CAP_MIN_BYTES,
+         INT64_MAX},
         {"--no-browser", FW_ARG_FLAG, &o->no_browser, 0, 0}};
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], error));
     if (o->agent_steps == 0) o->agent_steps = o->headless ? HEADLESS_STEPS : LIVE_STEPS;
@@ -145,14 +150,25 @@ static fw_status set_addresses(fw_demo *demo, fw_error *error) {
     snprintf(demo->factory.base_url, sizeof demo->factory.base_url, "http://%s", listen_at);
     snprintf(demo->exam_listen, sizeof demo->exam_listen, "%.*s:%" PRIu64,
              (int)(colon - listen_at), listen_at, port + 1);
+    snprintf(demo->examiner.base_url, sizeof demo->examiner.base_url, "http://%s",
+             demo->exam_listen);
     return FW_OK;
+}
+
+/* Logs of earlier starts are kept while they are small. */
+static fw_status trim_logs(const fw_demo *demo, fw_error *error) {
+    if (fw_folder_size_bytes(demo->logs) < LOG_MAX_BYTES) return FW_OK;
+    FW_TRY(fw_folder_remove(demo->logs, error));
+    return fw_folder_make(demo->logs, 0700, error);
 }
 
 static fw_status prepare(fw_demo *demo, fw_error *error) {
     FW_TRY(set_addresses(demo, error));
     FW_TRY(find_programs(demo, error));
     FW_TRY(make_folders(demo, error));
+    FW_TRY(trim_logs(demo, error));
     FW_TRY(fw_http_client_curl(&demo->factory.http, error));
+    FW_TRY(fw_http_client_curl(&demo->examiner.http, error));
     demo->veto_by_model = json_object();
     demo->truth = json_object();
     return FW_OK;
@@ -196,6 +212,7 @@ static void set_up_exams(const fw_demo *demo, fw_demo_exams *exams) {
     snprintf(exams->store, sizeof exams->store, "%s", demo->store);
     snprintf(exams->logs, sizeof exams->logs, "%s", demo->logs);
     exams->drives = (uint32_t)demo->options->exam_drives;
+    exams->drives_per_run = DRIVES_PER_RUN;
     exams->workers = WORKERS;
 }
 
@@ -238,7 +255,8 @@ static fw_status run_loops(fw_demo *demo, fw_hash *model, json_t *generations, f
             FW_TRY(fw_hash_parse(next, model, error));
         json_array_append_new(generations, report_row(g, model->hex, row));
     }
-    return FW_OK;
+    /* Past the last loop, and in nobody's time: what the last model's vetoes are on the road. */
+    return fw_demo_run(demo, (uint32_t)demo->options->ticks, true, error);
 }
 
 /* A rule's or a network's file under its hash, as the models of the factory. */
@@ -338,11 +356,12 @@ static json_t *new_report(fw_demo *demo, json_t *generations) {
         loop_total_s += json_number_value(json_object_get(row, "loop_s"));
         json_object_set_new(row, "veto_share", json_real(fw_demo_veto_share(demo, model)));
     }
-    json_t *world = json_pack("{s:s, s:I, s:I, s:f, s:b, s:i, s:O}", "network", "acosta", "cars",
+    json_t *world = json_pack("{s:s, s:I, s:I, s:f, s:b, s:i, s:I, s:O}", "network", "acosta", "cars",
                               (json_int_t)demo->options->cars, "ticks",
                               (json_int_t)demo->ticks_total, "simulated_s",
                               (double)demo->ticks_total / 10, "realtime", demo->options->realtime,
-                              "sumo_restarts", (int)demo->sumo_restarts, "drives", demo->truth);
+                              "sumo_restarts", (int)demo->sumo_restarts, "misses",
+                              (json_int_t)demo->misses, "drives", demo->truth);
     return json_pack("{s:I, s:f, s:f, s:s, s:i, s:b, s:o, s:O}", "seed",
                      (json_int_t)demo->options->seed, "veto_share", fw_demo_veto_share(demo, NULL),
                      "loop_total_s", loop_total_s, "flywheel", FW_VERSION, "faults",
@@ -409,7 +428,10 @@ static void open_browser(const fw_demo *demo) {
 static fw_status examine_newest(fw_demo *demo, const char *hash, fw_error *error) {
     fw_demo_exams *exams = demo->background;
     char path[FW_PATH_MAX];
-    if (exams->done < exams->count || exams->count + 4 > FW_DEMO_EXAMS_MAX) return FW_OK;
+    if (!fw_demo_exams_idle(exams)) return FW_OK;
+    fw_demo_exams_clear(exams);
+    FW_TRY(fw_folder_remove(demo->models, error)); /* of models examined before */
+    FW_TRY(fw_folder_make(demo->models, 0700, error));
     FW_TRY(model_file(demo, hash, path, error));
     fw_demo_add_exams(exams, path, NULL, true);
     return FW_OK;
@@ -432,6 +454,7 @@ static fw_status endless(fw_demo *demo, fw_error *error) {
     FW_ASSERT(exams != NULL);
     set_up_exams(demo, exams);
     exams->drives = LIVE_EXAM_DRIVES;
+    exams->drives_per_run = LIVE_DRIVES_PER_RUN;
     exams->workers = 1;
     exams->low_priority = true;
     fprintf(stderr, "  a fleet of %" PRIu64 " cars; Ctrl-C stops it, the next start goes on\n",
@@ -461,7 +484,7 @@ int fw_cmd_demo(int argc, char **argv) {
     fw_demo_catch_signals();
     fw_status status = prepare(demo, &error);
     if (status == FW_OK) {
-        fprintf(stderr, "  data in %s, at most %.1f GiB of recordings and models\n", options.data,
+        fprintf(stderr, "  data in %s, at most %.1f GiB\n", options.data,
                 (double)options.disk_cap_bytes / (1 << 30));
         status = options.headless ? headless(demo, &error) : endless(demo, &error);
     }
@@ -469,6 +492,7 @@ int fw_cmd_demo(int argc, char **argv) {
     if (stopped) fprintf(stderr, "\n  stopping\n");
     fw_demo_stop_all(demo);
     if (demo->factory.http.free) demo->factory.http.free(demo->factory.http.self);
+    if (demo->examiner.http.free) demo->examiner.http.free(demo->examiner.http.self);
     json_decref(demo->veto_by_model);
     json_decref(demo->truth);
     json_decref(demo->paused);

@@ -49,7 +49,7 @@ typedef struct fw_demo {
     char logs[FW_PATH_MAX], models[FW_PATH_MAX];
     char serve_program[FW_PATH_MAX], unit_program[FW_PATH_MAX], world_program[FW_PATH_MAX];
     char exam_listen[80];
-    fw_demo_factory factory;
+    fw_demo_factory factory, examiner; /* both as HTTP clients, one connection each */
     fw_child serve, door, world, unit[FW_DEMO_UNITS_MAX];
     uint32_t deaths_serve, deaths_door, deaths_world, deaths_unit[FW_DEMO_UNITS_MAX];
     fw_demo_lines lines;      /* of the world */
@@ -63,7 +63,7 @@ typedef struct fw_demo {
     /* vetoes and ticks by the model that drove: summed for the report */
     json_t *veto_by_model;    /* {hash: [vetoes, ticks]}; owned */
     json_t *truth;            /* sums of the world's "drives"; owned */
-    uint64_t ticks_total;
+    uint64_t ticks_total, misses; /* misses: realtime, answers after their tick */
     fw_demo_exams *background; /* exams that go on beside the loop, or NULL */
 } fw_demo;
 

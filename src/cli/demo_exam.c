@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, DRIVES_PER_RUN = 8, RUNS_MIN = 1, RUNS_MAX = 10 };
+enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, RUNS_MIN = 1, RUNS_MAX = 10 };
 
 uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
                            const char *network, bool guard) {
@@ -29,8 +29,8 @@ static void result_path(const fw_demo_exams *exams, uint32_t worker, char path[F
     fw_path_join(path, FW_PATH_MAX, exams->logs, name);
 }
 
-static uint32_t runs_of(uint32_t drives) {
-    uint32_t runs = drives / DRIVES_PER_RUN;
+static uint32_t runs_of(const fw_demo_exams *exams) {
+    uint32_t runs = exams->drives / exams->drives_per_run;
     return runs < RUNS_MIN ? RUNS_MIN : runs > RUNS_MAX ? RUNS_MAX : runs;
 }
 
@@ -40,7 +40,7 @@ static fw_status start(fw_demo_exams *exams, uint32_t worker, uint32_t index, fw
     const char *argv[20];
     size_t n = 0;
     snprintf(drives, sizeof drives, "%u", exams->drives);
-    snprintf(runs, sizeof runs, "%u", runs_of(exams->drives));
+    snprintf(runs, sizeof runs, "%u", runs_of(exams));
     fw_path_join(log, sizeof log, exams->logs, "exam.log");
     result_path(exams, worker, out);
     const char *const fixed[] = {exams->program, "exam", "--policy", exam->policy, "--network",
@@ -107,9 +107,19 @@ fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *err
     return FW_OK;
 }
 
+bool fw_demo_exams_idle(const fw_demo_exams *exams) {
+    for (uint32_t w = 0; w < exams->workers; w++)
+        if (exams->child[w].pid) return false;
+    return next_due(exams) == FW_DEMO_EXAMS_MAX;
+}
+
 void fw_demo_exams_stop(fw_demo_exams *exams) {
     for (uint32_t w = 0; w < exams->workers; w++)
         fw_child_stop(&exams->child[w], SIGTERM, STOP_MS);
+    fw_demo_exams_clear(exams);
+}
+
+void fw_demo_exams_clear(fw_demo_exams *exams) {
     for (uint32_t i = 0; i < exams->count; i++) json_decref(exams->list[i].result);
-    exams->count = 0;
+    exams->count = exams->done = 0;
 }

@@ -26,7 +26,7 @@ typedef struct fw_demo_exam {
 typedef struct fw_demo_exams {
     /* set by the caller */
     char program[FW_PATH_MAX], store[FW_PATH_MAX], logs[FW_PATH_MAX];
-    uint32_t drives, workers;
+    uint32_t drives, drives_per_run, workers;
     bool low_priority;
     /* its own */
     uint32_t count, done;
@@ -41,6 +41,10 @@ uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char 
 /* Collects what is finished and starts what is due; *all_done when nothing is left. Fails when an
  * exam failed FW_DEMO_EXAM_TRIES times. Never waits. */
 fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *error) FW_MUST;
+/* Nothing in hand and nothing due: all done, or given up. */
+bool fw_demo_exams_idle(const fw_demo_exams *exams);
 void fw_demo_exams_stop(fw_demo_exams *exams);
+/* Forgets all exams; none may be in hand. */
+void fw_demo_exams_clear(fw_demo_exams *exams);
 
 #endif

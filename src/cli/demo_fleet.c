@@ -34,6 +34,14 @@ static void log_path(const fw_demo *demo, const char *name, char path[FW_PATH_MA
     fw_path_join(path, FW_PATH_MAX, demo->logs, file);
 }
 
+/* "name ended: its last words", for the person who has to do something. */
+static fw_status fail_child(const fw_demo *demo, const char *name, fw_error *error) {
+    char path[FW_PATH_MAX], words[240];
+    log_path(demo, name, path);
+    fw_child_last_words(path, words, sizeof words);
+    return fw_fail(error, FW_IO, "the %s did not stay up: %s", name, words);
+}
+
 static fw_status start_child(fw_demo *demo, fw_child_spec spec, fw_child *child, fw_error *error) {
     char log[FW_PATH_MAX];
     log_path(demo, spec.name, log);
@@ -44,7 +52,7 @@ static fw_status start_child(fw_demo *demo, fw_child_spec spec, fw_child *child,
 static fw_status spawn_factory(fw_demo *demo, fw_error *error) {
     char data[FW_PATH_MAX], cap[32];
     fw_path_join(data, sizeof data, demo->base, "factory");
-    snprintf(cap, sizeof cap, "%" PRIu64, demo->options->disk_cap_bytes);
+    snprintf(cap, sizeof cap, "%" PRIu64, demo->options->disk_cap_bytes / 4 * 3);
     const char *const argv[] = {demo->serve_program, "serve", "--data", data, "--listen",
                                 demo->options->listen, "--disk-cap-bytes", cap, NULL};
     FW_TRY(fw_folder_make(data, 0700, error));
@@ -52,32 +60,57 @@ static fw_status spawn_factory(fw_demo *demo, fw_error *error) {
                        error);
 }
 
-fw_status fw_demo_start_factory(fw_demo *demo, fw_error *error) {
+/* Waits until a child that serves HTTP answers at `path`. */
+static fw_status wait_answer(fw_demo *demo, fw_child *child, fw_demo_factory *at, const char *path,
+                             fw_error *error) {
     const fw_env *env = fw_env_real();
     int64_t deadline = fw_env_mono_ns(env) + FACTORY_UP_MS * INT64_C(1000000);
-    FW_TRY(spawn_factory(demo, error));
     for (;;) {
         json_t *answer = NULL;
-        if (fw_demo_factory_get(&demo->factory, "/v1/status", &answer, error) == FW_OK) {
+        bool running = fw_child_running(child);
+        if (running && fw_demo_factory_get(at, path, &answer, error) == FW_OK) {
             json_decref(answer);
             return FW_OK;
         }
         if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
-        if (!fw_child_running(&demo->serve) || fw_env_mono_ns(env) > deadline)
-            return fw_fail(error, FW_IO, "the factory did not start; the reason is the last line of "
-                           "%s/factory.log", demo->logs);
+        if (!running || fw_env_mono_ns(env) > deadline) return fail_child(demo, child->name, error);
         fw_env_sleep_ns(env, POLL_MS * INT64_C(1000000));
     }
 }
 
-fw_status fw_demo_start_door(fw_demo *demo, fw_error *error) {
+/* Whoever answers before our child has started is somebody else's program. */
+static fw_status refuse_taken(fw_demo_factory *at, const char *path, fw_error *error) {
+    json_t *answer = NULL;
+    fw_error ignored;
+    fw_status status = fw_demo_factory_get(at, path, &answer, &ignored);
+    json_decref(answer);
+    if (status == FW_BUSY) return FW_OK;
+    return fw_fail(error, FW_BUSY, "another program answers at %s: stop it, or choose another "
+                   "--listen ADDRESS:PORT (the next port is used as well)", at->base_url);
+}
+
+fw_status fw_demo_start_factory(fw_demo *demo, fw_error *error) {
+    FW_TRY(refuse_taken(&demo->factory, "/v1/status", error));
+    FW_TRY(refuse_taken(&demo->examiner, "/exams.json", error));
+    FW_TRY(spawn_factory(demo, error));
+    return wait_answer(demo, &demo->serve, &demo->factory, "/v1/status", error);
+}
+
+static fw_status spawn_door(fw_demo *demo, fw_error *error) {
     const char *const argv[] = {demo->world_program, "exam-serve", "--store", demo->store,
                                 "--listen", demo->exam_listen, NULL};
     return start_child(demo, (fw_child_spec){.name = "examiner", .argv = argv}, &demo->door, error);
 }
 
+fw_status fw_demo_start_door(fw_demo *demo, fw_error *error) {
+    FW_TRY(spawn_door(demo, error));
+    return wait_answer(demo, &demo->door, &demo->examiner, "/exams.json", error);
+}
+
 static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
-    char name[32], number[16], folder[FW_PATH_MAX];
+    char name[32], number[16], spool[32], folder[FW_PATH_MAX];
+    snprintf(spool, sizeof spool, "%" PRIu64,
+             demo->options->disk_cap_bytes / 8 / demo->options->cars); /* an eighth for all spools */
     snprintf(number, sizeof number, "%u", index);
     snprintf(name, sizeof name, "unit-%u", index);
     int size = snprintf(folder, sizeof folder, "%s/units/%u", demo->base, index);
@@ -85,7 +118,8 @@ static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
         return fw_fail(error, FW_TOO_BIG, "%s: too long a path", demo->base);
     FW_TRY(fw_folder_make(folder, 0700, error));
     const char *const argv[] = {demo->unit_program, "--unit", number, "--bus", demo->bus, "--data",
-                                folder, "--factory", demo->factory.base_url, NULL};
+                                folder, "--factory", demo->factory.base_url, "--spool-max-bytes",
+                                spool, NULL};
     return start_child(demo, (fw_child_spec){.name = name, .argv = argv},
                        &demo->unit[index], error);
 }
@@ -115,9 +149,7 @@ static fw_status revive(fw_demo *demo, fw_child *child, uint32_t *deaths, const 
                         fw_error *error) {
     if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
     demo->faults++;
-    if (++*deaths > FW_DEMO_DEATHS_MAX)
-        return fw_fail(error, FW_IO, "%s died %u times; see %s/%s.log", name, *deaths, demo->logs,
-                       name);
+    if (++*deaths > FW_DEMO_DEATHS_MAX) return fail_child(demo, name, error);
     fw_log_warn("%s ended (wait status %d); starting it again", name, child->wait_status);
     return FW_OK;
 }
@@ -139,7 +171,7 @@ fw_status fw_demo_supervise(fw_demo *demo, fw_error *error) {
     }
     if (demo->door.name[0] && !fw_child_running(&demo->door)) {
         FW_TRY(revive(demo, &demo->door, &demo->deaths_door, "examiner", error));
-        FW_TRY(fw_demo_start_door(demo, error));
+        FW_TRY(spawn_door(demo, error));
     }
     for (uint32_t i = 0; i < demo->options->cars; i++) {
         if (demo->unit[i].name[0] == 0 || fw_child_running(&demo->unit[i])) continue;
@@ -174,6 +206,7 @@ static void note_paused(fw_demo *demo, json_t *event) {
     json_array_foreach(json_object_get(event, "units"), i, unit) {
         note_recordings(demo, unit);
         const char *model = json_string_value(json_object_get(unit, "model"));
+        demo->misses += (uint64_t)json_integer_value(json_object_get(unit, "misses"));
         if (model == NULL || model[0] == 0) continue;
         json_t *sums = json_object_get(demo->veto_by_model, model);
         if (sums == NULL)
@@ -234,9 +267,7 @@ fw_status fw_demo_start_fleet(fw_demo *demo, fw_error *error) {
     FW_TRY(spawn_world(demo, error));
     for (uint32_t i = 0; i < demo->options->cars; i++) FW_TRY(spawn_unit(demo, i, error));
     fw_status status = listen_world(demo, true, READY_MS, error);
-    return status == FW_CLOSED ? fw_fail(error, FW_IO, "the world did not start; the reason is the "
-                                         "last line of %s/world.log", demo->logs)
-                               : status;
+    return status == FW_CLOSED ? fail_child(demo, "world", error) : status;
 }
 
 static fw_status revive_world(fw_demo *demo, fw_error *error) {

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECK_MS = 20, LOW_PRIORITY_NICE = 10 };
+enum { CHECK_MS = 20, LOW_PRIORITY_NICE = 5 };
 
 fw_status fw_child_folder(char out[FW_PATH_MAX], fw_error *error) {
     ssize_t size = readlink("/proc/self/exe", out, FW_PATH_MAX - 1);
@@ -106,6 +106,21 @@ bool fw_child_running(fw_child *child) {
     child->pid = 0;
     close_pipes(child);
     return false;
+}
+
+void fw_child_last_words(const char *log_path, char *out, size_t out_size) {
+    char text[2048];
+    snprintf(out, out_size, "(%s is empty)", log_path);
+    int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    off_t end = lseek(fd, 0, SEEK_END), at = end > (off_t)sizeof text ? end - (off_t)sizeof text : 0;
+    ssize_t got = pread(fd, text, sizeof text - 1, at);
+    close(fd);
+    while (got > 0 && text[got - 1] == '\n') got--;
+    if (got <= 0) return;
+    text[got] = 0;
+    const char *line = strrchr(text, '\n');
+    snprintf(out, out_size, "%s", line ? line + 1 : text);
 }
 
 bool fw_child_succeeded(const fw_child *child) {

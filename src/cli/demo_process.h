@@ -41,6 +41,8 @@ fw_status fw_child_start(const fw_child_spec *spec, fw_child *out, fw_error *err
 /* Looks without waiting; when it has ended: pid is 0, wait_status is set, descriptors closed. */
 bool fw_child_running(fw_child *child);
 bool fw_child_succeeded(const fw_child *child);
+/* The last line of a log: why a child ended. */
+void fw_child_last_words(const char *log_path, char *out, size_t out_size);
 /* Sends `sig`, waits at most wait_ms, then kills. Nothing to do for a child that is not running. */
 void fw_child_stop(fw_child *child, int sig, int wait_ms);
 
