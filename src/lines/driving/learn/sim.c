@@ -7,6 +7,7 @@
 /* What a drive is worth, per event and per metre. */
 static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped = -4,
                    reward_off_lane = -8, reward_red_light = -8, reward_hard_brake = -0.08f, reward_idle = -0.02f, /* a tick */
+                   reward_forced = -0.25f;                           /* a tick and car */
                    reward_jerk = -0.004f;
 
 fw_sim fw_sim_new(uint64_t seed) {
@@ -78,6 +79,7 @@ void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter
     sim->curvature_pm = e->curvature_pm;
     sim->s_m = e->s_m;
     sim->light_hold_s = 20 * fw_random_unit(&sim->random);
+    sim->other_lights = jitter > 0 && fw_random_unit(&sim->random) < 0.3f;
     sim->red_run = sim->at_fault = sim->stuck = false;
     sim->red_lights_run = 0;
     sim->hard_brakes = sim->standing_ticks = 0;
@@ -91,6 +93,12 @@ void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter
 
 static uint8_t light_state(const fw_sim *sim, const fw_scenario_light *light) {
     uint8_t recorded = light->state[sim->tick];
+    if (sim->other_lights) {
+        float phase = fmodf((float)sim->tick * FW_DRIVE_TICK_S + 3 * sim->light_hold_s +
+                                light->stop_s_m, 60.0f);
+        return phase < 27 ? FW_DRIVE_LIGHT_GREEN : phase < 31 ? FW_DRIVE_LIGHT_YELLOW
+                                                              : FW_DRIVE_LIGHT_RED;
+    }
     if (sim->tick <= light->last_tick) return recorded;
     float since = (float)(sim->tick - light->last_tick) * FW_DRIVE_TICK_S;
     if (since < sim->light_hold_s) return recorded;
@@ -190,6 +198,18 @@ static float owed_after(const fw_sim *sim, uint32_t k, const fw_sim_pose *p) {
     return room;
 }
 
+/* True when we owe the way to a track somewhere ahead of it. */
+static bool has_priority(const fw_sim *sim, uint32_t k) {
+    const fw_scenario *s = sim->scenario;
+    for (uint32_t m = 0; m < s->meeting_count; m++) {
+        const fw_scenario_meeting *meet = &s->meetings[m];
+        if (meet->track == k && meet->must_yield && sim->poses[k].way_m < meet->foe_exit_m &&
+            sim->s_m - s->rear_overhang_m < meet->exit_s_m + 5)
+            return true;
+    }
+    return false;
+}
+
 /* One track that we may hold up: its pace by IDM, if that leaves it behind its record. */
 static void hold_up(fw_sim *sim, uint32_t k) {
     const fw_scenario_track *track = &sim->scenario->tracks[k];
@@ -201,7 +221,8 @@ static void hold_up(fw_sim *sim, uint32_t k) {
     float wanted = fmaxf(p->speed_mps, 3.0f) + 1.5f;
     float accel = idm(p->speed_mps, wanted, gap < 30 ? gap : 1e9f, leader);
     if (owed < 30) accel = fminf(accel, idm(p->speed_mps, wanted, owed, 0));
-    float pace = fmaxf(0.0f, p->speed_mps + fmaxf(-7.5f, accel) * FW_DRIVE_TICK_S);
+    if (accel < -2.5f && p->speed_mps > 1 && has_priority(sim, k)) sim->forced++;
+    float pace = fmaxf(0.0f, p->speed_mps + fmaxf(-5.0f, accel) * FW_DRIVE_TICK_S);
     float way = p->way_m + 0.5f * (p->speed_mps + pace) * FW_DRIVE_TICK_S;
     sim->late[k] = way < track->way_m[i < last ? i : last] - 0.02f;
     if (!sim->late[k]) return; /* as recorded */
@@ -296,6 +317,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     fw_drive_action done;
     float front_m = s->length_m - s->rear_overhang_m, before = sim->s_m, lateral = 0, width = 3.2f;
     if (sim->tick + 2 >= s->ticks) return (fw_sim_outcome){0, FW_SIM_TIME_OUT};
+    sim->forced = 0;
     move_tracks(sim);
     fw_drive_bicycle(&sim->x_m, &sim->y_m, &sim->yaw_rad, &sim->speed_mps, action, FW_DRIVE_TICK_S,
                      &done);
@@ -309,7 +331,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     sim->s_m = project(sim, sim->s_m, sim->x_m, sim->y_m, &lateral, &width);
     project(sim, sim->s_m + middle, sim->x_m + middle * cosf(sim->yaw_rad),
             sim->y_m + middle * sinf(sim->yaw_rad), &lateral, &width); /* of the box's centre */
-    float reward = reward_per_m * (sim->s_m - before);
+    float reward = reward_per_m * (sim->s_m - before) + reward_forced * (float)sim->forced;
     reward += reward_jerk * fminf(1.0f, fabsf(jerk) / 20.0f);
     if (brakes) sim->hard_brakes++;
     if (done.accel_mps2 <= -4.0f) reward += reward_hard_brake;

@@ -4,7 +4,8 @@
  *
  * The car is the same bicycle as in the world. Other road users follow their recorded way and
  * times, until the car is somewhere it was not: then they slow down for it (IDM along their own
- * way), and yield where they owe it. Signals show what was recorded; beyond that, a random cycle.
+ * way), and yield where they owe it. Signals show what was recorded; beyond that, and in a share of
+ * the disturbed drives, a random cycle.
  *
  * A drive ends by collision (full-size boxes), by leaving the lane, at the end of the route or of
  * the recording. No allocation after fw_sim_init.
@@ -36,6 +37,8 @@ typedef struct fw_sim {
     uint32_t tick, start_tick;
     float x_m, y_m, yaw_rad, speed_mps, accel_mps2, curvature_pm, s_m;
     float light_hold_s; /* how long a light keeps its last recorded state */
+    bool other_lights;  /* this drive's lights follow a cycle of their own, not the record */
+    uint32_t forced;    /* cars with priority that had to brake for us in this tick */
     bool red_run, at_fault, stuck;
     uint32_t red_lights_run; /* bit set over the scenario's lights */
     uint32_t hard_brakes, standing_ticks;
