@@ -12,6 +12,9 @@
 enum { BEGIN_MAX_S = 2400, WARM_UP_S = 120, WARM_UP_MORE_S = 60 };
 #define ROUTE_MIN_M 200.0f
 #define LANE_LEFT_MIN_M 6.0 /* a car is not taken at the very end of its lane */
+#define CORNERS_AHEAD_M 60.0f
+#define CORNER_LATERAL_MPS2 3.0f
+#define CORNER_BRAKE_MPS2 2.5f
 #define FOLLOW_MAX_MPS 60.0
 #define KEEP_LANE_S 1.0
 
@@ -62,6 +65,24 @@ static void start_drive(fw_world *w, uint32_t index, uint32_t slot) {
     fw_traci_add_speed(w->city.traci, fw_vehicle_id(v), (double)v->speed_mps);
 }
 
+/* True when the car can still brake for every corner ahead: SUMO's drivers take corners at the
+ * limit of the street, and a car handed over just before one could only leave the lane. */
+static bool corners_in_reach(const fw_car *car, float speed_mps) {
+    for (uint32_t i = (uint32_t)(car->s_m / FW_DRIVE_GRID_M) + 1; i + 1 < car->path.point_count;
+         i++) {
+        const float way = (float)i * FW_DRIVE_GRID_M - car->s_m;
+        if (way > CORNERS_AHEAD_M) break;
+        const float s = (float)i * FW_DRIVE_GRID_M;
+        const float turn =
+            remainderf(fw_path_yaw_at(&car->path, s + 0.5f) - fw_path_yaw_at(&car->path, s - 0.5f),
+                       2 * (float)M_PI);
+        const float square = CORNER_LATERAL_MPS2 * FW_DRIVE_GRID_M / fmaxf(fabsf(turn), 1e-4f);
+        if (speed_mps * speed_mps > square + 2 * CORNER_BRAKE_MPS2 * fmaxf(way - 2, 0))
+            return false;
+    }
+    return true;
+}
+
 /* Lays the path and poses the car; false when this candidate will not do. */
 static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
     fw_car *car = &w->cars[index];
@@ -86,7 +107,7 @@ static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
     car->front_s_m = car->s_m + front;
     const float turn =
         remainderf(fw_path_yaw_at(&car->path, car->s_m) - car->yaw_rad, 2 * (float)M_PI);
-    return fabsf(lateral) < 0.8f && fabsf(turn) < 0.35f &&
+    return corners_in_reach(car, v->speed_mps) && fabsf(lateral) < 0.8f && fabsf(turn) < 0.35f &&
            fw_path_length_m(&car->path) - car->front_s_m >= ROUTE_MIN_M;
 }
 
