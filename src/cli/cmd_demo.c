@@ -109,6 +109,25 @@ static fw_status lock_folder(const char *folder, fw_error *error) {
                    folder);
 }
 
+/* True when `path` is `folder` or lies in it; both are real paths. */
+static bool lies_in(const char *path, const char *folder) {
+    size_t size = strlen(folder);
+    return strncmp(path, folder, size) == 0 && (path[size] == 0 || path[size] == '/');
+}
+
+/* The store must be where the confined factory cannot look: not in its data, not by its program. */
+static fw_status check_store(const fw_demo *demo, fw_error *error) {
+    char store[PATH_MAX], programs[FW_PATH_MAX], factory[FW_PATH_MAX];
+    if (realpath(demo->store, store) == NULL)
+        return fw_fail_errno(error, "cannot open exam store %s", demo->store);
+    FW_TRY(fw_child_folder(programs, error));
+    fw_path_join(factory, sizeof factory, demo->base, "factory");
+    if (lies_in(store, factory) || lies_in(store, programs))
+        return fw_fail(error, FW_INVALID, "--exam-store %s lies where the factory may read: choose "
+                       "another folder", demo->store);
+    return FW_OK;
+}
+
 static fw_status make_folders(fw_demo *demo, fw_error *error) {
     const fw_demo_options *o = demo->options;
     FW_TRY(fw_folder_make(o->data, 0700, error));
@@ -125,6 +144,7 @@ static fw_status make_folders(fw_demo *demo, fw_error *error) {
     if (o->headless) FW_TRY(fw_folder_remove(demo->base, error));
     FW_TRY(fw_folder_make(demo->base, 0700, error));
     FW_TRY(fw_folder_make(demo->store, 0700, error));
+    FW_TRY(check_store(demo, error));
     fw_path_join(demo->logs, sizeof demo->logs, demo->base, "logs");
     fw_path_join(demo->models, sizeof demo->models, demo->base, "models");
     FW_TRY(fw_folder_make(demo->logs, 0700, error));
@@ -365,7 +385,7 @@ static json_t *new_report(fw_demo *demo, json_t *generations) {
     return json_pack("{s:I, s:f, s:f, s:s, s:i, s:b, s:o, s:O}", "seed",
                      (json_int_t)demo->options->seed, "veto_share", fw_demo_veto_share(demo, NULL),
                      "loop_total_s", loop_total_s, "flywheel", FW_VERSION, "faults",
-                     (int)demo->faults, "factory_confined", confined, "world", world,
+                     (int)demo->faults, "store_fenced", confined, "world", world,
                      "generations", generations);
 }
 

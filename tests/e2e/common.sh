@@ -3,7 +3,7 @@ programs=$1 check_report=$2
 command -v sumo >/dev/null || { echo "sumo is not installed: skipped"; exit 77; }
 work=$(mktemp -d)
 # Results are cached by the hash of the program, so that all tests may share one store.
-exams=$programs/e2e-exams
+exams=$programs/../e2e-exams # beside the programs: the factory may read their folder
 port=$((20000 + 2 * ($$ % 10000)))
 demo_pid=
 clean_up() {

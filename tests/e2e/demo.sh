@@ -11,7 +11,7 @@ demo second --generations 1 || fail "the second run ended with $?"
 diff "$work/first.txt" "$work/second.txt" || fail "the same seed gave other hashes or figures"
 
 [ "$(stat -c %a "$exams")" = 700 ] || fail "the exam store is open to others"
-grep -q '"factory_confined": true' "$work/first.json" || echo "note: this kernel cannot confine the factory"
+grep -q '"store_fenced": true' "$work/first.json" || echo "note: this kernel cannot fence the exam store"
 
 mkdir -p "$work/old"
 echo '{"format": 999}' >"$work/old/demo.json"
@@ -21,5 +21,8 @@ grep -q 'format 999' "$work/old.err" || fail "the refusal gives no reason"
 "$programs/flywheel" demo --data "$work/x" --cars 0 2>"$work/usage.err" && fail "0 cars were accepted"
 [ $? -ne 0 ] || fail "no exit code"
 grep -q -- '--cars' "$work/usage.err" || fail "the usage error names no option"
+if demo inside --generations 1 --exam-store "$work/inside/headless/factory/exam"; then fail "an exam store inside the factory was accepted"; fi
+grep -q 'exam-store' "$work/inside.err" || fail "the refusal of that store gives no reason"
+
 if pgrep -f "$work/" >/dev/null; then fail "processes were left behind: $(pgrep -af "$work/")"; fi
 echo ok

@@ -21,6 +21,7 @@ typedef struct fake_unit {
     uint32_t number;
     const char *bus;
     uint32_t leave_after;  /* hangs up after so many frames, then comes back once; 0: never */
+    uint32_t late_at;      /* answers this frame only after 350 ms; 0: never */
     uint32_t poison_at;    /* its answer to this frame is not finite; 0: never */
     bool came_back;
     uint32_t count;
@@ -68,6 +69,7 @@ static void *unit_main(void *self) {
             u->came_back = true;
             continue;
         }
+        if (u->count == u->late_at) usleep(350000);
         if (answer(u, fd, &head) != FW_OK) break;
     }
     close(fd);
@@ -83,6 +85,7 @@ typedef struct session {
     json_t *events[64];
     uint32_t event_count;
     int commands_fd, events_fd;
+    bool realtime;
 } session;
 
 static void set_up(session *s) {
@@ -121,7 +124,8 @@ static void serve(session *s, const char *command, uint64_t seed) {
     s->commands_fd = in[1];
     s->events_fd = out[0];
     fw_fleet_config config = {.network = "acosta", .seed = seed, .cars = UNITS, .bus_path = s->bus,
-                              .in_fd = in[0], .out_fd = out[1], .env = fw_env_real()};
+                              .in_fd = in[0], .out_fd = out[1], .realtime = s->realtime,
+                              .env = fw_env_real()};
     for (uint32_t i = 0; i < UNITS; i++)
         assert_int_equal(pthread_create(&s->unit[i].thread, NULL, unit_main, &s->unit[i]), 0);
     assert_int_equal(pthread_create(&conductor, NULL, conduct, s), 0);
@@ -258,6 +262,24 @@ static void an_action_that_is_no_number_cuts_the_unit_off(void **state) {
     tear_down(&s);
 }
 
+static void in_realtime_a_late_answer_is_a_miss_and_thrown_away(void **state) {
+    (void)state;
+    session s;
+    set_up(&s);
+    s.realtime = true;
+    s.unit[1].late_at = 2;
+    serve(&s, "run 8\n", 7);
+    assert_int_equal(s.status, FW_OK);
+    const json_t *paused = event_named(&s, "paused");
+    assert_true(of_unit(paused, 1, "misses") >= 1);
+    assert_true(of_unit(paused, 1, "ticks") < 8);
+    assert_true(json_is_true(json_object_get(
+        json_array_get(json_object_get(paused, "units"), 1), "connected")));
+    for (uint32_t f = 1; f < s.unit[1].count; f++) /* it never saw a tick twice or out of order */
+        assert_true(s.unit[1].frames[f].tick > s.unit[1].frames[f - 1].tick);
+    tear_down(&s);
+}
+
 static void sealed_seeds_are_refused(void **state) {
     (void)state;
     fw_fleet_config config = {.network = "acosta", .seed = FW_SEED_SEALED | 3, .cars = 1,
@@ -304,6 +326,7 @@ int main(void) {
         cmocka_unit_test(a_dead_sumo_is_replaced_and_nothing_goes_back),
         cmocka_unit_test(a_unit_that_hangs_up_may_come_back),
         cmocka_unit_test(an_action_that_is_no_number_cuts_the_unit_off),
+        cmocka_unit_test(in_realtime_a_late_answer_is_a_miss_and_thrown_away),
         cmocka_unit_test(sealed_seeds_are_refused),
         cmocka_unit_test(bad_commands_are_refused),
         cmocka_unit_test(a_line_too_long_is_skipped_whole),
