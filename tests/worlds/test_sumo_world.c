@@ -91,7 +91,6 @@ static void run_city(const fw_world_config *config, bool kill_it, outcome *out) 
             out->conflicts += o->conflict_count;
             out->lights += o->light != FW_DRIVE_LIGHT_NONE;
         }
-        if (tick == TICKS / 2) fw_world_drop(world, 3);
         if (fw_world_step(world, actions, &error) != FW_OK) fail_msg("%s", error.text);
         fw_drive_result result;
         while (fw_world_take_result(world, &result)) {

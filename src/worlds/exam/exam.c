@@ -74,7 +74,8 @@ static void take_results(exam_run *run) {
 
 static fw_status run_world(exam_run *run, uint32_t cars, fw_error *error) {
     uint32_t rounds = (run->quota + cars - 1) / cars + 2;
-    for (uint32_t tick = 0; tick < rounds * FW_WORLD_DRIVE_TICKS; tick++) {
+    const uint32_t wanted = run->quota, last = rounds * FW_WORLD_DRIVE_TICKS;
+    for (uint32_t tick = 0; tick < last; tick++) {
         for (uint32_t car = 0; car < cars; car++) {
             const fw_drive_obs *obs = fw_world_obs(run->world, car);
             run->actions[car] = (fw_drive_action){0, 0};
@@ -85,8 +86,10 @@ static fw_status run_world(exam_run *run, uint32_t cars, fw_error *error) {
         FW_TRY(fw_world_step(run->world, run->actions, error));
         take_results(run);
         if (run->ended == run->quota) break;
+        if (tick + FW_WORLD_DRIVE_TICKS + 1 >= last) run->quota = run->started; /* too late to start */
     }
-    run->sums.not_started = run->quota - run->ended;
+    run->sums.not_started = wanted - run->started;
+    run->sums.unfinished = run->started - run->ended;
     return FW_OK;
 }
 

@@ -26,7 +26,7 @@
 
 #define FW_EXAM_SEED_SEALED (1ULL << 63)
 enum {
-    FW_EXAM_VERSION = 1, /* raise it when the meaning of a figure changes: old results are redone */
+    FW_EXAM_VERSION = 2, /* raise it when the meaning of a figure changes: old results are redone */
     FW_EXAM_RUNS_MAX = 64,
     FW_EXAM_DRIVES_MAX = 10000,
     FW_EXAM_RESTARTS_MAX = 3, /* tries of one run whose SUMO died */
@@ -42,8 +42,9 @@ typedef struct fw_exam_config {
 
 /* Sums of one run's scored drives: one cluster. */
 typedef struct fw_exam_sums {
-    uint32_t drives, clean, collisions, at_fault, off_lane, stuck, red_light, desync, not_started;
-    uint32_t listed;          /* failed at one of the listed junctions */
+    uint32_t drives, clean, collisions, at_fault, off_lane, stuck, red_light, desync, not_started,
+        unfinished, lost; /* lost: desync and nothing failed before */
+    uint32_t listed, listed_clean; /* came to one of the listed junctions; and were clean */
     uint64_t red_light_runs, hard_brakes, ticks, vetoes, decisions;
     double distance_m, time_s, jerk2_s; /* jerk2_s: sum of jerk_rms^2 * time */
 } fw_exam_sums;

@@ -7,19 +7,22 @@
 enum { BOOTSTRAP_DRAWS = 2000, BOOTSTRAP_SEED = 1979 };
 
 void fw_exam_add(fw_exam_sums *sums, const fw_drive_result *r) {
-    if (r->desync) {
-        sums->desync++;
+    bool clean = fw_drive_result_clean(r);
+    sums->desync += r->desync;
+    if (r->desync && clean) { /* nothing failed before the world lost it: not scored */
+        sums->lost++;
         return;
     }
     double time_s = (double)r->ticks * (double)FW_DRIVE_TICK_S;
     sums->drives++;
-    sums->clean += fw_drive_result_clean(r);
+    sums->clean += clean;
     sums->collisions += r->collision;
     sums->at_fault += r->collision && r->at_fault;
     sums->off_lane += r->off_lane;
     sums->stuck += r->stuck;
     sums->red_light += r->red_light;
-    sums->listed += !fw_drive_result_clean(r) && r->listed_junction;
+    sums->listed += r->listed_junction;
+    sums->listed_clean += clean && r->listed_junction;
     sums->red_light_runs += r->red_light_runs;
     sums->hard_brakes += r->hard_brakes;
     sums->ticks += r->ticks;
@@ -34,6 +37,7 @@ static fw_exam_sums total_of(const fw_exam_sums *s, uint32_t runs) {
         t.drives += s[i].drives, t.clean += s[i].clean, t.collisions += s[i].collisions;
         t.at_fault += s[i].at_fault, t.off_lane += s[i].off_lane, t.stuck += s[i].stuck;
         t.red_light += s[i].red_light, t.desync += s[i].desync, t.listed += s[i].listed;
+        t.listed_clean += s[i].listed_clean, t.unfinished += s[i].unfinished, t.lost += s[i].lost;
         t.not_started += s[i].not_started, t.red_light_runs += s[i].red_light_runs;
         t.hard_brakes += s[i].hard_brakes, t.ticks += s[i].ticks, t.vetoes += s[i].vetoes;
         t.decisions += s[i].decisions, t.distance_m += s[i].distance_m;
@@ -57,9 +61,10 @@ static void put_clean(json_t *out, const fw_exam_sums *sums, uint32_t runs, bool
     uint32_t clean = 0, drives = 0;
     for (uint32_t i = 0; i < runs; i++) {
         uint32_t n = sums[i].drives - (without_listed ? sums[i].listed : 0);
-        clean += sums[i].clean;
+        uint32_t k = sums[i].clean - (without_listed ? sums[i].listed_clean : 0);
+        clean += k;
         drives += n;
-        top[i] = sums[i].clean;
+        top[i] = k;
         bottom[i] = n;
     }
     fw_interval wilson = fw_wilson95(clean, drives);
@@ -94,7 +99,11 @@ json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_sums *sums, u
     put(out, "veto_share", share((double)t.vetoes, (double)t.decisions));
     json_object_set_new(out, "desync", json_integer(t.desync));
     json_object_set_new(out, "not_started", json_integer(t.not_started));
+    json_object_set_new(out, "unfinished", json_integer(t.unfinished));
     json_object_set_new(out, "runs", json_integer(runs));
+    /* the worst reading: every drive the world lost counts as failed */
+    uint32_t lost = t.lost + t.unfinished;
+    put(out, "clean_lost_failed", share(t.clean, t.drives + lost));
     json_t *without = json_object();
     put_clean(without, sums, runs, true);
     json_object_set_new(out, "clean_without_listed_junctions", without);

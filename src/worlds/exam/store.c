@@ -18,12 +18,13 @@ fw_status fw_exam_store_open(const char *folder, fw_error *error) {
 }
 
 fw_status fw_exam_key(const fw_exam_config *config, json_t **key, fw_error *error) {
-    fw_hash program, policy = {"sumo"};
+    fw_hash program, city, policy = {"sumo"};
     FW_TRY(fw_hash_file("/proc/self/exe", &program, error));
+    FW_TRY(fw_world_fingerprint(config->network, &city, error));
     if (strcmp(config->policy, "sumo") != 0)
         FW_TRY(fw_hash_file(config->policy, &policy, error));
-    *key = json_pack("{s:i, s:s, s:s, s:b, s:s, s:i, s:i, s:i}", "exam_version", FW_EXAM_VERSION,
-                     "program", program.hex, "policy", policy.hex, "guard", config->guard,
+    *key = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i}", "exam_version", FW_EXAM_VERSION,
+                     "program", program.hex, "city", city.hex, "policy", policy.hex, "guard", config->guard,
                      "network", config->network, "drives", (int)config->drives, "cars",
                      (int)config->cars, "runs", (int)config->runs);
     FW_ASSERT(*key != NULL);

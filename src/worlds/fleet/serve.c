@@ -119,10 +119,8 @@ static void collect_all(fleet *f) {
 }
 
 static void count_result(drive_counts *c, const fw_drive_result *r) {
-    if (r->desync) {
-        c->desync++;
-        return;
-    }
+    c->desync += r->desync;
+    if (r->desync && fw_drive_result_clean(r)) return;
     c->drives++;
     c->clean += fw_drive_result_clean(r);
     c->collisions += r->collision;
@@ -158,10 +156,11 @@ static fw_status open_world(fleet *f, uint64_t seed, fw_error *error) {
     return fw_world_open(&config, &f->world, error);
 }
 
-/* SUMO died: END to all, a new SUMO with a derived seed, and everything goes on after now. */
+/* SUMO died, or its hours are over: END to all, a new SUMO with a derived seed, and everything goes
+ * on after now. */
 static fw_status restart(fleet *f, const char *why, fw_error *error) {
     char name[32];
-    fw_log_warn("SUMO is gone (%s); starting a new one", why);
+    fw_log_warn("starting a new SUMO: %s", why);
     for (uint32_t car = 0; car < f->config->cars; car++) {
         end_drive(f, car);
         f->offset.drive[car] = f->units.unit[car].drive + 1;
@@ -202,7 +201,7 @@ static fw_status one_tick(fleet *f, fw_error *error) {
     if (status != FW_OK) return fw_fail(error, status, "%s", why.text);
     f->restarts_in_row = 0;
     take_results(f);
-    return FW_OK;
+    return fw_world_over(f->world) ? restart(f, "its hours are over", error) : FW_OK;
 }
 
 static json_t *units_json(const fleet *f) {

@@ -44,6 +44,7 @@ struct fw_world {
     fw_random random;
     uint32_t tick;
     char (*lights_before)[FW_CITY_LIGHT_LINKS_MAX]; /* as the drivers saw them */
+    uint32_t start_s;                               /* of the demand's hour, at tick 0 */
     uint32_t listed[2], listed_count;               /* junctions */
     fw_car *cars;                                   /* (config.cars) */
     uint32_t *candidates;                           /* (FW_CITY_VEHICLES_MAX) scratch */

@@ -1,6 +1,7 @@
 /* process.c - starting SUMO (process.h). */
 #include "worlds/sumo/process.h"
 
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "worlds/sumo/world.h"
 
 #define SCENARIOS "/usr/share/sumo/tools/sumolib/scenario/scenarios/RealWorld"
 enum { PORT_TRIES = 5, CONNECT_TRIES = 3000, CONNECT_WAIT_NS = 20 * 1000 * 1000 };
@@ -57,6 +59,51 @@ static fw_status check_program(fw_error *error) {
         at += size + (at[size] == ':');
     }
     return fw_fail(error, FW_NOT_FOUND, "sumo is not on PATH: apt-get install sumo sumo-tools");
+}
+
+/* Hashes one file, by its name and its bytes, into sum. */
+static fw_status add_file(fw_sha256 *sum, const char *folder, const char *name, fw_error *error) {
+    char path[FW_PATH_MAX * 2];
+    fw_hash hash;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FW_TRY(fw_hash_file(path, &hash, error));
+    fw_sha256_add(sum, name, strlen(name) + 1);
+    fw_sha256_add(sum, hash.hex, sizeof hash.hex);
+    return FW_OK;
+}
+
+static bool holds_sumo(const char *folder) {
+    char path[FW_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/sumo", folder);
+    return access(path, X_OK) == 0;
+}
+
+/* SUMO's binary, as execvp finds it. */
+static fw_status add_sumo(fw_sha256 *sum, fw_error *error) {
+    char list[4096];
+    const char *search = getenv("PATH");
+    (void)snprintf(list, sizeof list, "%s", search ? search : "/usr/bin");
+    char *rest = NULL;
+    for (char *one = strtok_r(list, ":", &rest); one; one = strtok_r(NULL, ":", &rest))
+        if (holds_sumo(one)) return add_file(sum, one, "sumo", error);
+    return fw_fail(error, FW_NOT_FOUND, "no sumo on PATH: apt-get install sumo sumo-tools");
+}
+
+fw_status fw_world_fingerprint(const char *network, fw_hash *out, fw_error *error) {
+    static const char *const parts[] = {"%s_buslanes.net.xml", "%s.rou.xml", "%s_busses.add.xml",
+                                        "%s_vtypes.add.xml", "%s_bus_stops.add.xml",
+                                        "%s_tls.add.xml"};
+    char folder[FW_PATH_MAX - 64], name[128];
+    FW_TRY(folder_of(network, folder, sizeof folder, error));
+    fw_sha256 *sum = fw_sha256_begin();
+    fw_status status = add_sumo(sum, error);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == FW_OK; i++) {
+        (void)snprintf(name, sizeof name, parts[i], network);
+        status = add_file(sum, folder, name, error);
+    }
+    fw_hash hash = fw_sha256_end(sum);
+    if (status == FW_OK) *out = hash;
+    return status;
 }
 
 /* A port that was free a moment ago; if another takes it, SUMO fails and we try again. */

@@ -204,13 +204,10 @@ void fw_world_judge(fw_world *world, uint32_t index, float front_before_m,
     judge_comfort(car, accel_before_mps2);
     judge_collision(world, index);
     if (!world->config.sumo_drives) judge_corridor(world, car);
-    const bool red_before = car->result.red_light;
     judge_red_light(world, car, front_before_m);
     judge_stuck(world, car);
     judge_end(world, car);
-    const bool failed_now = car->result.collision || car->result.off_lane || car->result.stuck ||
-                            (car->result.red_light && !red_before);
-    if (failed_now) judge_place(world, car);
+    judge_place(world, car);
 }
 
 void fw_world_finish_result(fw_car *car) {

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "lines/driving/act/drive.h"
 
@@ -45,7 +46,7 @@ typedef struct fw_drive_result {
     bool desync;    /* SUMO's copy lost (an error of the world's, not of the driver): not scored,
                        but counted and printed */
     bool route_done;
-    bool listed_junction; /* the failure lay at a junction named in `overlap junctions` (78, 51 of
+    bool listed_junction; /* the drive, clean or not, came to a junction of the list (78, 51 of
                              acosta), where SUMO's own boxes overlap */
     uint32_t red_light_runs, hard_brakes; /* hard brake: accel <= -4 m/s2 begun */
     double distance_m, mean_speed_mps, jerk_rms_mps3;
@@ -75,9 +76,14 @@ bool fw_world_take_result(fw_world *world, fw_drive_result *out);
 /* After a step in which car i's drive ended by a bump: the last observation of that drive, with
  * impact_mps2 set as its accelerometer felt it; NULL otherwise. Valid until the next step. */
 const fw_drive_obs *fw_world_last_obs(const fw_world *world, uint32_t car);
+/* True when this world's hours are over. Demand lasts one hour: training worlds (seeds without the
+ * top bit) begin in its first 20 minutes and are over after FW_WORLD_HOURS_END_S; the examiner's
+ * (with it) begin in its last third. So no sealed departure is one that training ever saw. */
+enum { FW_WORLD_HOURS_END_S = 2340 };
+bool fw_world_over(const fw_world *world);
+/* Hash of all that a world is made of beside this program: SUMO's binary, the network, its demand. */
+fw_status fw_world_fingerprint(const char *network, fw_hash *out, fw_error *error) FW_MUST;
 /* SUMO's process id, for fault tests. */
 int fw_world_sumo_pid(const fw_world *world);
-/* Ends slot i's drive now without a result (a phase boundary in an exam); a new car follows. */
-void fw_world_drop(fw_world *world, uint32_t car);
 
 #endif

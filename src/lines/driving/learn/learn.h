@@ -55,7 +55,7 @@ typedef struct fw_driving_gate_result {
     double champion_clean, candidate_clean; /* shares of n */
     double difference, low, high;        /* candidate - champion, 95 % */
     bool promote;
-    char reason[200]; /* one sentence with the figures */
+    char reason[240]; /* one sentence with the figures */
 } fw_driving_gate_result;
 
 fw_status fw_driving_gate(const fw_driving_gate_config *config, fw_driving_gate_result *out,

@@ -60,7 +60,7 @@ static void start_drive(const trainer *t, tile *own, fw_sim *sim) {
 }
 
 static bool outcome_clean(const fw_sim *sim, fw_sim_end end) {
-    return end != FW_SIM_COLLISION && end != FW_SIM_OFF_LANE && !sim->red_run;
+    return end != FW_SIM_COLLISION && end != FW_SIM_OFF_LANE && !sim->red_run && !sim->stuck;
 }
 
 /* Draws from softmax(score); *log_p is increased by its log probability. */

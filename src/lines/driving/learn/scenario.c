@@ -190,7 +190,6 @@ static void see_light(fw_scenario *s, const fw_drive_obs *obs, uint32_t tick) {
         if (s->light_count == FW_SCENARIO_LIGHTS_MAX) return;
         light = &s->lights[s->light_count++];
         light->stop_s_m = obs->light_s_m;
-        light->first_tick = tick;
         light->state = zeroed(s->ticks, 1);
         memset(light->state, (int)obs->light, tick);
     }

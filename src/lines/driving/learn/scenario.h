@@ -46,7 +46,7 @@ typedef struct fw_scenario_meeting {
 
 typedef struct fw_scenario_light {
     float stop_s_m;
-    uint32_t first_tick, last_tick;
+    uint32_t last_tick; /* when it was last seen */
     uint8_t *state; /* (ticks): fw_drive_light, held before first and after last */
 } fw_scenario_light;
 
