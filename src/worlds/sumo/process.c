@@ -1,7 +1,6 @@
 /* process.c - starting SUMO (process.h). */
 #include "worlds/sumo/process.h"
 
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

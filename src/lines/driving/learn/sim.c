@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a drive is worth, per event and per metre. */
+/* What a drive is worth: per metre, per failure, and per tick of what is merely bad. */
 static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped = -4,
-                   reward_off_lane = -8, reward_red_light = -8, reward_hard_brake = -0.08f, reward_idle = -0.02f, /* a tick */
-                   reward_forced = -0.25f;                           /* a tick and car */
-                   reward_jerk = -0.004f;
+                   reward_off_lane = -8, reward_red_light = -8;
+static const float reward_hard_brake = -0.08f, reward_idle = -0.02f, reward_jerk = -0.004f,
+                   reward_forced = -0.25f; /* for each car with priority that brakes for us */
 
 fw_sim fw_sim_new(uint64_t seed) {
     fw_sim sim = {.random = fw_random_named(seed, "sim")};
