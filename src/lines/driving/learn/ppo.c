@@ -12,7 +12,7 @@ enum { TILES = 8, CARS = 32, STEPS = 64, /* a batch: 8 x 32 x 64 = 16384 agent-s
        EPOCHS = 3, MINIBATCH = 2048, GRAD_TILES = 8, GRAD_ROWS = MINIBATCH / GRAD_TILES,
        HIDDEN = 64, BATCH = TILES * CARS * STEPS };
 static const float discount = 0.985f, trace = 0.93f, clip = 0.2f, value_weight = 0.5f,
-                   rate_cold = 1e-3f, rate_warm = 5e-4f, entropy_cold = 0.01f, entropy_warm = 0.005f,
+                   rate_cold = 1e-3f, rate_warm = 5e-4f, entropy_cold = 0.01f, entropy_warm = 0.003f,
                    max_norm = 0.5f, value_scale = 4.0f;
 
 fw_mlp_shape fw_ppo_shape(void) { return (fw_mlp_shape){FW_FEATURES, HIDDEN, FW_OUTPUTS}; }

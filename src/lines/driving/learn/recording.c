@@ -12,6 +12,11 @@
 
 enum { PATH_MAX_POINTS = 1 << 18, PATH_INDEX_MAX = 1 << 30 };
 
+/* The grid is FW_DRIVE_GRID_M along the route; across a junction's corner a step is shorter. */
+#define ROUTE_STEP_MIN_M 0.5
+#define ROUTE_STEP_MAX_M 4.0
+#define ROUTE_SLACK_M 20.0
+
 /* One file being read. */
 typedef struct reading {
     fw_drive_recording *recording;
@@ -78,6 +83,47 @@ static fw_status row_floats(reading *r, const json_t *row, size_t first, size_t 
     return FW_OK;
 }
 
+/* ---- ranges: what a city and a car can be (recording.h) ---- */
+
+typedef enum fw_range {
+    RANGE_PLACE,     /* x, y, along a route */
+    RANGE_ANGLE,     /* unwrapped headings too */
+    RANGE_SPEED,     /* of a car of ours: never backwards */
+    RANGE_VELOCITY,  /* of others */
+    RANGE_ACCEL,
+    RANGE_WISH,      /* what a model asked for before the guard; a bad one may ask for much */
+    RANGE_CURVATURE,
+    RANGE_OVERHANG,
+    RANGE_IMPACT,
+    RANGE_CAR_LENGTH,
+    RANGE_USER_LENGTH, /* trams and trains too */
+    RANGE_WIDTH,
+    RANGE_LANE_WIDTH,
+    RANGE_LIMIT,
+    RANGE_CONFLICT
+} fw_range;
+
+/* Open intervals (low, high). */
+static const struct {
+    float low, high;
+} ranges[] = {
+    [RANGE_PLACE] = {-1e6f, 1e6f},        [RANGE_ANGLE] = {-1000, 1000},
+    [RANGE_SPEED] = {-1e-3f, 100},        [RANGE_VELOCITY] = {-100, 100},
+    [RANGE_ACCEL] = {-100, 100},          [RANGE_WISH] = {-1e6f, 1e6f},
+    [RANGE_CURVATURE] = {-100, 100},      [RANGE_OVERHANG] = {-40, 40},
+    [RANGE_IMPACT] = {-1e5f, 1e5f},       [RANGE_CAR_LENGTH] = {0, 40},
+    [RANGE_USER_LENGTH] = {0, 1000},      [RANGE_WIDTH] = {0, 10},
+    [RANGE_LANE_WIDTH] = {0, 100},        [RANGE_LIMIT] = {0, 100},
+    [RANGE_CONFLICT] = {-1e4f, 1e4f},
+};
+
+static fw_status check_range(reading *r, fw_range range, const char *name, float value) {
+    float low = ranges[range].low, high = ranges[range].high;
+    if (value > low && value < high) return FW_OK;
+    return CORRUPT(r, "%s is %g, not between %g and %g", name, (double)value, (double)low,
+                   (double)high);
+}
+
 /* ---- one reader a channel ---- */
 
 static const uint32_t wanted_each_tick =
@@ -128,15 +174,25 @@ static fw_status read_ego(reading *r, const json_t *json, int64_t time_ns) {
     const struct {
         const char *name;
         float *out;
+        fw_range range;
     } numbers[] = {
-        {"x_m", &o->x_m}, {"y_m", &o->y_m}, {"yaw_rad", &o->yaw_rad},
-        {"speed_mps", &o->speed_mps}, {"accel_mps2", &o->accel_mps2},
-        {"curvature_pm", &o->curvature_pm}, {"length_m", &o->length_m},
-        {"width_m", &o->width_m}, {"rear_overhang_m", &o->rear_overhang_m},
-        {"impact_mps2", &o->impact_mps2}, {"s_m", &o->s_m}, {"route_left_m", &o->route_left_m},
+        {"x_m", &o->x_m, RANGE_PLACE},
+        {"y_m", &o->y_m, RANGE_PLACE},
+        {"yaw_rad", &o->yaw_rad, RANGE_ANGLE},
+        {"speed_mps", &o->speed_mps, RANGE_SPEED},
+        {"accel_mps2", &o->accel_mps2, RANGE_ACCEL},
+        {"curvature_pm", &o->curvature_pm, RANGE_CURVATURE},
+        {"length_m", &o->length_m, RANGE_CAR_LENGTH},
+        {"width_m", &o->width_m, RANGE_WIDTH},
+        {"rear_overhang_m", &o->rear_overhang_m, RANGE_OVERHANG},
+        {"impact_mps2", &o->impact_mps2, RANGE_IMPACT},
+        {"s_m", &o->s_m, RANGE_PLACE},
+        {"route_left_m", &o->route_left_m, RANGE_PLACE},
     };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         FW_TRY(get_float(r, json, numbers[i].name, numbers[i].out));
+        FW_TRY(check_range(r, numbers[i].range, numbers[i].name, *numbers[i].out));
+    }
     return check_order(r);
 }
 
@@ -149,6 +205,9 @@ static fw_status read_user(reading *r, const json_t *row, fw_drive_user *u) {
         FW_TRY(as_u32(r, lane, "a user's lane", UINT32_MAX - 1, &u->lane));
     float numbers[6];
     FW_TRY(row_floats(r, row, 2, 6, numbers));
+    static const fw_range of[] = {RANGE_PLACE,    RANGE_PLACE,       RANGE_ANGLE,
+                                  RANGE_VELOCITY, RANGE_USER_LENGTH, RANGE_WIDTH};
+    for (size_t i = 0; i < 6; i++) FW_TRY(check_range(r, of[i], "a user's box", numbers[i]));
     u->x_m = numbers[0], u->y_m = numbers[1], u->yaw_rad = numbers[2];
     u->speed_mps = numbers[3], u->length_m = numbers[4], u->width_m = numbers[5];
     return FW_OK;
@@ -176,6 +235,8 @@ static fw_status read_conflict(reading *r, const json_t *row, fw_drive_conflict 
     FW_TRY(as_u32(r, json_array_get(row, 2), "must_yield", 1, &c->must_yield));
     float numbers[4];
     FW_TRY(row_floats(r, row, 3, 4, numbers));
+    for (size_t i = 0; i < 4; i++)
+        FW_TRY(check_range(r, RANGE_CONFLICT, "a conflict's distance", numbers[i]));
     c->enter_s_m = numbers[0], c->exit_s_m = numbers[1];
     c->foe_enter_m = numbers[2], c->foe_exit_m = numbers[3];
     return FW_OK;
@@ -211,6 +272,24 @@ static fw_status grow_path(reading *r, uint32_t first, uint32_t more) {
     return FW_OK;
 }
 
+/* Takes a route's next point: of a lane, and a step of the grid from the one before. */
+static fw_status add_point(reading *r, const float numbers[4]) {
+    fw_drive_recording *rec = r->recording;
+    static const fw_range of[] = {RANGE_PLACE, RANGE_PLACE, RANGE_LANE_WIDTH, RANGE_LIMIT};
+    for (size_t i = 0; i < 4; i++) FW_TRY(check_range(r, of[i], "a route point", numbers[i]));
+    fw_drive_point *point = &rec->path[rec->path_count];
+    *point = (fw_drive_point){numbers[0], numbers[1], numbers[2], numbers[3]};
+    if (rec->path_count > 0) {
+        double step_m = hypot((double)point->x_m - (double)point[-1].x_m,
+                              (double)point->y_m - (double)point[-1].y_m);
+        if (!(step_m > ROUTE_STEP_MIN_M && step_m < ROUTE_STEP_MAX_M))
+            return CORRUPT(r, "two route points %g m apart, not %g to %g", step_m,
+                           ROUTE_STEP_MIN_M, ROUTE_STEP_MAX_M);
+    }
+    rec->path_count++;
+    return FW_OK;
+}
+
 static fw_status read_route(reading *r, const json_t *json) {
     const json_t *rows, *row;
     uint32_t first = 0;
@@ -221,15 +300,15 @@ static fw_status read_route(reading *r, const json_t *json) {
         float numbers[4];
         FW_TRY(get_row(r, rows, i, 4, &row));
         FW_TRY(row_floats(r, row, 0, 4, numbers));
-        r->recording->path[r->recording->path_count++] =
-            (fw_drive_point){numbers[0], numbers[1], numbers[2], numbers[3]};
+        FW_TRY(add_point(r, numbers));
     }
     return FW_OK;
 }
 
 static fw_status read_signal(reading *r, const json_t *json) {
     FW_TRY(get_u32(r, json, "light", FW_DRIVE_LIGHT_RED, &r->tick->obs.light));
-    return get_float(r, json, "light_s_m", &r->tick->obs.light_s_m);
+    FW_TRY(get_float(r, json, "light_s_m", &r->tick->obs.light_s_m));
+    return check_range(r, RANGE_PLACE, "light_s_m", r->tick->obs.light_s_m);
 }
 
 static fw_status read_action(reading *r, const json_t *json) {
@@ -239,6 +318,10 @@ static fw_status read_action(reading *r, const json_t *json) {
     FW_TRY(get_float(r, json, "policy_curvature_pm", &t->policy.curvature_pm));
     FW_TRY(get_float(r, json, "accel_mps2", &t->action.accel_mps2));
     FW_TRY(get_float(r, json, "curvature_pm", &t->action.curvature_pm));
+    FW_TRY(check_range(r, RANGE_WISH, "policy_accel_mps2", t->policy.accel_mps2));
+    FW_TRY(check_range(r, RANGE_WISH, "policy_curvature_pm", t->policy.curvature_pm));
+    FW_TRY(check_range(r, RANGE_ACCEL, "accel_mps2", t->action.accel_mps2));
+    FW_TRY(check_range(r, RANGE_CURVATURE, "curvature_pm", t->action.curvature_pm));
     FW_TRY(get_u32(r, json, "veto", FW_GUARD_RED_LIGHT, &veto));
     t->veto = (fw_guard_veto)veto;
     const char *model = json_string_value(json_object_get(json, "model"));
@@ -329,6 +412,22 @@ static fw_status read_metadata(reading *r, const fw_mcap_metadata *metadata) {
     return FW_OK;
 }
 
+/* Every tick lies on the route that was recorded, give or take ROUTE_SLACK_M. */
+static fw_status check_places(reading *r) {
+    const fw_drive_recording *rec = r->recording;
+    if (rec->path_count == 0) return FW_OK;
+    double low = (double)rec->path_first * (double)FW_DRIVE_GRID_M - ROUTE_SLACK_M;
+    double high = (double)(rec->path_first + rec->path_count - 1) * (double)FW_DRIVE_GRID_M +
+                  ROUTE_SLACK_M;
+    for (uint32_t i = 0; i < rec->tick_count; i++) {
+        double s_m = (double)rec->ticks[i].obs.s_m;
+        if (!(s_m >= 0 && s_m >= low && s_m <= high))
+            return CORRUPT(r, "s_m is %g in tick %u, the route recorded is from %g to %g", s_m,
+                           rec->ticks[i].obs.tick, low, high);
+    }
+    return FW_OK;
+}
+
 static fw_status read_records(reading *r, fw_mcap_reader *mcap) {
     for (;;) {
         fw_mcap_record record;
@@ -343,7 +442,7 @@ static fw_status read_records(reading *r, fw_mcap_reader *mcap) {
     FW_TRY(check_tick_whole(r));
     if (!r->described) return CORRUPT(r, "no metadata record \"flywheel\"");
     if (r->recording->tick_count == 0) return CORRUPT(r, "no tick in it");
-    return FW_OK;
+    return check_places(r);
 }
 
 fw_status fw_drive_recording_parse(const void *bytes, size_t size_bytes, fw_drive_recording **out,

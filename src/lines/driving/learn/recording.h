@@ -2,6 +2,10 @@
  *
  * One recording is one stretch of one drive (one route). The reader trusts nothing: hostile or
  * truncated files give FW_CORRUPT (or FW_TOO_BIG, FW_UNSUPPORTED) with a reason and leak nothing.
+ * So do numbers that are finite but of no car and no city (one such recording would spoil a whole
+ * training): |x|, |y| < 1e6 m; |yaw| < 1000 rad; 0 <= speed < 100 m/s; |accel| < 100 m/s2; a car of
+ * up to 40 x 10 m; route points 0.5 to 4 m apart with limits within (0, 100) m/s; s_m on the route
+ * recorded, give or take 20 m; conflict distances under 10 km. The table stands in recording.c.
  * Limits: FW_DRIVE_RECORDING_FILE_MAX bytes, FW_DRIVE_RECORDING_TICKS_MAX ticks (channels.h).
  */
 #ifndef FW_LINES_DRIVING_RECORDING_H

@@ -7,8 +7,10 @@
 /* What a drive is worth: per metre, per failure, and per tick of what is merely bad. */
 static const float reward_per_m = 0.02f, reward_collision = -12, reward_bumped = -4,
                    reward_off_lane = -8, reward_red_light = -8;
-static const float reward_hard_brake = -0.08f, reward_idle = -0.02f, reward_jerk = -0.004f,
-                   reward_forced = -0.25f; /* for each car with priority that brakes for us */
+static const float reward_hard_brake = -0.08f, reward_idle = -0.04f, reward_jerk = -0.004f,
+                   reward_forced = -0.25f, /* for each car with priority that brakes for us */
+                   reward_sideways = -0.03f, comfort_sideways_mps2 = 2.5f, /* per m/s2 beyond */
+                   reward_off_centre = -0.02f;                             /* per m2 */
 
 fw_sim fw_sim_new(uint64_t seed) {
     fw_sim sim = {.random = fw_random_named(seed, "sim")};
@@ -316,6 +318,7 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     const fw_scenario *s = sim->scenario;
     fw_drive_action done;
     float front_m = s->length_m - s->rear_overhang_m, before = sim->s_m, lateral = 0, width = 3.2f;
+    float sideways = sim->speed_mps * sim->speed_mps * fabsf(action.curvature_pm); /* asked for */
     if (sim->tick + 2 >= s->ticks) return (fw_sim_outcome){0, FW_SIM_TIME_OUT};
     sim->forced = 0;
     move_tracks(sim);
@@ -333,6 +336,8 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
             sim->y_m + middle * sinf(sim->yaw_rad), &lateral, &width); /* of the box's centre */
     float reward = reward_per_m * (sim->s_m - before) + reward_forced * (float)sim->forced;
     reward += reward_jerk * fminf(1.0f, fabsf(jerk) / 20.0f);
+    reward += reward_sideways * fminf(10.0f, fmaxf(0.0f, sideways - comfort_sideways_mps2));
+    reward += reward_off_centre * fminf(1.0f, lateral * lateral);
     if (brakes) sim->hard_brakes++;
     if (done.accel_mps2 <= -4.0f) reward += reward_hard_brake;
     if (runs_red(sim, before + front_m, sim->s_m + front_m)) {
