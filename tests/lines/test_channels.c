@@ -373,6 +373,49 @@ static void test_hostile_messages_are_refused(void **state) {
     assert_int_equal(parse_changed(FW_DRIVE_CHANNEL_USERS, many, "1", &error), FW_CORRUPT);
 }
 
+/* Finite, well-formed, and of no car in no city: one message with one word replaced. */
+static void test_numbers_out_of_this_world_are_refused(void **state) {
+    (void)state;
+    fw_error error;
+    const struct {
+        fw_drive_channel channel;
+        const char *from, *to, *reason;
+    } cases[] = {
+        {FW_DRIVE_CHANNEL_EGO, "\"x_m\":1", "\"x_m\":3e37", "x_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"y_m\":2", "\"y_m\":-1000000", "y_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"yaw_rad\":0", "\"yaw_rad\":1001", "yaw_rad"},
+        {FW_DRIVE_CHANNEL_EGO, "\"speed_mps\":3", "\"speed_mps\":-1", "speed_mps"},
+        {FW_DRIVE_CHANNEL_EGO, "\"speed_mps\":3", "\"speed_mps\":100", "speed_mps"},
+        {FW_DRIVE_CHANNEL_EGO, "\"accel_mps2\":0", "\"accel_mps2\":-1e9", "accel_mps2"},
+        {FW_DRIVE_CHANNEL_EGO, "\"length_m\":4", "\"length_m\":0", "length_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"length_m\":4", "\"length_m\":40", "length_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"width_m\":2", "\"width_m\":-2", "width_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"s_m\":10", "\"s_m\":-1", "s_m"},
+        {FW_DRIVE_CHANNEL_EGO, "\"s_m\":10", "\"s_m\":29", "s_m"}, /* the route ends at 8 m */
+        {FW_DRIVE_CHANNEL_USERS, "4,2]", "-4,2]", "user"},
+        {FW_DRIVE_CHANNEL_USERS, "4,2]", "4,11]", "user"},
+        {FW_DRIVE_CHANNEL_USERS, "-1,0,", "-1,2e6,", "user"},
+        {FW_DRIVE_CHANNEL_ROUTE, "[2,0,3,13]", "[0,0,3,13]", "apart"},
+        {FW_DRIVE_CHANNEL_ROUTE, "[2,0,3,13]", "[5,0,3,13]", "apart"},
+        {FW_DRIVE_CHANNEL_ROUTE, "[2,0,3,13]", "[2,0,3,0]", "route point"},
+        {FW_DRIVE_CHANNEL_ROUTE, "[2,0,3,13]", "[2,0,3,100]", "route point"},
+        {FW_DRIVE_CHANNEL_ROUTE, "[2,0,3,13]", "[2,0,-3,13]", "route point"},
+        {FW_DRIVE_CHANNEL_SIGNAL, "30", "1e30", "light_s_m"},
+        {FW_DRIVE_CHANNEL_CONFLICTS, "20,30", "20,30000", "conflict"},
+        {FW_DRIVE_CHANNEL_ACTION, ",\"accel_mps2\":1", ",\"accel_mps2\":1e6", "accel_mps2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        const char *whole = good[cases[i].channel], *at = strstr(whole, cases[i].from);
+        assert_non_null(at);
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - whole), whole, cases[i].to,
+                 at + strlen(cases[i].from));
+        fw_status status = parse_changed((int)cases[i].channel, text, "1", &error);
+        if (status != FW_CORRUPT) fail_msg("%s: %s", cases[i].to, fw_status_text(status));
+        if (!strstr(error.text, cases[i].reason)) fail_msg("%s: %s", cases[i].to, error.text);
+    }
+}
+
 static void test_events_begin_once(void **state) {
     (void)state;
     fw_drive_obs o;
@@ -406,6 +449,7 @@ int main(void) {
         cmocka_unit_test(test_extreme_numbers_fit_and_are_json),
         cmocka_unit_test(test_a_cut_or_bent_file_is_refused),
         cmocka_unit_test(test_hostile_messages_are_refused),
+        cmocka_unit_test(test_numbers_out_of_this_world_are_refused),
         cmocka_unit_test(test_events_begin_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
