@@ -49,7 +49,13 @@ static const char step_1[] =
     "CREATE TABLE log(sequence INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL,"
     " kind TEXT NOT NULL, text TEXT NOT NULL);";
 
-static const char *const fw_catalogue_steps[] = {step_1};
+/* How a rollout ended; from where on the newest data set's held-out recordings are. */
+static const char step_2[] = "ALTER TABLE generations ADD COLUMN rollout_units INTEGER;"
+                             "ALTER TABLE generations ADD COLUMN rollout_active INTEGER;"
+                             "ALTER TABLE generations ADD COLUMN rollout_refused INTEGER;"
+                             "ALTER TABLE datasets ADD COLUMN held_out_since INTEGER;";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {

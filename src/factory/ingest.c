@@ -23,6 +23,7 @@ struct fw_upload {
     int fd;
     fw_sha256 *sha;
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
+    uint64_t reserved_bytes;          /* what it may still take of the cap; the ingest's lock */
     bool repeat;                      /* already whole: the body is read and dropped */
     int refused;                      /* HTTP status of the reason in error, 0: none */
     fw_error error;
@@ -97,9 +98,10 @@ static fw_status expire_one(fw_ingest *ingest, victim *v, fw_error *error) {
     fw_status status = fw_db_each(
         db, error, take_victim, v,
         "SELECT o.sha256,o.size_bytes FROM objects o JOIN recordings r ON r.sha256=o.sha256 "
-        "WHERE o.state='kept' AND r.role='train' AND (r.generation IS NULL OR NOT EXISTS("
+        "WHERE o.state='kept' AND (r.role='train' OR o.sequence<(SELECT held_out_since FROM "
+        "datasets ORDER BY generation DESC LIMIT 1)) AND (r.generation IS NULL OR NOT EXISTS("
         "SELECT 1 FROM generations WHERE stage IN('dataset','train','gate'))) "
-        "ORDER BY r.events>0,o.sequence LIMIT 1",
+        "ORDER BY r.role='train',r.events>0,o.sequence LIMIT 1",
         "");
     if (status == FW_OK && v->found)
         status = fw_db_run(db, error, "UPDATE objects SET state='expired' WHERE sha256=?", "t",
@@ -107,23 +109,59 @@ static fw_status expire_one(fw_ingest *ingest, victim *v, fw_error *error) {
     return fw_catalogue_end(ingest->catalogue, status, error);
 }
 
-fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error *error) {
-    int64_t used = 0;
+/* A part that nobody uploads just now. The ingest's lock is held. */
+static bool add_idle_part(void *self, const char *sha256, uint64_t size_bytes) {
+    fw_ingest *ingest = self;
+    for (const fw_upload *u = ingest->active; u; u = u->next)
+        if (strcmp(u->hash.hex, sha256) == 0) return true;
+    ingest->idle_parts_bytes += size_bytes;
+    return true;
+}
+
+/* Bytes promised to uploads and lying in parts. afresh: look at the folder again. */
+static uint64_t uploads_bytes(fw_ingest *ingest, bool afresh) {
+    pthread_mutex_lock(&ingest->lock);
+    if (afresh || !ingest->idle_parts_known) {
+        ingest->idle_parts_bytes = 0;
+        fw_objects_each_part(ingest->objects, add_idle_part, ingest);
+        ingest->idle_parts_known = true;
+    }
+    uint64_t bytes = ingest->idle_parts_bytes;
+    for (const fw_upload *u = ingest->active; u; u = u->next) bytes += u->reserved_bytes;
+    pthread_mutex_unlock(&ingest->lock);
+    return bytes;
+}
+
+/* Objects that are kept, and the catalogue's own pages. */
+static fw_status kept_bytes(fw_ingest *ingest, uint64_t *out, fw_error *error) {
+    int64_t objects = 0, pages = 0, page_bytes = 0;
     sqlite3 *db = fw_catalogue_read(ingest->catalogue);
-    fw_status status = fw_db_int(
-        db, error, &used, "SELECT coalesce(sum(size_bytes),0) FROM objects WHERE state='kept'", "");
+    fw_status status =
+        fw_db_int(db, error, &objects,
+                  "SELECT coalesce(sum(size_bytes),0) FROM objects WHERE state='kept'", "");
+    if (status == FW_OK) status = fw_db_int(db, error, &pages, "PRAGMA page_count", "");
+    if (status == FW_OK) status = fw_db_int(db, error, &page_bytes, "PRAGMA page_size", "");
     fw_catalogue_read_end(ingest->catalogue);
-    if (status != FW_OK) return status;
-    while ((uint64_t)used + wanted_bytes > ingest->disk_cap_bytes) {
+    if (status == FW_OK) *out = (uint64_t)objects + (uint64_t)(pages * page_bytes);
+    return status;
+}
+
+fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error *error) {
+    uint64_t used = 0;
+    FW_TRY(kept_bytes(ingest, &used, error));
+    uint64_t cap = ingest->disk_cap_bytes, uploads = uploads_bytes(ingest, false);
+    if (used + uploads + wanted_bytes > cap) uploads = uploads_bytes(ingest, true);
+    used += uploads;
+    while (used + wanted_bytes > cap) {
         victim v;
         FW_TRY(expire_one(ingest, &v, error));
         if (!v.found)
             return fw_fail(error, FW_NO_SPACE,
-                           "the recordings that must be kept fill the disk cap of %" PRIu64
-                           " bytes; raise --disk-cap-bytes",
-                           ingest->disk_cap_bytes);
+                           "the recordings that must be kept and the uploads under way fill the "
+                           "disk cap of %" PRIu64 " bytes; raise --disk-cap-bytes",
+                           cap);
         fw_objects_remove(ingest->objects, v.sha256);
-        used -= v.size_bytes;
+        used -= (uint64_t)v.size_bytes;
     }
     return FW_OK;
 }
@@ -164,6 +202,7 @@ static void respond_receipt(fw_http_response *response, int status, const char *
     json_t *json = json_pack("{s:s,s:I,s:I,s:I}", "sha256", sha256, "size_bytes",
                              (json_int_t)row->size_bytes, "server_time_ns",
                              (json_int_t)row->received_ns, "sequence", (json_int_t)row->sequence);
+    if (row->expired) json_object_set_new(json, "expired", json_true());
     fw_http_respond_json(response, status, json_dumps(json, JSON_COMPACT));
     respond_offset(response, (uint64_t)row->size_bytes);
     json_decref(json);
@@ -224,8 +263,15 @@ static void unclaim(fw_ingest *ingest, const fw_upload *upload) {
     for (fw_upload **u = &ingest->active; *u; u = &(*u)->next) {
         if (*u != upload) continue;
         *u = upload->next;
+        ingest->idle_parts_known = false; /* it may leave a part behind */
         break;
     }
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+static void reserve(fw_ingest *ingest, fw_upload *upload, uint64_t size_bytes) {
+    pthread_mutex_lock(&ingest->lock);
+    upload->reserved_bytes = size_bytes;
     pthread_mutex_unlock(&ingest->lock);
 }
 
@@ -260,7 +306,9 @@ static fw_status admit(fw_ingest *ingest, fw_upload *upload, fw_http_response *r
         respond_offset(response, have);
         return FW_MISMATCH;
     }
-    return fw_ingest_make_room(ingest, upload->total == UINT64_MAX ? 0 : upload->total, error);
+    reserve(ingest, upload,
+            upload->total == UINT64_MAX ? ingest->upload_max_bytes : upload->total);
+    return fw_ingest_make_room(ingest, 0, error);
 }
 
 fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_request *request,
@@ -407,6 +455,7 @@ static void complete(fw_ingest *ingest, fw_upload *upload, fw_http_response *res
     if (status == FW_OK) status = enter_catalogue(ingest, upload, &scan, &row, &error);
     fw_scan_clear(&scan);
     if (status == FW_OK) {
+        reserve(ingest, upload, 0); /* it counts as an object now */
         respond_receipt(response, 201, upload->hash.hex, &row);
         return;
     }
@@ -463,7 +512,7 @@ void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *res
         return;
     }
     uint64_t part = row.found ? 0 : fw_objects_part_bytes(ingest->objects, sha256);
-    response->status = row.found ? 200 : part > 0 ? 202 : 404;
+    response->status = row.expired ? 410 : row.found ? 200 : part > 0 ? 202 : 404;
     respond_offset(response, row.found ? (uint64_t)row.size_bytes : part);
 }
 

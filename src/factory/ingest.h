@@ -12,12 +12,15 @@
  * 507 disk full or over the cap, with Retry-After.
  *
  * Invariants: (1) a receipt is sent only after object, folder and catalogue are durable; (2) what
- * was refused is never in the catalogue; (3) the same hash gives the same receipt, always; (4) one
+ * was refused is never in the catalogue; (3) the same hash gives the same receipt, always (an expired one says so); (4) one
  * upload of a hash at a time; (5) on a full disk nothing acked is touched.
  *
- * Disk cap: over it, the oldest recordings without events, then the oldest with, are expired (their
- * bytes go, their row stays, state 'expired'); never held-out ones, never those of a generation
- * that is in work, never models and manifests.
+ * Disk cap: for what is kept of the objects, the catalogue's pages, parts left behind, and what each
+ * open upload announced (or may have at most), together. Over it are expired (bytes go, the row
+ * stays, state 'expired'): the oldest held-out recordings older than all that the newest data set
+ * holds out, then the oldest recordings without events, then the oldest with. Never those of a
+ * generation that is in work, never models and manifests. Of what was expired, HEAD and GET say 410
+ * and a PUT answers the old receipt with "expired": true, taking nothing.
  */
 #ifndef FW_FACTORY_INGEST_H
 #define FW_FACTORY_INGEST_H
@@ -37,9 +40,11 @@ typedef struct fw_ingest {
     const fw_objects *objects;
     const fw_factory_line *line;
     uint64_t upload_max_bytes, disk_cap_bytes;
-    pthread_mutex_t lock;      /* guards active */
+    pthread_mutex_t lock;      /* guards active and idle_parts */
     pthread_mutex_t scan_lock; /* one content check at a time: bounds memory */
     fw_upload *active;
+    bool idle_parts_known; /* false: look at the folder */
+    uint64_t idle_parts_bytes;
 } fw_ingest;
 
 void fw_ingest_init(fw_ingest *ingest, const fw_env *env, fw_catalogue *catalogue,

@@ -69,6 +69,28 @@ uint64_t fw_objects_part_bytes(const fw_objects *objects, const char *sha256) {
     return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
 }
 
+/* The hash in a part's file name; false for every other name. */
+static bool part_hash(const char *name, char sha256[FW_HASH_HEX + 1]) {
+    const char *dot = strrchr(name, '.');
+    if (!dot || dot - name != FW_HASH_HEX || strcmp(dot, ".part") != 0) return false;
+    snprintf(sha256, FW_HASH_HEX + 1, "%.*s", FW_HASH_HEX, name);
+    return fw_hash_valid(sha256);
+}
+
+void fw_objects_each_part(const fw_objects *objects, fw_objects_visit visit, void *self) {
+    char folder[FW_PATH_MAX + 8], sha256[FW_HASH_HEX + 1];
+    bool going = true;
+    for (unsigned i = 0; i < 256 && going; i++) {
+        snprintf(folder, sizeof folder, "%s/%02x", objects->folder, i);
+        DIR *dir = opendir(folder);
+        if (!dir) continue;
+        for (struct dirent *entry; going && (entry = readdir(dir));)
+            if (part_hash(entry->d_name, sha256))
+                going = visit(self, sha256, fw_objects_part_bytes(objects, sha256));
+        closedir(dir);
+    }
+}
+
 fw_status fw_objects_seal(const fw_objects *objects, const char *sha256, int fd, fw_error *error) {
     const fw_env *env = objects->env;
     char part[FW_PATH_MAX], path[FW_PATH_MAX], folder[FW_PATH_MAX];

@@ -27,6 +27,9 @@ void fw_objects_path(const fw_objects *objects, const char *sha256, char out[FW_
 void fw_objects_part_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]);
 /* The part's bytes so far, 0 when none. */
 uint64_t fw_objects_part_bytes(const fw_objects *objects, const char *sha256);
+/* Calls visit for each part there is; false ends early. */
+typedef bool (*fw_objects_visit)(void *self, const char *sha256, uint64_t size_bytes);
+void fw_objects_each_part(const fw_objects *objects, fw_objects_visit visit, void *self);
 /* Makes a complete part durable and gives it its name. fd is the part's descriptor. */
 fw_status fw_objects_seal(const fw_objects *objects, const char *sha256, int fd,
                           fw_error *error) FW_MUST;

@@ -348,11 +348,22 @@ static const char *state_of(json_t *list, const char *unit, int salt) {
     return "absent";
 }
 
+/* A cap that leaves this much beside the catalogue. */
+static void set_cap(fixture *f, size_t beside_bytes) {
+    fw_error error;
+    int64_t pages, page_bytes;
+    sqlite3 *db = fw_catalogue_read(f->factory->catalogue);
+    assert_int_equal(fw_db_int(db, &error, &pages, "PRAGMA page_count", ""), FW_OK);
+    assert_int_equal(fw_db_int(db, &error, &page_bytes, "PRAGMA page_size", ""), FW_OK);
+    fw_catalogue_read_end(f->factory->catalogue);
+    f->factory->ingest.disk_cap_bytes = (uint64_t)(pages * page_bytes) + beside_bytes;
+}
+
 static void the_disk_cap_expires_the_dullest_first(void **state) {
     fixture *f = *state;
     json_t *list;
     size_t size = make_mcap(bytes, 10, 1);
-    f->factory->ingest.disk_cap_bytes = 4 * size + size / 2;
+    set_cap(f, 4 * size + size / 2);
     assert_int_equal(put_mcap(f, "e1", 1, 1), 201); /* with an event: goes second */
     assert_int_equal(put_mcap(f, "q3", 2, 0), 201); /* held out: never goes */
     assert_int_equal(put_mcap(f, "q1", 3, 0), 201); /* dull: goes first */
@@ -373,12 +384,59 @@ static void the_disk_cap_expires_the_dullest_first(void **state) {
     char path[120];
     snprintf(path, sizeof path, "/v1/objects/%s", gone.hex);
     assert_int_equal(call(f, "GET", path, NULL, NULL), 410);
-    assert_int_equal(put(f, "q1", bytes, size), 200); /* the same receipt; not stored again */
+    int status;
+    assert_int_equal(offset_of(f, gone.hex, &status), size);
+    assert_int_equal(status, 410);
+    fw_http_response r = put_right(f, size, unit_headers("q1")); /* the receipt; not stored again */
+    assert_int_equal(r.status, 200);
+    assert_non_null(strstr(r.body, "\"expired\":true"));
+    free(r.body);
     f->factory->ingest.disk_cap_bytes = 100;
     assert_int_equal(put_mcap(f, "e1", 7, 1), 507);
     assert_int_equal(call(f, "GET", "/v1/recordings", NULL, &list), 200);
     assert_string_equal(state_of(list, "q3", 2), "kept");
     json_decref(list);
+}
+
+/* Begins a PUT of `name` that announces total bytes (0: none) and sends nothing yet. */
+static void *begin_put(fixture *f, const char *name, size_t total, int *status) {
+    char path[120], length[32];
+    fw_hash hash = fw_hash_bytes(name, strlen(name));
+    snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
+    snprintf(length, sizeof length, "%zu", total);
+    headers h = unit_headers("car-1");
+    if (total) h.names[2] = "Content-Length", h.values[2] = length;
+    fw_http_request request = {
+        .method = "PUT", .path = path, .header = header_of, .query = no_query, .native = &h};
+    fw_http_response response = {0};
+    void *sink = f->app.open_sink(f->app.self, &request, &response);
+    *status = response.status;
+    free(response.body);
+    return sink;
+}
+
+static void the_disk_cap_counts_uploads_under_way(void **state) {
+    fixture *f = *state;
+    static char zeros[30000];
+    int status;
+    fw_hash part = fw_hash_bytes(zeros, sizeof zeros);
+    set_cap(f, 100000);
+    void *first = begin_put(f, "one", 60000, &status);
+    assert_non_null(first);
+    assert_null(begin_put(f, "two", 60000, &status)); /* promised already, though not a byte came */
+    assert_int_equal(status, 507);
+    assert_null(begin_put(f, "three", 0, &status)); /* undeclared: may become the maximum */
+    assert_int_equal(status, 507);
+    f->app.close_sink(f->app.self, first);
+    put_cut(f, part.hex, zeros, sizeof zeros, 29000, unit_headers("car-1")); /* a part is left */
+    assert_null(begin_put(f, "four", 90000, &status));
+    assert_int_equal(status, 507);
+    void *fits = begin_put(f, "five", 70000, &status);
+    assert_non_null(fits);
+    f->app.close_sink(f->app.self, fits);
+    set_cap(f, 0);
+    assert_null(begin_put(f, "six", 1, &status)); /* the catalogue alone fills it */
+    assert_int_equal(status, 507);
 }
 
 static void one_unit_in_four_is_held_out(void **state) {
@@ -414,6 +472,7 @@ int main(void) {
         TEST(a_full_disk_is_507_with_retry),
         TEST(a_full_catalogue_is_507_too),
         TEST(the_disk_cap_expires_the_dullest_first),
+        TEST(the_disk_cap_counts_uploads_under_way),
         TEST(one_unit_in_four_is_held_out),
     };
     return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
