@@ -46,7 +46,9 @@ static void wire_generations(fw_factory *f) {
                                       .launcher = f->config.launcher,
                                       .data_folder = f->config.data_folder,
                                       .program = f->config.program,
-                                      .threads = f->config.threads};
+                                      .threads = f->config.threads,
+                                      .limits = {FW_DATASET_NEWEST, FW_DATASET_EVENTFUL,
+                                                 FW_DATASET_HELD_OUT}};
 }
 
 static fw_status open_stations(fw_factory *f, fw_error *error) {

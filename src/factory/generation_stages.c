@@ -11,24 +11,40 @@
 #include "factory/job.h"
 #include "factory/registry.h"
 
-enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20 };
+enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
 
 /* ---- the dataset ---- */
 
 typedef struct manifest {
     json_t *recordings;
     int64_t train, held_out;
+    int64_t held_out_since; /* sequence of the oldest held-out one; INT64_MAX: none */
 } manifest;
+
+/* Which recordings a dataset takes (generations.h). ?1 generation, ?2 newest, ?3 eventful, ?4
+ * held_out. */
+static const char choice_sql[] =
+    "WITH ranked AS (SELECT r.sha256,r.unit,r.role,r.events,o.sequence,row_number() OVER "
+    "(PARTITION BY r.role ORDER BY o.sequence DESC) age FROM recordings r JOIN objects o "
+    "USING(sha256) WHERE r.generation<=?1 AND o.state='kept'),"
+    "older AS (SELECT sha256,row_number() OVER (ORDER BY events DESC,sequence DESC) place "
+    "FROM ranked WHERE role='train' AND age>?2 AND events>0) "
+    "SELECT sha256,unit,role,sequence FROM ranked WHERE (role='train' AND (age<=?2 OR sha256 IN "
+    "(SELECT sha256 FROM older WHERE place<=?3))) OR (role='held_out' AND age<=?4) "
+    "ORDER BY sha256";
 
 static bool add_recording(void *self, sqlite3_stmt *row) {
     manifest *m = self;
     const char *role = fw_db_column(row, 2);
     json_array_append_new(m->recordings, json_pack("{s:s,s:s,s:s}", "sha256", fw_db_column(row, 0),
                                                    "unit", fw_db_column(row, 1), "role", role));
-    if (strcmp(role, "train") == 0)
+    if (strcmp(role, "train") == 0) {
         m->train++;
-    else
-        m->held_out++;
+        return true;
+    }
+    m->held_out++;
+    int64_t sequence = sqlite3_column_int64(row, 3);
+    if (sequence < m->held_out_since) m->held_out_since = sequence;
     return true;
 }
 
@@ -41,10 +57,8 @@ static fw_status write_manifest(fw_generations *g, sqlite3 *db, const fw_generat
                                   "ORDER BY generation DESC LIMIT 1",
                                   "i", row->n);
     if (status != FW_OK && status != FW_NOT_FOUND) return status;
-    status = fw_db_each(db, error, add_recording, m,
-                        "SELECT r.sha256,r.unit,r.role FROM recordings r JOIN objects o "
-                        "USING(sha256) WHERE r.generation<=? AND o.state='kept' ORDER BY r.sha256",
-                        "i", row->n);
+    status = fw_db_each(db, error, add_recording, m, choice_sql, "iiii", row->n, g->limits.newest,
+                        g->limits.eventful, g->limits.held_out);
     json_t *json =
         json_pack("{s:i,s:s,s:o?,s:O}", "version", 1, "line", g->line->name, "parent",
                   parent ? json_string(parent) : json_null(), "recordings", m->recordings);
@@ -64,18 +78,17 @@ static fw_status record_dataset(sqlite3 *db, const fw_generation_row *row, const
                      "?,?) ON CONFLICT(sha256) DO NOTHING",
                      "tii", id, (int64_t)size_bytes, now_ns));
     FW_TRY(fw_db_run(db, error,
-                     "INSERT OR IGNORE INTO datasets(id,generation,train,held_out,created_ns) "
-                     "VALUES(?,?,?,?,?)",
-                     "tiiii", id, row->n, m->train, m->held_out, now_ns));
+                     "INSERT OR IGNORE INTO datasets(id,generation,train,held_out,created_ns,"
+                     "held_out_since) VALUES(?,?,?,?,?,?)",
+                     "tiiiii", id, row->n, m->train, m->held_out, now_ns, m->held_out_since));
     FW_TRY(fw_db_run(
         db, error,
         "UPDATE generations SET stage='train',crashes=0,dataset=?1,dataset_ns=?2,"
         "recordings=(SELECT count(*) FROM recordings WHERE generation=?3),"
         "bytes_uploaded=(SELECT coalesce(sum(size_bytes),0) FROM recordings JOIN objects "
         "USING(sha256) WHERE generation=?3),"
-        "first_event_ns=coalesce((SELECT min(e.received_ns) FROM events e JOIN recordings r ON "
-        "r.sha256=e.recording WHERE r.generation=?3),(SELECT min(received_ns) FROM recordings JOIN "
-        "objects USING(sha256) WHERE generation=?3)) WHERE n=?3",
+        "first_event_ns=(SELECT min(e.received_ns) FROM events e JOIN recordings r ON "
+        "r.sha256=e.recording WHERE r.generation=?3) WHERE n=?3",
         "tii", id, now_ns, row->n));
     snprintf(text, sizeof text, "generation %lld: data set %.12s of %lld recordings, %lld held out",
              (long long)row->n, id, (long long)(m->train + m->held_out), (long long)m->held_out);
@@ -89,7 +102,7 @@ fw_status fw_generation_dataset(fw_generations *g, const fw_generation_row *row,
     fw_generation_folder(g, row->n, folder);
     FW_TRY(fw_folder_remove(folder, error));
     FW_TRY(fw_folder_make(folder, 0755, error));
-    manifest m = {.recordings = json_array()};
+    manifest m = {.recordings = json_array(), .held_out_since = INT64_MAX};
     sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
     fw_status status = db ? write_manifest(g, db, row, &m, &text, error) : FW_IO;
     bool empty = status == FW_OK && (m.train == 0 || m.held_out == 0);
@@ -108,30 +121,26 @@ fw_status fw_generation_dataset(fw_generations *g, const fw_generation_row *row,
 
 /* ---- a job's input ---- */
 
-typedef struct path_list {
-    fw_generations *g;
-    json_t *paths;
-} path_list;
-
-static bool add_path(void *self, sqlite3_stmt *row) {
-    path_list *list = self;
-    char path[FW_PATH_MAX];
-    fw_objects_path(list->g->objects, fw_db_column(row, 0), path);
-    json_array_append_new(list->paths, json_string(path));
-    return true;
-}
-
+/* The manifest says what a job reads: paths of its recordings of a role, in its order. */
 static fw_status list_paths(fw_generations *g, const fw_generation_row *row, const char *role,
                             json_t *paths, fw_error *error) {
-    path_list list = {g, paths};
-    sqlite3 *db = fw_catalogue_read(g->catalogue);
-    fw_status status = fw_db_each(db, error, add_path, &list,
-                                  "SELECT r.sha256 FROM recordings r JOIN objects o USING(sha256) "
-                                  "WHERE r.generation<=? AND o.state='kept' AND r.role=? "
-                                  "ORDER BY r.sha256",
-                                  "it", row->n, role);
-    fw_catalogue_read_end(g->catalogue);
-    return status;
+    char path[FW_PATH_MAX], *text;
+    size_t size, i;
+    json_t *entry;
+    fw_objects_path(g->objects, row->dataset, path);
+    FW_TRY(fw_file_read(path, MANIFEST_MAX_BYTES, &text, &size, error));
+    json_t *json = json_loadb(text, size, 0, NULL);
+    free(text);
+    json_array_foreach(json_object_get(json, "recordings"), i, entry) {
+        const char *sha256 = json_string_value(json_object_get(entry, "sha256"));
+        const char *of = json_string_value(json_object_get(entry, "role"));
+        if (!of || !fw_hash_valid(sha256) || strcmp(of, role) != 0) continue;
+        fw_objects_path(g->objects, sha256, path);
+        json_array_append_new(paths, json_string(path));
+    }
+    bool good = json != NULL;
+    json_decref(json);
+    return good ? FW_OK : fw_fail(error, FW_CORRUPT, "%s is no manifest", path);
 }
 
 fw_status fw_generation_write_input(fw_generations *g, const fw_generation_row *row,

@@ -127,37 +127,48 @@ fw_status fw_generations_tick(fw_generations *g, fw_error *error) {
 
 /* ---- the rollout ---- */
 
-static fw_status finish_rollout(fw_generations *g, const fw_generation_row *row, const char *how,
-                                fw_error *error) {
-    char text[200];
+static fw_status finish_rollout(fw_generations *g, const fw_generation_row *row,
+                                const fw_units_share *share, const char *how, fw_error *error) {
+    char text[240];
     int64_t now_ns = fw_env_wall_ns(g->env);
     sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
     if (!db) return FW_IO;
-    fw_status status = fw_db_run(
-        db, error, "UPDATE generations SET stage='done',done_ns=? WHERE n=?", "ii", now_ns, row->n);
+    fw_status status = fw_db_run(db, error,
+                                 "UPDATE generations SET stage='done',done_ns=?,rollout_units=?,"
+                                 "rollout_active=?,rollout_refused=? WHERE n=?",
+                                 "iiiii", now_ns, (int64_t)share->recent, (int64_t)share->active,
+                                 (int64_t)share->refused, row->n);
     snprintf(text, sizeof text, "generation %lld: %s %.12s", (long long)row->n, how,
              row->candidate);
     if (status == FW_OK) status = fw_log_add(db, now_ns, "rollout", text, error);
     FW_TRY(fw_catalogue_end(g->catalogue, status, error));
     fw_log_info("%s", text);
-    g->quiet_since_ns = 0;
+    g->quiet_since_ns = g->rollout_since_ns = 0;
     return FW_OK;
 }
 
+static bool passed(int64_t since_ns, int64_t now_ns, int seconds) {
+    return now_ns - since_ns >= seconds * 1000000000LL;
+}
+
 fw_status fw_generation_rollout(fw_generations *g, const fw_generation_row *row, fw_error *error) {
-    char text[100];
+    char text[120];
     fw_units_share share = fw_units_share_of(g->units, row->candidate);
     int64_t now_ns = fw_env_mono_ns(g->env);
+    if (g->rollout_since_ns == 0) g->rollout_since_ns = now_ns;
+    if (share.known == 0)
+        return finish_rollout(g, row, &share, "no unit is known yet to take", error);
     if (share.recent > 0) {
         g->quiet_since_ns = 0;
-        if (share.active < share.recent) return FW_OK;
-        snprintf(text, sizeof text, "all %u units drive", share.recent);
-        return finish_rollout(g, row, text, error);
+        bool late = passed(g->rollout_since_ns, now_ns, FW_ROLLOUT_MAX_S);
+        if (share.active + share.refused < share.recent && !late) return FW_OK;
+        snprintf(text, sizeof text, "%u of %u units drive (%u refused%s)", share.active,
+                 share.recent, share.refused, late ? "; time is over for the others" : "");
+        return finish_rollout(g, row, &share, text, error);
     }
-    if (share.known == 0) return finish_rollout(g, row, "no unit is known yet to take", error);
     if (g->quiet_since_ns == 0) g->quiet_since_ns = now_ns;
-    if (now_ns - g->quiet_since_ns < FW_ROLLOUT_SILENCE_S * 1000000000LL) return FW_OK;
-    return finish_rollout(g, row, "no unit answers to take", error);
+    if (!passed(g->quiet_since_ns, now_ns, FW_ROLLOUT_SILENCE_S)) return FW_OK;
+    return finish_rollout(g, row, &share, "no unit answers to take", error);
 }
 
 /* ---- POST ---- */
@@ -198,7 +209,8 @@ static fw_status may_start(sqlite3 *db, char champion[FW_HASH_HEX + 1], fw_error
     if (train == 0 || held_out == 0)
         return fw_fail(error, FW_NOT_FOUND,
                        "%lld recordings to train on and %lld held out: need at least one of each "
-                       "(every fourth unit, 3, 7, 11 ..., is held out)",
+                       "(every fourth unit, 3, 7, 11 ..., is held out, so a fleet needs at least "
+                       "4 units)",
                        (long long)train, (long long)held_out);
     return FW_OK;
 }
@@ -237,8 +249,11 @@ fw_status fw_generations_post(fw_generations *g, const char *body, size_t body_b
     "'model',model,'candidate',candidate,'parent',nullif(parent,''),'dataset',dataset,"            \
     "'decision',decision,'reason',reason,'recordings',recordings,'bytes_uploaded',bytes_uploaded," \
     "'train_core_s',train_core_s,'agent_steps',agent_steps,'event_to_model_s',"                    \
-    "CASE WHEN decision='promoted' AND stage='done' AND first_event_ns>0 THEN "                    \
+    "CASE WHEN decision='promoted' AND stage='done' AND rollout_active>0 AND "                    \
+    "rollout_active=rollout_units AND first_event_ns>0 THEN "                                     \
     "(done_ns-first_event_ns)/1e9 END,'train',json(train),'gate',json(gate),'crashes',crashes,"    \
+    "'rollout',CASE WHEN rollout_units IS NOT NULL THEN json_object('units',rollout_units,"        \
+    "'active',rollout_active,'refused',rollout_refused) END,"                                      \
     "'times',json_object('first_event_ns',first_event_ns,'created_ns',created_ns,'dataset_ns',"    \
     "dataset_ns,'train_ns',train_ns,'gate_ns',gate_ns,'done_ns',done_ns))"
 
@@ -258,6 +273,7 @@ static char *with_live(char *text, const fw_units_share *share, const fw_job_pro
     json_object_set_new(json, "units", json_integer(share->recent));
     json_object_set_new(json, "units_staged", json_integer(share->staged));
     json_object_set_new(json, "units_active", json_integer(share->active));
+    json_object_set_new(json, "units_refused", json_integer(share->refused));
     char *out = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     free(text);

@@ -5,8 +5,11 @@
  *                            \-----------\---- job failed, or crashed over 3 times --> [failed]
  *
  * A generation owns the recordings acked before its POST that no earlier one owned; its dataset
- * holds all that were ever owned and are still kept. The manifest is an object, its hash the
- * dataset's id:
+ * is chosen from all that were ever owned and are still kept, so that an endless run's jobs stay as
+ * long as they are: to train on, the newest FW_DATASET_NEWEST and, of the older ones, the
+ * FW_DATASET_EVENTFUL with the most events (of equals the newer, none without events); to hold out,
+ * the newest FW_DATASET_HELD_OUT. Newer means received later. The manifest is an object, its hash
+ * the dataset's id; both jobs read exactly what it lists:
  *
  *   {"version":1,"line":"driving","parent":dataset|null,
  *    "recordings":[{"sha256","unit","role":"train"|"held_out"}, ... sorted by sha256]}
@@ -19,7 +22,10 @@
  * moves in the same commit as the stage's results; (2) so serve may be killed anywhere: the next
  * start ends a job left over (by its lease), takes a finished result or starts the stage again; (3)
  * one generation at a time; (4) same recordings, champion and seed give the same manifest and job
- * input.
+ * input (as long as they also came in the same order, where the limits cut).
+ *
+ * A rollout is done when every unit heard of in the last minute drives the model or refused it, or
+ * after FW_ROLLOUT_MAX_S (counted anew after a restart); the row keeps how many did what.
  */
 #ifndef FW_FACTORY_GENERATIONS_H
 #define FW_FACTORY_GENERATIONS_H
@@ -36,7 +42,11 @@
 enum {
     FW_JOB_CRASHES_MAX = 3,    /* retries; one more crash fails the generation */
     FW_JOB_SILENCE_S = 300,    /* a job that says nothing this long is killed: a crash */
-    FW_ROLLOUT_SILENCE_S = 120 /* a rollout with no unit heard of this long is done */
+    FW_ROLLOUT_SILENCE_S = 120, /* a rollout with no unit heard of this long is done */
+    FW_ROLLOUT_MAX_S = 180,     /* and so is one this long after its start, whoever drives then */
+    FW_DATASET_NEWEST = 400,    /* recordings of a dataset, see above */
+    FW_DATASET_EVENTFUL = 200,
+    FW_DATASET_HELD_OUT = 120
 };
 
 /* What the running job last said; for the live page. */
@@ -47,6 +57,10 @@ typedef struct fw_job_progress {
     double done, total, reward; /* reward NaN: none */
 } fw_job_progress;
 
+typedef struct fw_dataset_limits {
+    int64_t newest, eventful, held_out;
+} fw_dataset_limits;
+
 typedef struct fw_generations {
     const fw_env *env;
     fw_catalogue *catalogue;
@@ -56,12 +70,14 @@ typedef struct fw_generations {
     const fw_launcher *launcher;
     const char *data_folder, *program; /* program: path of the executable that has `job` */
     unsigned threads;
+    fw_dataset_limits limits;
     /* the rest is the ticking thread's own, but progress */
     fw_job job;
     char output[4096]; /* a line of the job's stdout so far */
     size_t output_bytes;
     char failure[300];                                   /* its last {"error"} */
     int64_t heard_ns, beat_ns, retry_ns, quiet_since_ns; /* monotonic */
+    int64_t rollout_since_ns;                            /* monotonic; 0: no rollout seen */
     pthread_mutex_t lock;                                /* guards progress */
     fw_job_progress progress;
 } fw_generations;

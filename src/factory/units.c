@@ -91,6 +91,7 @@ static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out,
         json_is_object(json) ? FW_OK : fw_fail(error, FW_INVALID, "a report is a JSON object");
     if (status == FW_OK) status = get_hash(json, "active", &out->active, error);
     if (status == FW_OK) status = get_hash(json, "staged", &out->staged, error);
+    if (status == FW_OK) status = get_hash(json, "refused", &out->refused, error);
     if (status == FW_OK) status = get_count(json, "tick", &out->tick, error);
     if (status == FW_OK) status = get_count(json, "recordings", &out->recordings, error);
     if (status == FW_OK) status = get_count(json, "spool_bytes", &out->spool_bytes, error);
@@ -145,8 +146,8 @@ char *fw_units_json(fw_units *units) {
         const fw_unit *u = &units->items[i];
         json_array_append_new(
             list,
-            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
-                      u->active.hex, "staged", u->staged.hex, "tick", (json_int_t)u->tick,
+            json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
+                      u->active.hex, "staged", u->staged.hex, "refused", u->refused.hex, "tick", (json_int_t)u->tick,
                       "recordings", (json_int_t)u->recordings, "spool_bytes",
                       (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
                       "reported_ns", (json_int_t)u->reported_ns, "age_s",
@@ -169,6 +170,7 @@ fw_units_share fw_units_share_of(fw_units *units, const char *model) {
         share.recent++;
         bool active = *model && strcmp(u->active.hex, model) == 0;
         share.active += active;
+        share.refused += !active && *model && strcmp(u->refused.hex, model) == 0;
         share.staged += active || (*model && strcmp(u->staged.hex, model) == 0);
     }
     pthread_mutex_unlock(&units->lock);

@@ -18,6 +18,7 @@ enum { FW_UNITS_MAX = 4096, FW_UNIT_NAME_MAX = 32, FW_UNIT_RECENT_S = 60 };
 typedef struct fw_unit {
     char name[FW_UNIT_NAME_MAX];
     fw_hash active, staged; /* empty: none */
+    fw_hash refused;        /* the model it cannot drive, empty: none; not kept over a restart */
     int64_t tick, recordings, spool_bytes, lost_bytes, reported_ns, persisted_ns;
 } fw_unit;
 
@@ -32,6 +33,7 @@ typedef struct fw_units {
 /* How far a model has got in the fleet. */
 typedef struct fw_units_share {
     uint32_t known, recent, active, staged; /* active, staged: of the recent ones */
+    uint32_t refused;                       /* of the recent ones: will not drive it */
 } fw_units_share;
 
 fw_status fw_units_open(fw_units *units, const fw_env *env, fw_catalogue *catalogue,

@@ -332,6 +332,7 @@ static void what_is_missing_is_said(void **state) {
     assert_int_equal(call(f, "POST", "/v1/generations", "{\"seed\":1,\"agent_steps\":1}", &json),
                      409);
     assert_non_null(strstr(word(json, "error"), "held out"));
+    assert_non_null(strstr(word(json, "error"), "at least 4 units"));
     json_decref(json);
     const char *const bad[] = {"",
                                "{}",
@@ -357,6 +358,145 @@ static void a_rollout_nobody_answers_ends(void **state) {
     f->faults.skip_ns += (FW_ROLLOUT_SILENCE_S + 1) * 1000000000LL;
     ticks(f, 2);
     expect_stage(f, 1, "done");
+}
+
+static int64_t of_rollout(fixture *f, int n, const char *name) {
+    json_t *g = generation(f, n), *rollout = json_object_get(g, "rollout");
+    int64_t value = rollout && json_is_object(rollout)
+                        ? json_integer_value(json_object_get(rollout, name))
+                        : -1;
+    json_decref(g);
+    return value;
+}
+
+/* Runs a generation up to its rollout; its candidate's hash. */
+static void roll_out(fixture *f, int n, char candidate[FW_HASH_HEX + 1]) {
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    expect_stage(f, n, "rollout");
+    json_t *g = generation(f, n);
+    snprintf(candidate, FW_HASH_HEX + 1, "%s", word(g, "candidate"));
+    assert_true(json_is_null(json_object_get(g, "rollout")));
+    json_decref(g);
+}
+
+static void a_refusal_is_an_answer(void **state) {
+    fixture *f = *state;
+    char candidate[FW_HASH_HEX + 1], body[400];
+    fw_hash champion = prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    report(f, "car-0", champion.hex, "");
+    report(f, "car-1", champion.hex, "");
+    roll_out(f, 1, candidate);
+    report(f, "car-0", candidate, candidate);
+    ticks(f, 2);
+    expect_stage(f, 1, "rollout");
+    snprintf(body, sizeof body, "{\"active\":\"%s\",\"refused\":\"%s\"}", champion.hex,
+             candidate);
+    assert_int_equal(call(f, "POST", "/v1/units/car-1/report", body, NULL), 200);
+    json_t *g = generation(f, 1);
+    assert_int_equal(json_integer_value(json_object_get(g, "units_refused")), 1);
+    json_decref(g);
+    ticks(f, 2);
+    expect_stage(f, 1, "done");
+    assert_int_equal(of_rollout(f, 1, "units"), 2);
+    assert_int_equal(of_rollout(f, 1, "active"), 1);
+    assert_int_equal(of_rollout(f, 1, "refused"), 1);
+    g = generation(f, 1); /* not every unit drives it */
+    assert_true(json_is_null(json_object_get(g, "event_to_model_s")));
+    json_decref(g);
+    assert_int_equal(
+        call(f, "POST", "/v1/units/car-1/report", "{\"refused\":\"no hash\"}", NULL), 400);
+}
+
+static void a_rollout_ends_in_time(void **state) {
+    fixture *f = *state;
+    char candidate[FW_HASH_HEX + 1];
+    fw_hash champion = prepare(f);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    report(f, "car-0", champion.hex, "");
+    roll_out(f, 1, candidate);
+    for (int s = 0; s < FW_ROLLOUT_MAX_S - 30; s += 30) { /* car-1 reports, but drives nothing */
+        f->faults.skip_ns += 30 * 1000000000LL;
+        report(f, "car-0", candidate, candidate);
+        report(f, "car-1", champion.hex, candidate);
+        ticks(f, 2);
+        expect_stage(f, 1, "rollout");
+    }
+    f->faults.skip_ns += 31 * 1000000000LL;
+    ticks(f, 2);
+    expect_stage(f, 1, "done");
+    assert_int_equal(of_rollout(f, 1, "units"), 2);
+    assert_int_equal(of_rollout(f, 1, "active"), 1);
+    json_t *log;
+    assert_int_equal(call(f, "GET", "/v1/log", NULL, &log), 200);
+    assert_non_null(strstr(word(json_array_get(log, 0), "text"), "1 of 2 units"));
+    json_decref(log);
+}
+
+static void without_an_event_there_is_no_time_from_it(void **state) {
+    fixture *f = *state;
+    char candidate[FW_HASH_HEX + 1];
+    fw_hash champion = add_champion(f, "generation 0");
+    assert_int_equal(put_mcap(f, "car-0", 1, 0), 201);
+    assert_int_equal(put_mcap(f, "car-3", 2, 0), 201);
+    f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
+    report(f, "car-0", champion.hex, "");
+    roll_out(f, 1, candidate);
+    report(f, "car-0", candidate, candidate);
+    ticks(f, 2);
+    expect_stage(f, 1, "done");
+    json_t *g = generation(f, 1);
+    assert_true(json_is_null(json_object_get(g, "event_to_model_s")));
+    json_decref(g);
+}
+
+static bool reads(const json_t *input, int salt, int events) {
+    static uint8_t bytes[MCAP_MAX];
+    fw_hash hash = fw_hash_bytes(bytes, make_mcap(bytes, salt, events));
+    size_t i;
+    json_t *path;
+    json_array_foreach(json_object_get(input, "recordings"), i, path) {
+        if (strstr(json_string_value(path), hash.hex)) return true;
+    }
+    return false;
+}
+
+static int64_t held_out_kept(fixture *f) {
+    fw_error error;
+    int64_t count = -1;
+    sqlite3 *db = fw_catalogue_read(f->factory->catalogue);
+    assert_int_equal(fw_db_int(db, &error, &count,
+                               "SELECT count(*) FROM recordings JOIN objects USING(sha256) WHERE "
+                               "role='held_out' AND state='kept'",
+                               ""),
+                     FW_OK);
+    fw_catalogue_read_end(f->factory->catalogue);
+    return count;
+}
+
+static void a_data_set_has_bounds(void **state) {
+    fixture *f = *state;
+    fw_error error;
+    add_champion(f, "generation 0");
+    f->factory->generations.limits = (fw_dataset_limits){3, 2, 2};
+    const int events[] = {5, 0, 2, 7, 0, 9, 0, 1}; /* newest: the last three */
+    for (int i = 0; i < 8; i++) assert_int_equal(put_mcap(f, "car-0", i, events[i]), 201);
+    for (int i = 0; i < 4; i++) assert_int_equal(put_mcap(f, "car-3", 50 + i, 0), 201);
+    f->jobs.script[0] = ACT_SUCCEED, f->jobs.script[1] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    expect_stage(f, 1, "done");
+    json_t *train = json_loads(f->jobs.input[0], 0, NULL),
+           *gate = json_loads(f->jobs.input[1], 0, NULL);
+    const bool wanted[] = {true, false, false, true, false, true, true, true};
+    for (int i = 0; i < 8; i++) assert_int_equal(reads(train, i, events[i]), wanted[i]);
+    for (int i = 0; i < 4; i++) assert_int_equal(reads(gate, 50 + i, 0), i >= 2);
+    json_decref(train);
+    json_decref(gate);
+    f->factory->ingest.disk_cap_bytes = 1; /* all that may go goes: held-out ones not in use too */
+    assert_int_equal(fw_ingest_make_room(&f->factory->ingest, 0, &error), FW_NO_SPACE);
+    assert_int_equal(held_out_kept(f), 2);
 }
 
 /* The disk fills at each write of the stages: the tick fails, is tried again, and the end is the
@@ -395,6 +535,10 @@ int main(void) {
         TEST(same_input_same_names),
         TEST(what_is_missing_is_said),
         TEST(a_rollout_nobody_answers_ends),
+        TEST(a_refusal_is_an_answer),
+        TEST(a_rollout_ends_in_time),
+        TEST(without_an_event_there_is_no_time_from_it),
+        TEST(a_data_set_has_bounds),
         TEST(a_full_disk_only_delays),
     };
     return cmocka_run_group_tests_name("generations", tests, NULL, NULL);
