@@ -165,6 +165,7 @@ fw_status fw_driving_untrained(uint64_t seed, const char *out_path, fw_hash *has
 /* The gate's drives: every held-out scenario from its start and then from every ten seconds on, for
  * at most thirty seconds, without jitter, once per policy. Drives of one recording are a cluster. */
 enum { TRIAL_EVERY = 100, TRIAL_TICKS = 300, TRIALS_MAX = 16, INTERVAL_DRAWS = 2000 };
+static const double moves_share = 0.3; /* of the champion's metres: standing still is no skill */
 static const double margin = 0.05; /* non-inferiority: the interval must lie above minus this */
 
 typedef struct score {
@@ -234,7 +235,7 @@ static void decide(const trial *t, uint32_t clusters, fw_driving_gate_result *ou
     out->low = interval.low;
     out->high = interval.high;
     double way = sum.metres[0] > 0 ? sum.metres[1] / sum.metres[0] : 0;
-    bool moves = way > 0.5;
+    bool moves = way > moves_share;
     out->promote = moves && out->low >= -margin;
     snprintf(out->reason, sizeof out->reason,
              "%s: clean %.3f, champion %.3f, on %u held-out drives of %u recordings; difference "
