@@ -257,6 +257,8 @@ static void an_action_that_is_no_number_cuts_the_unit_off(void **state) {
     serve(&s, "run 4\n", 7);
     assert_int_equal(s.status, FW_OK);
     assert_int_equal(s.unit[1].count, 2);
+    assert_true(of_unit(event_named(&s, "paused"), 1, "cuts") == 1);
+    assert_true(of_unit(event_named(&s, "paused"), 0, "cuts") == 0);
     assert_true(fabsf(fake.last[1].accel_mps2 - FW_FLEET_LOST_ACCEL_MPS2) < 1e-6f);
     assert_true(fabsf(fake.last[1].curvature_pm - 0.01f) < 1e-6f);
     tear_down(&s);

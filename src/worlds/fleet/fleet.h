@@ -20,8 +20,8 @@
  *    quit         ends, as does the end of stdin
  * Events, one JSON object a line on stdout: "ready", "tick" (still running), "paused", "restarted"
  * (SUMO died and a new one runs), "stopped". In "paused", `recordings` and `lost_bytes` are the unit's own last report
- * (since that unit started), `ticks`, `vetoes`, `misses` and `drives` since the last "paused". `drives` is the world's truth,
- * for the conductor alone: it is never sent to a unit.
+ * (since that unit started); `ticks`, `vetoes`, `misses`, `cuts` (times it was cut off) and `drives` since the last "paused".
+ * `drives` is the world's truth, for the conductor alone: it is never sent to a unit.
  *
  * Invariants: (1) at most one frame is in flight per unit; (2) a car whose unit is gone or late
  * brakes gently and keeps its curvature; (3) a unit may come back at any tick under its number;
@@ -40,7 +40,7 @@
 #define FW_SEED_SEALED (1ULL << 63) /* seeds with this bit belong to the examiner */
 #define FW_FLEET_LOST_ACCEL_MPS2 -3.0f
 enum {
-    FW_FLEET_PATIENCE_MS = 20000,  /* lockstep: longest wait for one answer */
+    FW_FLEET_PATIENCE_MS = 120000, /* lockstep: longest wait for one answer */
     FW_FLEET_UNITS_WAIT_MS = 60000, /* longest wait for all units at the start */
     FW_FLEET_MISSES_MAX = 50,      /* realtime: misses in a row until a unit is cut off */
     FW_FLEET_RESTARTS_MAX = 5,     /* SUMO restarts in a row without a tick between */

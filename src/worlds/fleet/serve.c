@@ -209,12 +209,12 @@ static json_t *units_json(const fleet *f) {
     for (uint32_t i = 0; i < f->units.count; i++) {
         const fw_fleet_unit *u = &f->units.unit[i];
         json_array_append_new(
-            list, json_pack("{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:b}", "unit", (json_int_t)i,
+            list, json_pack("{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "unit", (json_int_t)i,
                             "recordings", (json_int_t)u->recordings,
                             "model", u->model.hex, "ticks", (json_int_t)u->ticks, "vetoes",
-                            (json_int_t)u->vetoes, "misses", (json_int_t)u->misses, "lost_bytes",
-                            (json_int_t)u->lost_bytes, "connected",
-                            u->fd >= 0));
+                            (json_int_t)u->vetoes, "misses", (json_int_t)u->misses, "cuts",
+                            (json_int_t)u->cuts, "lost_bytes", (json_int_t)u->lost_bytes,
+                            "connected", u->fd >= 0));
     }
     return list;
 }
@@ -229,8 +229,10 @@ static void say_paused(fleet *f) {
                        json_pack("{s:s, s:I, s:o, s:o}", "event", "paused", "tick",
                                  (json_int_t)now_tick(f), "units", units_json(f), "drives", drives));
     f->counts = (drive_counts){0};
-    for (uint32_t i = 0; i < f->units.count; i++)
-        f->units.unit[i].ticks = f->units.unit[i].vetoes = f->units.unit[i].misses = 0;
+    for (uint32_t i = 0; i < f->units.count; i++) {
+        fw_fleet_unit *u = &f->units.unit[i];
+        u->ticks = u->vetoes = u->misses = u->cuts = 0;
+    }
 }
 
 static void flush_all(fleet *f) {

@@ -36,6 +36,7 @@ void fw_fleet_units_cut(fw_fleet_units *units, uint32_t index, const char *why) 
     unit->fd = -1;
     unit->waiting = unit->drive_open = false;
     unit->misses_in_row = 0;
+    unit->cuts++;
 }
 
 void fw_fleet_units_admit(fw_fleet_units *units) {
@@ -82,17 +83,14 @@ static fw_status take_report(fw_fleet_unit *unit, const fw_bus_head *head,
                              const unsigned char *payload, bool *acted, fw_drive_action *action,
                              fw_error *why) {
     fw_bus_act act;
+    fw_drive_action wanted;
     if (head->kind != FW_BUS_ACT)
         return fw_fail(why, FW_CORRUPT, "frame kind %u where ACT was due", head->kind);
-    if (head->size_bytes < sizeof act) return fw_fail(why, FW_CORRUPT, "ACT is cut short");
-    memcpy(&act, payload, sizeof act);
-    if (act.model.hex[FW_HASH_HEX] != 0 || (act.model.hex[0] && !fw_hash_valid(act.model.hex)))
-        return fw_fail(why, FW_CORRUPT, "ACT names no model hash");
+    FW_TRY(fw_bus_act_decode(payload, head->size_bytes, &act, why));
+    if (head->size_bytes != FW_BUS_ACT_BYTES + (act.acted ? sizeof wanted : 0))
+        return fw_fail(why, FW_CORRUPT, "ACT has %u bytes", head->size_bytes);
     if (act.acted) {
-        fw_drive_action wanted;
-        if (head->size_bytes != sizeof act + sizeof wanted)
-            return fw_fail(why, FW_CORRUPT, "ACT has %u bytes", head->size_bytes);
-        memcpy(&wanted, payload + sizeof act, sizeof wanted);
+        memcpy(&wanted, payload + FW_BUS_ACT_BYTES, sizeof wanted);
         if (!isfinite(wanted.accel_mps2) || !isfinite(wanted.curvature_pm))
             return fw_fail(why, FW_CORRUPT, "its action is not finite");
         *action = wanted;

@@ -26,7 +26,7 @@ typedef struct fw_fleet_unit {
     uint32_t recordings;
     uint64_t lost_bytes;
     /* since the last "paused" */
-    uint64_t ticks, vetoes, misses;
+    uint64_t ticks, vetoes, misses, cuts; /* cuts: times it was cut off */
     uint32_t misses_in_row;
 } fw_fleet_unit;
 
