@@ -1,7 +1,10 @@
 #include "base/confine.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <linux/landlock.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -67,11 +70,37 @@ fw_status fw_confine(const char *const *write_folders, const char *const *read_f
     return status;
 }
 
+/* What any program needs to read; fw_confine_to adds the program's own folder. */
+static const char *const system_reads[] = {"/usr",         "/lib",
+                                           "/lib64",       "/bin",
+                                           "/etc",         "/proc",
+                                           "/dev/urandom", "/dev/random",
+                                           "/sys/devices/system", "/sys/fs/cgroup"};
+enum { SYSTEM_READS = sizeof system_reads / sizeof system_reads[0] };
+
 fw_status fw_confine_to(const char *data_folder, const char *program_folder, fw_error *error) {
     const char *writes[] = {data_folder, "/dev/null", NULL};
-    const char *reads[] = {"/usr",           "/lib",         "/lib64",
-                           "/bin",           "/etc",         "/proc",
-                           "/dev/urandom",   "/dev/random",  "/sys/devices/system",
-                           "/sys/fs/cgroup", program_folder, NULL};
+    const char *reads[SYSTEM_READS + 2] = {NULL};
+    for (size_t i = 0; i < SYSTEM_READS; i++) reads[i] = system_reads[i];
+    reads[SYSTEM_READS] = program_folder;
     return fw_confine(writes, reads, error);
+}
+
+/* True when `path`, a real one, is `folder` or lies in it. */
+static bool lies_in(const char *path, const char *folder) {
+    char real[PATH_MAX];
+    if (realpath(folder, real) == NULL) return false; /* not there: it opens nothing */
+    size_t size = strlen(real);
+    if (size == 1) return true; /* "/" */
+    return strncmp(path, real, size) == 0 && (path[size] == 0 || path[size] == '/');
+}
+
+fw_status fw_confine_reaches(const char *data_folder, const char *program_folder, const char *path,
+                             bool *out, fw_error *error) {
+    char real[PATH_MAX];
+    if (realpath(path, real) == NULL) return fw_fail_errno(error, "cannot open %s", path);
+    bool reaches = lies_in(real, data_folder) || lies_in(real, program_folder);
+    for (size_t i = 0; i < SYSTEM_READS; i++) reaches = reaches || lies_in(real, system_reads[i]);
+    *out = reaches;
+    return FW_OK;
 }

@@ -26,5 +26,9 @@ fw_status fw_confine(const char *const *write_folders, const char *const *read_f
 /* The usual case: one data folder to write, the system's folders and the program's own to read. */
 fw_status fw_confine_to(const char *data_folder, const char *program_folder,
                         fw_error *error) FW_MUST;
+/* Would a process confined like that still be let into `path`? True for what lies in one of its
+ * folders, links followed. Fails when `path` is not there. */
+fw_status fw_confine_reaches(const char *data_folder, const char *program_folder, const char *path,
+                             bool *out, fw_error *error) FW_MUST;
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/args.h"
+#include "base/confine.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/demo.h"
@@ -18,8 +19,10 @@
 
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 enum { HEADLESS_STEPS = 12000000, LIVE_STEPS = 4000000 }; /* agent-steps of a loop */
-enum { BUS_PATH_MAX = 100, LIVE_EXAM_DRIVES = 64, WORKERS = 2, EXAM_POLL_MS = 100 };
-/* Clusters of an exam: many small simulations for a report, few large ones beside the loop. */
+enum { BUS_PATH_MAX = 100, LIVE_EXAM_DRIVES = 64, WORKERS = 2, EXAM_POLL_MS = 100,
+       EXAMS_A_MODEL = 4 };
+/* Drives wanted in each simulation run of an exam; runs are 1 to FW_DEMO_EXAM_RUNS_MAX, so that a
+ * report's 300 drives are 10 runs of 30 each, and the 64 beside the loop are 4 of 16. */
 enum { DRIVES_PER_RUN = 8, LIVE_DRIVES_PER_RUN = 16 };
 enum { LOG_MAX_BYTES = 8 << 20, DISK_CAP_MIN_BYTES = 512 << 20 };
 
@@ -31,7 +34,7 @@ static const char help_text[] =
     "  --headless                   run --generations loops, examine every model, report, end\n"
     "  --generations N              default 3\n"
     "  --seed S                     default 1; same seed, same figures (not with --realtime)\n"
-    "  --cars N                     1 to 64, default 16\n"
+    "  --cars N                     4 to 64 (every fourth only tests), default 16\n"
     "  --report FILE                where the JSON report goes (headless)\n"
     "  --realtime                   10 Hz by the clock instead of lockstep\n"
     "  --ticks-per-generation T     ticks of 0.1 s driven in each loop, default 1500\n"
@@ -54,7 +57,7 @@ static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_erro
         {"--headless", FW_ARG_FLAG, &o->headless, 0, 0},
         {"--generations", FW_ARG_U64, &o->generations, 1, 1000},
         {"--seed", FW_ARG_U64, &o->seed, 0, INT64_MAX},
-        {"--cars", FW_ARG_U64, &o->cars, 1, FW_DEMO_UNITS_MAX},
+        {"--cars", FW_ARG_U64, &o->cars, FW_DEMO_UNITS_MIN, FW_DEMO_UNITS_MAX},
         {"--report", FW_ARG_TEXT, &o->report, 1, 400},
         {"--realtime", FW_ARG_FLAG, &o->realtime, 0, 0},
         {"--exam-drives", FW_ARG_U64, &o->exam_drives, 2, 10000},
@@ -109,20 +112,16 @@ static fw_status lock_folder(const char *folder, fw_error *error) {
                    folder);
 }
 
-/* True when `path` is `folder` or lies in it; both are real paths. */
-static bool lies_in(const char *path, const char *folder) {
-    size_t size = strlen(folder);
-    return strncmp(path, folder, size) == 0 && (path[size] == 0 || path[size] == '/');
-}
-
-/* The store must be where the confined factory cannot look: not in its data, not by its program. */
+/* The store must be where the confined factory cannot look: not in its data, not by its program, not
+ * in the system's folders. */
 static fw_status check_store(const fw_demo *demo, fw_error *error) {
-    char store[PATH_MAX], programs[FW_PATH_MAX], factory[FW_PATH_MAX];
-    if (realpath(demo->store, store) == NULL)
-        return fw_fail_errno(error, "cannot open exam store %s", demo->store);
+    char programs[FW_PATH_MAX], factory[FW_PATH_MAX];
+    bool open = false;
     FW_TRY(fw_child_folder(programs, error));
     fw_path_join(factory, sizeof factory, demo->base, "factory");
-    if (lies_in(store, factory) || lies_in(store, programs))
+    FW_TRY(fw_folder_make(factory, 0700, error));
+    FW_TRY(fw_confine_reaches(factory, programs, demo->store, &open, error));
+    if (open)
         return fw_fail(error, FW_INVALID, "--exam-store %s lies where the factory may read: choose "
                        "another folder", demo->store);
     return FW_OK;
@@ -200,8 +199,7 @@ static fw_status count_phases(fw_demo *demo, fw_error *error) {
     json_t *answer = NULL, *row = NULL;
     size_t i = 0;
     FW_TRY(fw_demo_factory_get(&demo->factory, "/v1/generations", &answer, error));
-    json_t *list = json_is_array(answer) ? answer : json_object_get(answer, "generations");
-    json_array_foreach(list, i, row) {
+    json_array_foreach(answer, i, row) {
         json_int_t index = json_integer_value(json_object_get(row, "index"));
         if (index > demo->first_phase) demo->first_phase = (uint32_t)index;
     }
@@ -330,6 +328,15 @@ static fw_status run_exams(fw_demo_exams *exams, fw_error *error) {
     return FW_OK;
 }
 
+/* Exams of the baselines; `late`: after all others. */
+static fw_status add_baselines(fw_demo *demo, fw_demo_exams *exams,
+                               char paths[BASELINES][FW_PATH_MAX], bool late, fw_error *error) {
+    FW_TRY(baseline_files(demo, paths, error));
+    for (int b = 0; b < BASELINES; b++)
+        fw_demo_add_exams(exams, paths[b], baseline_names[b], strcmp(paths[b], "sumo") != 0, late);
+    return FW_OK;
+}
+
 /* Exams of every generation's model and of the baselines, into the report. */
 static fw_status examine(fw_demo *demo, fw_demo_exams *exams, json_t *report, fw_error *error) {
     char paths[BASELINES][FW_PATH_MAX], path[FW_PATH_MAX];
@@ -337,12 +344,10 @@ static fw_status examine(fw_demo *demo, fw_demo_exams *exams, json_t *report, fw
     json_t *baselines = json_object();
     size_t i = 0;
     json_object_set_new(report, "baselines", baselines);
-    FW_TRY(baseline_files(demo, paths, error));
-    for (int b = 0; b < BASELINES; b++)
-        fw_demo_add_exams(exams, paths[b], baseline_names[b], strcmp(paths[b], "sumo") != 0);
+    FW_TRY(add_baselines(demo, exams, paths, false, error));
     json_array_foreach(generations, i, row) {
         FW_TRY(model_file(demo, json_string_value(json_object_get(row, "model")), path, error));
-        fw_demo_add_exams(exams, path, NULL, true);
+        fw_demo_add_exams(exams, path, NULL, true, false);
     }
     FW_TRY(run_exams(exams, error));
     for (int b = 0; b < BASELINES; b++)
@@ -385,7 +390,7 @@ static json_t *new_report(fw_demo *demo, json_t *generations) {
     return json_pack("{s:I, s:f, s:f, s:s, s:i, s:b, s:o, s:O}", "seed",
                      (json_int_t)demo->options->seed, "veto_share", fw_demo_veto_share(demo, NULL),
                      "loop_total_s", loop_total_s, "flywheel", FW_VERSION, "faults",
-                     (int)demo->faults, "store_fenced", confined, "world", world,
+                     (int)demo->faults, "factory_confined", confined, "world", world,
                      "generations", generations);
 }
 
@@ -416,7 +421,7 @@ static fw_status headless(fw_demo *demo, fw_error *error) {
         status = examine(demo, exams, report, error);
     }
     if (status == FW_OK) status = write_report(demo, report, error);
-    if (status == FW_OK) fw_demo_print_table(report);
+    if (status == FW_OK) fw_demo_print_table(stdout, report);
     fw_demo_exams_stop(exams);
     json_decref(report);
     json_decref(generations);
@@ -444,17 +449,23 @@ static void open_browser(const fw_demo *demo) {
     }
 }
 
-/* The newest model's exams go on in the background; a newer model waits for its turn. */
+/* The newest model's exams go on in the background; a newer model waits for its turn. The baselines,
+ * which the page draws as lines, are examined once, whenever no model is due. */
 static fw_status examine_newest(fw_demo *demo, const char *hash, fw_error *error) {
     fw_demo_exams *exams = demo->background;
-    char path[FW_PATH_MAX];
-    if (!fw_demo_exams_idle(exams)) return FW_OK;
-    fw_demo_exams_clear(exams);
-    FW_TRY(fw_folder_remove(demo->models, error)); /* of models examined before */
-    FW_TRY(fw_folder_make(demo->models, 0700, error));
+    char path[FW_PATH_MAX], paths[BASELINES][FW_PATH_MAX];
+    if (!fw_demo_exams_only_late(exams)) return FW_OK;
+    if (fw_demo_exams_idle(exams)) {
+        fw_demo_exams_clear(exams);
+        FW_TRY(fw_folder_remove(demo->models, error)); /* of models examined before */
+        FW_TRY(fw_folder_make(demo->models, 0700, error));
+    }
+    if (exams->count + EXAMS_A_MODEL > FW_DEMO_EXAMS_MAX) return FW_OK;
     FW_TRY(model_file(demo, hash, path, error));
-    fw_demo_add_exams(exams, path, NULL, true);
-    return FW_OK;
+    fw_demo_add_exams(exams, path, NULL, true, false);
+    if (demo->baselines_queued) return FW_OK;
+    demo->baselines_queued = true;
+    return add_baselines(demo, exams, paths, true, error);
 }
 
 static fw_status endless_loops(fw_demo *demo, fw_hash *model, fw_error *error) {

@@ -23,12 +23,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "cli/demo_exam.h"
 #include "cli/demo_factory.h"
 #include "cli/demo_lines.h"
 
 enum {
+    FW_DEMO_UNITS_MIN = 4, /* unit 3 is the first held-out one: number % 4 == 3 */
     FW_DEMO_UNITS_MAX = 64,
     FW_DEMO_FORMAT = 1,
     FW_DEMO_DEATHS_MAX = 20, /* of one child, in one run of the conductor */
@@ -57,14 +59,19 @@ typedef struct fw_demo {
     uint32_t first_phase;     /* generations done before this start */
     /* recordings closed and arrived since this start, and the unit's own count when last seen */
     uint64_t expected[FW_DEMO_UNITS_MAX], arrived[FW_DEMO_UNITS_MAX], counted[FW_DEMO_UNITS_MAX];
+    uint64_t lost_bytes[FW_DEMO_UNITS_MAX]; /* of each unit, when last seen */
     json_int_t sequence; /* of the newest recording seen in the catalogue */
     json_t *paused;           /* the world's last "paused" line; owned */
-    uint32_t sumo_restarts, faults; /* restarts of children and of SUMO */
+    /* faults: restarts of children and of SUMO, units cut off by the world, spools that
+     * overflowed, waits given up. 0 means
+     * that no wall clock had a say, so that equal seeds give equal figures in lockstep. */
+    uint32_t sumo_restarts, faults;
     /* vetoes and ticks by the model that drove: summed for the report */
     json_t *veto_by_model;    /* {hash: [vetoes, ticks]}; owned */
     json_t *truth;            /* sums of the world's "drives"; owned */
     uint64_t ticks_total, misses; /* misses: realtime, answers after their tick */
     fw_demo_exams *background; /* exams that go on beside the loop, or NULL */
+    bool baselines_queued;     /* among them, once a start */
 } fw_demo;
 
 /* A person or a service asked to stop. */
@@ -95,12 +102,15 @@ fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation,
                         fw_error *error) FW_MUST;
 
 /* demo_report.c: evidence. */
-/* Adds the exams of one policy on both networks: alone, and guarded if asked. */
-void fw_demo_add_exams(fw_demo_exams *exams, const char *policy, const char *label, bool guarded);
+/* Adds the exams of one policy on both networks: alone, and guarded if asked; `late`: after all
+ * that are not. */
+void fw_demo_add_exams(fw_demo_exams *exams, const char *policy, const char *label, bool guarded,
+                       bool late);
 /* {"eval": [...], "eval_guarded": [...]} of a policy, from finished exams; owned by the caller. */
 json_t *fw_demo_evals(const fw_demo_exams *exams, const char *policy);
 /* "vetoes per tick" of all models, or of one (hash); 0 without ticks. */
 double fw_demo_veto_share(const fw_demo *demo, const char *model);
-void fw_demo_print_table(const json_t *report);
+/* The table of a report, its loops, and one line for each claim, computed from its intervals. */
+void fw_demo_print_table(FILE *out, const json_t *report);
 
 #endif

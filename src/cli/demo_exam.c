@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, RUNS_MIN = 1, RUNS_MAX = 10 };
+enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, RUNS_MIN = 1 };
 
 uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
                            const char *network, bool guard) {
     for (uint32_t i = 0; i < exams->count; i++) {
-        const fw_demo_exam *e = &exams->list[i];
-        if (strcmp(e->policy, policy) == 0 && strcmp(e->network, network) == 0 && e->guard == guard)
-            return i;
+        fw_demo_exam *e = &exams->list[i];
+        if (strcmp(e->policy, policy) != 0 || strcmp(e->network, network) != 0 || e->guard != guard)
+            continue;
+        if (label && e->label[0] == 0) snprintf(e->label, sizeof e->label, "%s", label);
+        return i;
     }
     FW_ASSERT(exams->count < FW_DEMO_EXAMS_MAX);
     fw_demo_exam *exam = &exams->list[exams->count];
@@ -31,7 +33,7 @@ static void result_path(const fw_demo_exams *exams, uint32_t worker, char path[F
 
 static uint32_t runs_of(const fw_demo_exams *exams) {
     uint32_t runs = exams->drives / exams->drives_per_run;
-    return runs < RUNS_MIN ? RUNS_MIN : runs > RUNS_MAX ? RUNS_MAX : runs;
+    return runs < RUNS_MIN ? RUNS_MIN : runs > FW_DEMO_EXAM_RUNS_MAX ? FW_DEMO_EXAM_RUNS_MAX : runs;
 }
 
 static fw_status start(fw_demo_exams *exams, uint32_t worker, uint32_t index, fw_error *error) {
@@ -78,17 +80,26 @@ static fw_status collect(fw_demo_exams *exams, uint32_t worker, fw_error *error)
                    exam->network, exams->logs);
 }
 
-/* An exam without result that no worker has in hand; FW_DEMO_EXAMS_MAX when there is none. */
-static uint32_t next_due(const fw_demo_exams *exams) {
+static bool in_hand(const fw_demo_exams *exams, uint32_t index) {
+    for (uint32_t w = 0; w < exams->workers; w++)
+        if (exams->child[w].pid && exams->of_child[w] == index) return true;
+    return false;
+}
+
+/* The first exam, late or not, without result and in no worker's hand; or FW_DEMO_EXAMS_MAX. */
+static uint32_t first_due(const fw_demo_exams *exams, bool late) {
     for (uint32_t i = 0; i < exams->count; i++) {
-        bool in_hand = false;
-        for (uint32_t w = 0; w < exams->workers; w++)
-            in_hand = in_hand || (exams->child[w].pid && exams->of_child[w] == i);
-        if (!in_hand && exams->list[i].result == NULL &&
-            exams->list[i].tries < FW_DEMO_EXAM_TRIES)
+        const fw_demo_exam *exam = &exams->list[i];
+        if (exam->late == late && exam->result == NULL && exam->tries < FW_DEMO_EXAM_TRIES &&
+            !in_hand(exams, i))
             return i;
     }
     return FW_DEMO_EXAMS_MAX;
+}
+
+static uint32_t next_due(const fw_demo_exams *exams) {
+    uint32_t index = first_due(exams, false);
+    return index < FW_DEMO_EXAMS_MAX ? index : first_due(exams, true);
 }
 
 fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *error) {
@@ -111,6 +122,12 @@ bool fw_demo_exams_idle(const fw_demo_exams *exams) {
     for (uint32_t w = 0; w < exams->workers; w++)
         if (exams->child[w].pid) return false;
     return next_due(exams) == FW_DEMO_EXAMS_MAX;
+}
+
+bool fw_demo_exams_only_late(const fw_demo_exams *exams) {
+    for (uint32_t w = 0; w < exams->workers; w++)
+        if (exams->child[w].pid && !exams->list[exams->of_child[w]].late) return false;
+    return first_due(exams, false) == FW_DEMO_EXAMS_MAX;
 }
 
 void fw_demo_exams_stop(fw_demo_exams *exams) {

@@ -198,6 +198,9 @@ static void note_recordings(fw_demo *demo, const json_t *unit) {
     if (now < demo->counted[index]) demo->counted[index] = 0;
     demo->expected[index] += now - demo->counted[index];
     demo->counted[index] = now;
+    uint64_t lost = (uint64_t)json_integer_value(json_object_get(unit, "lost_bytes"));
+    demo->faults += lost > demo->lost_bytes[index];
+    demo->lost_bytes[index] = lost;
 }
 
 static void note_paused(fw_demo *demo, json_t *event) {
@@ -207,6 +210,7 @@ static void note_paused(fw_demo *demo, json_t *event) {
         note_recordings(demo, unit);
         const char *model = json_string_value(json_object_get(unit, "model"));
         demo->misses += (uint64_t)json_integer_value(json_object_get(unit, "misses"));
+        demo->faults += (uint32_t)json_integer_value(json_object_get(unit, "cuts"));
         if (model == NULL || model[0] == 0) continue;
         json_t *sums = json_object_get(demo->veto_by_model, model);
         if (sums == NULL)

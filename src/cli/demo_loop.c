@@ -5,13 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/args.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "cli/demo.h"
 #include "lines/driving/act/policy.h"
 
-enum { POLL_MS = 100, UPLOAD_QUIET_MS = 20000, STAGE_MS = 60000, ROLLOUT_ROUNDS = 6,
-       ROLLOUT_MS = 15000 };
+/* Waits end by themselves. In lockstep, while nothing has gone wrong, only after LOCKSTEP_MS, and
+ * giving up is a fault; once equality is no longer claimed, a part that died must not hold up the rest. */
+enum { POLL_MS = 100, LOCKSTEP_MS = 180000, UPLOAD_QUIET_MS = 20000, STAGE_MS = 60000,
+       ROLLOUT_ROUNDS = 6, ROLLOUT_MS = 15000 };
 
 uint64_t fw_demo_phase_seed(uint64_t seed, uint32_t index) {
     char name[40];
@@ -28,6 +31,15 @@ static fw_status beat(fw_demo *demo, fw_error *error) {
     return FW_OK;
 }
 
+static int64_t patience_ms(const fw_demo *demo, int64_t otherwise_ms) {
+    return demo->options->realtime || demo->faults > 0 ? otherwise_ms : LOCKSTEP_MS;
+}
+
+static void give_up(fw_demo *demo, const char *what) {
+    demo->faults++;
+    fw_log_warn("%s; going on", what);
+}
+
 /* Asks the factory, over its restarts. */
 static fw_status get(fw_demo *demo, const char *path, json_t **out, fw_error *error) {
     for (;;) {
@@ -37,27 +49,15 @@ static fw_status get(fw_demo *demo, const char *path, json_t **out, fw_error *er
     }
 }
 
-/* The rows of a list answer, whether it is the array itself or stands under `name`. */
-static json_t *rows(json_t *answer, const char *name) {
-    return json_is_array(answer) ? answer : json_object_get(answer, name);
-}
-
 static const char *text(const json_t *row, const char *name) {
     const char *value = json_string_value(json_object_get(row, name));
     return value ? value : "";
 }
 
-/* A unit's number from its name in the factory ("7", "car-7"); FW_DEMO_UNITS_MAX when it has none. */
-static uint32_t unit_index(const json_t *row) {
-    const json_t *unit = json_object_get(row, "unit"); /* of a recording */
-    if (unit == NULL) unit = json_object_get(row, "id"); /* of a unit */
-    if (json_is_integer(unit)) return (uint32_t)json_integer_value(unit);
-    const char *name = json_string_value(unit);
-    if (name == NULL) return FW_DEMO_UNITS_MAX;
-    const char *digits = name + strlen(name);
-    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9') digits--;
-    if (*digits == 0) return FW_DEMO_UNITS_MAX;
-    long value = strtol(digits, NULL, 10);
+/* Our unit's number from its name in the factory ("7"); FW_DEMO_UNITS_MAX when it is not ours. */
+static uint32_t unit_index(const json_t *row, const char *field) {
+    uint64_t value = 0;
+    if (fw_parse_u64(text(row, field), &value, NULL) != FW_OK) return FW_DEMO_UNITS_MAX;
     return value < FW_DEMO_UNITS_MAX ? (uint32_t)value : FW_DEMO_UNITS_MAX;
 }
 
@@ -69,9 +69,9 @@ static void count_rows(fw_demo *demo, json_t *answer, json_int_t since, json_int
     size_t i = 0;
     *newest = since;
     *oldest = since;
-    json_array_foreach(rows(answer, "recordings"), i, row) {
+    json_array_foreach(answer, i, row) {
         json_int_t sequence = json_integer_value(json_object_get(row, "sequence"));
-        uint32_t index = unit_index(row);
+        uint32_t index = unit_index(row, "unit");
         if (sequence > *newest) *newest = sequence;
         if (i == 0 || sequence < *oldest) *oldest = sequence;
         if (count && sequence > since && index < FW_DEMO_UNITS_MAX) demo->arrived[index]++;
@@ -84,7 +84,7 @@ static fw_status note_arrivals(fw_demo *demo, bool count, fw_error *error) {
     json_int_t newest = 0, oldest = 0;
     FW_TRY(get(demo, "/v1/recordings?limit=200", &answer, error));
     count_rows(demo, answer, demo->sequence, &newest, &oldest, false);
-    if (json_array_size(rows(answer, "recordings")) >= 200 && oldest > demo->sequence) {
+    if (json_array_size(answer) >= 200 && oldest > demo->sequence) {
         json_decref(answer);
         FW_TRY(get(demo, "/v1/recordings?limit=100000", &answer, error));
     }
@@ -104,10 +104,10 @@ static fw_status wait_uploaded(fw_demo *demo, fw_error *error) {
             all = all && demo->arrived[i] >= demo->expected[i];
         if (all) return FW_OK;
         if (demo->sequence != before) quiet_since = now_ms();
-        if (now_ms() - quiet_since > UPLOAD_QUIET_MS) break;
+        if (now_ms() - quiet_since > patience_ms(demo, UPLOAD_QUIET_MS)) break;
         FW_TRY(beat(demo, error));
     }
-    fw_log_warn("some recordings did not arrive (lost with a unit that died?); going on without");
+    give_up(demo, "some recordings did not arrive (lost with a unit that died?)");
     memcpy(demo->expected, demo->arrived, sizeof demo->expected);
     return FW_OK;
 }
@@ -143,8 +143,8 @@ static fw_status units_with(fw_demo *demo, const char *model, bool staged_counts
     size_t i = 0;
     uint32_t count = 0;
     FW_TRY(get(demo, "/v1/units", &answer, error));
-    json_array_foreach(rows(answer, "units"), i, row) {
-        if (unit_index(row) >= demo->options->cars) continue;
+    json_array_foreach(answer, i, row) {
+        if (unit_index(row, "id") >= demo->options->cars) continue;
         bool active = strcmp(text(row, "active"), model) == 0;
         count += active || (staged_counts && strcmp(text(row, "staged"), model) == 0);
     }
@@ -156,12 +156,12 @@ static fw_status units_with(fw_demo *demo, const char *model, bool staged_counts
 /* Waits until all units have the model; *reached says whether they did in time. */
 static fw_status wait_units(fw_demo *demo, const char *model, bool staged_counts, int timeout_ms,
                             bool *reached, fw_error *error) {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t begin = now_ms();
     uint32_t have = 0;
     for (;;) {
         FW_TRY(units_with(demo, model, staged_counts, &have, error));
         *reached = have >= demo->options->cars;
-        if (*reached || now_ms() > deadline) return FW_OK;
+        if (*reached || now_ms() - begin > patience_ms(demo, timeout_ms)) return FW_OK;
         FW_TRY(beat(demo, error));
     }
 }
@@ -169,7 +169,7 @@ static fw_status wait_units(fw_demo *demo, const char *model, bool staged_counts
 fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error) {
     bool reached = false;
     FW_TRY(wait_units(demo, model, true, STAGE_MS, &reached, error));
-    if (!reached) fw_log_warn("not every unit has staged model %.12s; going on", model);
+    if (!reached) give_up(demo, "not every unit has staged the new model");
     return FW_OK;
 }
 
@@ -186,7 +186,7 @@ static fw_status newest_generation(fw_demo *demo, json_int_t *index, bool *runni
     *index = 0;
     *running = false;
     FW_TRY(get(demo, "/v1/generations", &answer, error));
-    json_array_foreach(rows(answer, "generations"), i, row) {
+    json_array_foreach(answer, i, row) {
         json_int_t one = json_integer_value(json_object_get(row, "index"));
         if (one >= *index) *index = one, *running = !is_over(row);
     }
@@ -245,7 +245,7 @@ static fw_status roll_out(fw_demo *demo, const char *model, fw_error *error) {
         FW_TRY(fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS, false, error));
         FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
     }
-    if (!reached) fw_log_warn("not every unit reports model %.12s", model);
+    if (!reached) give_up(demo, "not every unit reports the new model");
     return FW_OK;
 }
 

@@ -81,6 +81,32 @@ static int inside_child(void) {
     return WEXITSTATUS(status) == 1 ? 0 : 3;
 }
 
+/* What the confined process can open and what fw_confine_reaches says agree. */
+static int inside_agrees(void) {
+    char kept[160], link_path[160];
+    bool reaches = true;
+    fw_error error;
+    snprintf(kept, sizeof kept, "%s/kept", mine);
+    if (mkdir(kept, 0700) != 0) return 1;
+    snprintf(link_path, sizeof link_path, "%s/door", root);
+    if (symlink(mine, link_path) != 0) return 2;
+    const char *const open_to_it[] = {mine, kept, link_path, "/usr/bin", "/lib", "/etc/passwd"};
+    const char *const closed[] = {secret, secret_folder, root};
+    bool said[6], said_closed[3];
+    for (int i = 0; i < 6; i++)
+        if (fw_confine_reaches(mine, "/usr/bin", open_to_it[i], &said[i], &error) != FW_OK) return 3;
+    for (int i = 0; i < 3; i++)
+        if (fw_confine_reaches(mine, "/usr/bin", closed[i], &said_closed[i], &error) != FW_OK)
+            return 4;
+    if (fw_confine_reaches(mine, "/usr/bin", "/not/there", &reaches, &error) == FW_OK) return 5;
+    if (fw_confine_to(mine, "/usr/bin", &error) != FW_OK) return 6;
+    for (int i = 0; i < 6; i++)
+        if (!said[i] || open_errno(open_to_it[i], O_RDONLY) != 0) return 10 + i;
+    for (int i = 0; i < 3; i++)
+        if (said_closed[i] || open_errno(closed[i], O_RDONLY) != EACCES) return 20 + i;
+    return 0;
+}
+
 static int in_a_child(int (*body)(void)) {
     int status = 0;
     pid_t pid = fork();
@@ -106,10 +132,18 @@ static void confined_children(void **unused) {
     assert_int_equal(in_a_child(inside_child), 0);
 }
 
+static void what_is_reached_is_known_before(void **unused) {
+    (void)unused;
+    if (fw_confine_version() == 0) skip();
+    assert_int_equal(in_a_child(inside_agrees), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(confined_process, make_folders, remove_folders),
         cmocka_unit_test_setup_teardown(confined_children, make_folders, remove_folders),
+        cmocka_unit_test_setup_teardown(what_is_reached_is_known_before, make_folders,
+                                        remove_folders),
     };
     return cmocka_run_group_tests_name("confine", tests, NULL, NULL);
 }

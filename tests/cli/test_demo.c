@@ -133,9 +133,9 @@ static void exams_are_done_once_and_again_after_a_failure(void **state) {
     fw_demo_exams *exams = scripted_examiner(
         "#!/bin/sh\ncase \"$*\" in *pasubio*) [ -e \"$0.tried\" ] || { : >\"$0.tried\"; exit 1; } ;; "
         "esac\necho \"{\\\"network\\\":\\\"$5\\\",\\\"runs\\\":\\\"${11}\\\"}\"\n");
-    fw_demo_add_exams(exams, "a.model", NULL, true);
-    fw_demo_add_exams(exams, "a.model", "again", true);
-    fw_demo_add_exams(exams, "sumo", "sumo", false);
+    fw_demo_add_exams(exams, "a.model", NULL, true, false);
+    fw_demo_add_exams(exams, "a.model", "again", true, true); /* found: stays in its turn */
+    fw_demo_add_exams(exams, "sumo", "sumo", false, false);
     assert_int_equal(exams->count, 6);
     assert_int_equal(pump_all(exams, &error), FW_OK);
     assert_int_equal(exams->done, 6);
@@ -149,6 +149,71 @@ static void exams_are_done_once_and_again_after_a_failure(void **state) {
     json_decref(evals);
     fw_demo_exams_stop(exams);
     free(exams);
+}
+
+static void late_exams_wait_for_all_others(void **state) {
+    (void)state;
+    fw_error error;
+    char out[FW_PATH_MAX], *text = NULL;
+    size_t size = 0;
+    fw_demo_exams *exams = scripted_examiner("#!/bin/sh\necho \"$3\" >>\"$0.order\"\necho '{}'\n");
+    exams->workers = 1;
+    fw_demo_add_exams(exams, "rule", "idm", false, true);
+    fw_demo_add_exams(exams, "newest", NULL, false, false);
+    assert_false(fw_demo_exams_only_late(exams));
+    assert_int_equal(pump_all(exams, &error), FW_OK);
+    assert_true(fw_demo_exams_only_late(exams));
+    in_folder("examiner.order", out);
+    assert_int_equal(fw_file_read(out, 1000, &text, &size, NULL), FW_OK);
+    assert_int_equal(size, strlen("newest\nnewest\nrule\nrule\n"));
+    assert_memory_equal(text, "newest\nnewest\nrule\nrule\n", size);
+    free(text);
+    /* one that is found takes the label it lacks, and its turn */
+    fw_demo_add_exams(exams, "newest", "constant", false, true);
+    assert_int_equal(exams->count, 4);
+    assert_string_equal(exams->list[2].label, "constant");
+    assert_false(exams->list[2].late);
+    fw_demo_add_exams(exams, "rule", NULL, false, false);
+    assert_false(exams->list[0].late);
+    fw_demo_exams_stop(exams);
+    free(exams);
+}
+
+static json_t *eval_of(const char *network, double low, double clean, double high, double brakes) {
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:f}", "network", network, "clean",
+                     clean, "clean_low", low, "clean_high", high, "clean_cluster_low", low - 0.2,
+                     "clean_cluster_high", high + 0.2, "drives", 320, "runs", 10,
+                     "hard_brakes_per_km", brakes);
+}
+
+static json_t *row_of(double clean) {
+    return json_pack("{s:[o], s:[o]}", "eval",
+                     eval_of("acosta", clean - 0.05, clean, clean + 0.05, clean), "eval_guarded",
+                     eval_of("acosta", clean - 0.05, clean, clean + 0.05, clean));
+}
+
+static void claims_are_computed_by_both_intervals(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    json_t *report = json_pack("{s:[o,o], s:{s:o, s:o, s:o}}", "generations", row_of(0.25),
+                               row_of(0.75), "baselines", "constant", row_of(0.5), "untrained",
+                               row_of(0.9), "idm", row_of(0.8));
+    FILE *out = open_memstream(&text, &size);
+    fw_demo_print_table(out, report);
+    fclose(out);
+    assert_non_null(strstr(text, "resampled over 10 simulation runs"));
+    assert_non_null(strstr(text, "0.750 [0.700 0.800] {0.500 1.000}  320"));
+    assert_non_null(strstr(text, "alone against generation 0: apart over drives (low 0.700 > high "
+                                 "0.300), not apart over runs ([0.500 1.000] and [0.000 0.500])"));
+    assert_non_null(strstr(text, "against constant guarded: apart over drives"));
+    assert_non_null(strstr(text, "against untrained guarded: apart, and worse, over drives (high "
+                                 "0.800 < low 0.850)"));
+    assert_non_null(strstr(text, "both alone: not apart over drives ([0.750 0.850] and [0.700 "));
+    assert_non_null(strstr(text, "alone: idm 0.800, last generation 0.750\n"));
+    assert_non_null(strstr(text, "pasubio  last generation alone against generation 0: not examined"));
+    free(text);
+    json_decref(report);
 }
 
 static void an_examiner_that_fails_twice_ends_it(void **state) {
@@ -193,6 +258,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(lines_come_whole, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(exams_are_done_once_and_again_after_a_failure, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(late_exams_wait_for_all_others, make_folder, remove_folder),
+        cmocka_unit_test(claims_are_computed_by_both_intervals),
         cmocka_unit_test_setup_teardown(an_examiner_that_fails_twice_ends_it, make_folder,
                                         remove_folder),
         cmocka_unit_test(seeds_of_phases_differ_and_stay_exact_in_json),
