@@ -1,23 +1,33 @@
-/* check_report FILE GENERATIONS: is this report whole? Prints its hashes and figures, one a line, so
- * that two reports of the same seed can be compared; exits 1 with a reason otherwise. */
+/* check_report FILE GENERATIONS: is this report whole? Prints its hashes and every figure of every
+ * exam and generation (times aside), so that two reports of the same seed can be compared; exits 1 with
+ * a reason otherwise. */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/confine.h"
 #include "base/hash.h"
 
 static const char *const figures[] = {"drives", "clean", "clean_low", "clean_high",
                                       "clean_cluster_low", "clean_cluster_high",
                                       "collisions_per_km", "at_fault_per_km",
                                       "red_light_runs_per_km", "off_lane", "stuck",
-                                      "hard_brakes_per_km", "mean_speed_mps", "desync"};
+                                      "hard_brakes_per_km", "mean_speed_mps", "desync", "runs"};
 static const char *const networks[] = {"acosta", "pasubio"};
 
 static void fail(const char *where, const char *what) {
     fprintf(stderr, "check_report: %s: %s\n", where, what);
     exit(1);
+}
+
+/* All of an object on one line, names sorted. */
+static void print_all(const char *where, const json_t *object) {
+    char *text = json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    if (text == NULL) fail(where, "no object");
+    printf("%s %s\n", where, text);
+    free(text);
 }
 
 static void check_eval(const char *where, const json_t *eval) {
@@ -28,7 +38,10 @@ static void check_eval(const char *where, const json_t *eval) {
     if (json_number_value(json_object_get(eval, "clean_low")) > clean ||
         json_number_value(json_object_get(eval, "clean_high")) < clean)
         fail(where, "clean lies outside its interval");
-    printf("%s %s %.6f\n", where, json_string_value(json_object_get(eval, "network")), clean);
+    if (json_number_value(json_object_get(eval, "clean_cluster_low")) > clean ||
+        json_number_value(json_object_get(eval, "clean_cluster_high")) < clean)
+        fail(where, "clean lies outside its interval over runs");
+    print_all(where, eval);
 }
 
 static void check_evals(const char *where, const json_t *row, const char *name, bool wanted) {
@@ -58,7 +71,11 @@ static void check_generation(const json_t *row, size_t index) {
         fail(where, "neither promoted nor refused");
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         if (!json_is_number(json_object_get(row, counts[i]))) fail(where, counts[i]);
-    printf("%s model %s dataset %s decision %s\n", where, model, dataset ? dataset : "-", decision);
+    printf("%s model %s dataset %s decision %s", where, model, dataset ? dataset : "-", decision);
+    static const char *const same[] = {"recordings", "bytes_uploaded", "agent_steps", "veto_share"};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        printf(" %s %.9g", same[i], json_number_value(json_object_get(row, same[i])));
+    printf("\n");
     check_evals(where, row, "eval", true);
     check_evals(where, row, "eval_guarded", true);
 }
@@ -71,7 +88,14 @@ int main(int argc, char **argv) {
     if (report == NULL) fail(argv[1], why.text);
     if (!json_is_integer(json_object_get(report, "seed"))) fail(argv[1], "seed");
     if (!json_is_number(json_object_get(report, "veto_share"))) fail(argv[1], "veto_share");
-    if (!json_is_object(json_object_get(report, "world"))) fail(argv[1], "world");
+    if (!json_is_integer(json_object_get(report, "faults"))) fail(argv[1], "faults");
+    if (!json_is_boolean(json_object_get(report, "factory_confined"))) fail(argv[1], "factory_confined");
+    if (fw_confine_version() > 0 && !json_is_true(json_object_get(report, "factory_confined")))
+        fail(argv[1], "the factory is not confined, though this kernel has Landlock");
+    const json_t *world = json_object_get(report, "world");
+    if (!json_is_object(world)) fail(argv[1], "world");
+    print_all("faults", json_object_get(report, "faults"));
+    print_all("world", world);
     const json_t *generations = json_object_get(report, "generations");
     if (json_array_size(generations) != (size_t)atoi(argv[2]) + 1) fail(argv[1], "generations");
     for (size_t i = 0; i < json_array_size(generations); i++)

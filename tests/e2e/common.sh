@@ -2,8 +2,9 @@
 programs=$1 check_report=$2
 command -v sumo >/dev/null || { echo "sumo is not installed: skipped"; exit 77; }
 work=$(mktemp -d)
-# Results are cached by the hash of the program, so that all tests may share one store.
-exams=$programs/../e2e-exams # beside the programs: the factory may read their folder
+# Results are cached by the hash of the program, so that tests may share one store. It lies beside the
+# programs' folder, not in it: the factory may read that.
+exams=$programs/../e2e-exams
 port=$((20000 + 2 * ($$ % 10000)))
 demo_pid=
 clean_up() {
@@ -21,7 +22,8 @@ fail() {
     exit 1
 }
 
-# demo NAME OPTIONS...: a tiny headless run in $work/NAME, report in $work/NAME.json
+# demo NAME OPTIONS...: a tiny headless run in $work/NAME, report in $work/NAME.json. The last of two
+# equal options counts.
 demo() {
     local name=$1
     shift

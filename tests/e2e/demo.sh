@@ -6,23 +6,29 @@ set -euo pipefail
 
 demo first --generations 1 || fail "the first run ended with $?"
 "$check_report" "$work/first.json" 1 >"$work/first.txt" || fail "the first report is not whole"
-demo second --generations 1 || fail "the second run ended with $?"
+# A store of its own: nothing of the second run comes from the first one's results.
+demo second --generations 1 --exam-store "$work/exams" || fail "the second run ended with $?"
 "$check_report" "$work/second.json" 1 >"$work/second.txt" || fail "the second report is not whole"
+grep -q '^faults 0$' "$work/first.txt" || fail "a run without faults counts some"
 diff "$work/first.txt" "$work/second.txt" || fail "the same seed gave other hashes or figures"
+grep -q 'last generation alone against generation 0: ' "$work/first.out" || fail "the table makes no claims"
 
 [ "$(stat -c %a "$exams")" = 700 ] || fail "the exam store is open to others"
-grep -q '"store_fenced": true' "$work/first.json" || echo "note: this kernel cannot fence the exam store"
+grep -q '"factory_confined": true' "$work/first.json" || echo "note: this kernel cannot confine the factory"
 
 mkdir -p "$work/old"
 echo '{"format": 999}' >"$work/old/demo.json"
 if demo old --generations 1; then fail "a data folder of another format was opened"; fi
 grep -q 'format 999' "$work/old.err" || fail "the refusal gives no reason"
 
-"$programs/flywheel" demo --data "$work/x" --cars 0 2>"$work/usage.err" && fail "0 cars were accepted"
+"$programs/flywheel" demo --data "$work/x" --cars 3 2>"$work/usage.err" && fail "a fleet without a held-out car was accepted"
 [ $? -ne 0 ] || fail "no exit code"
 grep -q -- '--cars' "$work/usage.err" || fail "the usage error names no option"
-if demo inside --generations 1 --exam-store "$work/inside/headless/factory/exam"; then fail "an exam store inside the factory was accepted"; fi
-grep -q 'exam-store' "$work/inside.err" || fail "the refusal of that store gives no reason"
+for inside in "$work/inside/headless/factory/exam" "$programs/e2e-inside"; do
+    if demo inside --generations 1 --exam-store "$inside"; then fail "an exam store in $inside was accepted"; fi
+    grep -q 'exam-store' "$work/inside.err" || fail "the refusal of the store in $inside gives no reason"
+done
+rmdir "$programs/e2e-inside"
 
 if pgrep -f "$work/" >/dev/null; then fail "processes were left behind: $(pgrep -af "$work/")"; fi
 echo ok

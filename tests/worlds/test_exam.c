@@ -4,12 +4,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/confine.h"
 #include "base/statistics.h"
 #include "fake_world.h"
 #include "lines/driving/act/policy.h"
@@ -208,6 +212,41 @@ static void a_result_under_a_false_name_is_passed_over(void **state) {
     json_decref(list), json_decref(result), json_decref(key);
 }
 
+/* What the factory and its jobs are: confined to a data folder beside the store. */
+static int as_the_factory(const char *data, const char *result_path) {
+    json_t *list = NULL;
+    fw_error error;
+    if (fw_confine_to(data, "/usr/bin", &error) != FW_OK) return 1;
+    if (open(result_path, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES) return 2;
+    if (open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0 || errno != EACCES) return 3;
+    if (fw_exam_store_list(folder, &list, &error) == FW_OK) return 4;
+    return 0;
+}
+
+static void a_confined_process_cannot_open_a_result(void **state) {
+    (void)state;
+    if (fw_confine_version() == 0) skip();
+    fw_exam_config config = {.network = "acosta", .policy = "sumo", .drives = 4, .cars = 2,
+                             .runs = 2};
+    json_t *key = NULL, *list = NULL, *result = json_pack("{s:f}", "clean", 0.5);
+    char path[FW_PATH_MAX], data[64];
+    int status = 0;
+    assert_int_equal(fw_exam_key(&config, &key, NULL), FW_OK);
+    assert_int_equal(fw_exam_store_put(fw_env_real(), folder, key, NULL, result, NULL), FW_OK);
+    assert_int_equal(fw_exam_store_list(folder, &list, NULL), FW_OK);
+    const json_t *row = json_array_get(json_object_get(list, "exams"), 0);
+    snprintf(path, sizeof path, "%s/%s.json", folder, json_string_value(json_object_get(row, "id")));
+    snprintf(data, sizeof data, "%s/factory", folder);
+    assert_int_equal(mkdir(data, 0700), 0);
+    assert_int_equal(access(path, R_OK), 0);
+    pid_t pid = fork();
+    if (pid == 0) _exit(as_the_factory(data, path));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    json_decref(list), json_decref(result), json_decref(key);
+}
+
 static const char *no_value(const void *native, const char *name) {
     (void)native, (void)name;
     return NULL;
@@ -247,6 +286,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_store_hands_out_only_what_matches, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_result_under_a_false_name_is_passed_over, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_confined_process_cannot_open_a_result, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(the_door_only_reads_two_names, make_folder, remove_folder),
     };
