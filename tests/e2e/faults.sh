@@ -24,7 +24,7 @@ strike() { # NAME PID
     kill -KILL "$2"
 }
 
-demo run --generations 2 --ticks-per-generation 400 --agent-steps 300000 &
+demo run --generations 1 --agent-steps 200000 &
 demo_pid=$!
 sleep 0.5
 conductor() { child "$demo_pid" "demo --data" || echo "$demo_pid"; }
@@ -39,6 +39,7 @@ status=0
 wait "$demo_pid" || status=$?
 demo_pid=
 [ "$status" -eq 0 ] || fail "the run ended with $status"
-"$check_report" "$work/run.json" 2 || fail "the report is not whole"
-grep -q '"faults": [4-9]' "$work/run.json" || fail "the report counts fewer than four faults"
+"$check_report" "$work/run.json" 1 || fail "the report is not whole"
+faults=$(sed -n 's/^ "faults": \([0-9]*\),*$/\1/p' "$work/run.json")
+[ "${faults:-0}" -ge 4 ] || fail "the report counts fewer than four faults"
 echo ok
