@@ -191,6 +191,31 @@ test('the curve holds a point with its interval for each examined generation', a
   assert.equal((await rows(page, 'exams')).length, 8);
 });
 
+test('the first model is generation 0 and constant speed at once, before and in the first loop', async (t) => {
+  const running = { index: 1, parent: CONSTANT, model: null, stage: 'train', decision: null };
+  for (const generations of [[], [running]]) {
+    const { page } = await withPage(t, {
+      status: { ...status(), champion: CONSTANT },
+      lists: { ...lists(), '/v1/generations': generations },
+      exams: [
+        exam(CONSTANT, 'constant', 'acosta', false, 0.31, 64),
+        exam(H('1'), 'idm', 'acosta', false, 0.97, 64),
+        exam('sumo', 'sumo', 'acosta', false, 0.946, 64),
+      ],
+    });
+    const chart = page.locator('.chart[data-network=acosta]');
+    await page.locator('.chart[data-network=acosta][data-points*="[0]"]').waitFor();
+    assert.deepEqual(JSON.parse(await chart.getAttribute('data-points')), {
+      generations: [0],
+      alone: [31],
+      guarded: [null],
+      baselines: ['sumo', 'idm', 'constant'],
+    });
+    const listed = await page.locator('#exams tbody tr').allTextContents(); // folded away
+    assert.match(listed.join('\n'), /constant = generation 0/);
+  }
+});
+
 test('tables list every generation, unit, event and decision', async (t) => {
   const { page } = await withPage(t, { exams: exams() });
   await page.locator('#generations tbody tr').nth(2).waitFor();
