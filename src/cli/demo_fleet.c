@@ -230,7 +230,8 @@ static void take_event(fw_demo *demo, json_t *event, bool *paused) {
     const char *name = json_string_value(json_object_get(event, "event"));
     if (name == NULL) return;
     if (strcmp(name, "ready") == 0) demo->world_ready = true;
-    if (strcmp(name, "restarted") == 0) {
+    const bool planned = json_is_true(json_object_get(event, "planned"));
+    if (strcmp(name, "restarted") == 0 && !planned) {
         demo->sumo_restarts++;
         demo->faults++;
         fw_log_warn("SUMO was gone; the world started a new one");

@@ -13,7 +13,7 @@
 
 typedef struct fake_script {
     uint32_t drive_ticks;     /* length of each drive; 0: never ends */
-    uint32_t die_at_tick;     /* the step of this tick says FW_CLOSED once; 0: never */
+    uint32_t die_at_tick, over_at_tick;     /* the step of this tick says FW_CLOSED once; 0: never */
     bool bump;                /* drives end by a collision, felt */
     uint32_t desync_car;      /* this car's drives end as desync; FW_WORLD_CARS_MAX: none */
     /* what happened */
@@ -59,7 +59,7 @@ const fw_drive_obs *fw_world_last_obs(const fw_world *w, uint32_t car) {
     return w->ended[car] && fake.bump ? &w->last_obs[car] : NULL;
 }
 int fw_world_sumo_pid(const fw_world *w) { return w->tick < UINT32_MAX ? 4711 : 0; }
-bool fw_world_over(const fw_world *w) { return w->tick == UINT32_MAX; }
+bool fw_world_over(const fw_world *w) { return fake.over_at_tick && w->tick >= fake.over_at_tick; }
 
 fw_status fw_world_step(fw_world *w, const fw_drive_action *actions, fw_error *error) {
     fake.steps++;

@@ -211,6 +211,19 @@ static void a_bump_is_felt_then_the_drive_ends(void **state) {
     tear_down(&s);
 }
 
+/* The end of the training hours is no fault: as often as it comes, and told as planned. */
+static void hours_that_are_over_begin_anew(void **state) {
+    (void)state;
+    session s;
+    set_up(&s);
+    fake.over_at_tick = 2;
+    serve(&s, "run 30\n", 31);
+    assert_int_equal(s.status, FW_OK);
+    assert_true(json_is_true(json_object_get(event_named(&s, "restarted"), "planned")));
+    assert_true(fake.opened > 10);
+    tear_down(&s);
+}
+
 static void a_dead_sumo_is_replaced_and_nothing_goes_back(void **state) {
     (void)state;
     session s;
@@ -325,6 +338,7 @@ int main(void) {
         cmocka_unit_test(run_observes_acts_and_flushes),
         cmocka_unit_test(go_leaves_recordings_open),
         cmocka_unit_test(a_bump_is_felt_then_the_drive_ends),
+        cmocka_unit_test(hours_that_are_over_begin_anew),
         cmocka_unit_test(a_dead_sumo_is_replaced_and_nothing_goes_back),
         cmocka_unit_test(a_unit_that_hangs_up_may_come_back),
         cmocka_unit_test(an_action_that_is_no_number_cuts_the_unit_off),

@@ -158,9 +158,9 @@ static fw_status open_world(fleet *f, uint64_t seed, fw_error *error) {
 
 /* SUMO died, or its hours are over: END to all, a new SUMO with a derived seed, and everything goes
  * on after now. */
-static fw_status restart(fleet *f, const char *why, fw_error *error) {
+static fw_status restart(fleet *f, const char *why, bool planned, fw_error *error) {
     char name[32];
-    fw_log_warn("starting a new SUMO: %s", why);
+    fw_log(planned ? FW_LOG_INFO : FW_LOG_WARN, "starting a new SUMO: %s", why);
     for (uint32_t car = 0; car < f->config->cars; car++) {
         end_drive(f, car);
         f->offset.drive[car] = f->units.unit[car].drive + 1;
@@ -169,14 +169,14 @@ static fw_status restart(fleet *f, const char *why, fw_error *error) {
     f->offset.rebase = true;
     fw_world_close(f->world);
     f->world = NULL;
-    if (++f->restarts_in_row > FW_FLEET_RESTARTS_MAX)
+    if (!planned && ++f->restarts_in_row > FW_FLEET_RESTARTS_MAX)
         return fw_fail(error, FW_CLOSED, "SUMO died %d times in a row: %s", FW_FLEET_RESTARTS_MAX,
                        why);
     snprintf(name, sizeof name, "restart/%u", ++f->restarts);
     FW_TRY(open_world(f, fw_seed_mix(f->config->seed, name), error));
-    fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I, s:I, s:i}", "event", "restarted", "tick",
+    fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I, s:I, s:b, s:i}", "event", "restarted", "tick",
                                             (json_int_t)now_tick(f), "restarts",
-                                            (json_int_t)f->restarts, "sumo_pid",
+                                            (json_int_t)f->restarts, "planned", planned, "sumo_pid",
                                             fw_world_sumo_pid(f->world)));
     return FW_OK;
 }
@@ -197,11 +197,11 @@ static fw_status one_tick(fleet *f, fw_error *error) {
     observe_all(f);
     collect_all(f);
     fw_status status = fw_world_step(f->world, f->actions, &why);
-    if (status == FW_CLOSED) return restart(f, why.text, error);
+    if (status == FW_CLOSED) return restart(f, why.text, false, error);
     if (status != FW_OK) return fw_fail(error, status, "%s", why.text);
     f->restarts_in_row = 0;
     take_results(f);
-    return fw_world_over(f->world) ? restart(f, "its hours are over", error) : FW_OK;
+    return fw_world_over(f->world) ? restart(f, "its hours are over", true, error) : FW_OK;
 }
 
 static json_t *units_json(const fleet *f) {
