@@ -24,7 +24,7 @@ strike() { # NAME PID
     kill -KILL "$2"
 }
 
-demo run --generations 1 --agent-steps 200000 &
+demo run --generations 1 --ticks-per-generation 1500 --agent-steps 200000 &
 demo_pid=$!
 sleep 0.5
 conductor() { child "$demo_pid" "demo --data" || echo "$demo_pid"; }
@@ -32,6 +32,7 @@ wait_for 90 recordings
 boss=$(conductor)
 strike unit "$(child "$boss" 'flywheel-unit --unit 1')"
 strike SUMO "$(pgrep -P "$(child "$boss" 'flywheel-world sumo')" | head -n 1)"
+wait_for 90 grep -q 'starting a new SUMO' "$work/run/headless/logs/world.log"
 wait_for 120 stage train
 strike factory "$(child "$boss" 'flywheel serve')"
 strike world "$(child "$boss" 'flywheel-world sumo')"
