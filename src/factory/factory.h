@@ -3,7 +3,7 @@
  *   DIR/lock               one serve per folder (flock)
  *   DIR/catalogue.sqlite   what is known (catalogue.h)
  *   DIR/objects/           bytes by hash (objects.h)
- *   DIR/work/              jobs' files; may be deleted while serve is stopped
+ *   DIR/jobs/              jobs' files; may be deleted while serve is stopped
  *
  *   fw_factory_app    what the HTTP server calls, from its threads (api.c)
  *   fw_factory_tick   what serve calls from its main thread

@@ -16,7 +16,7 @@ typedef struct fw_generation_row {
 /* The one generation in work; found false when there is none. */
 fw_status fw_generation_running(fw_catalogue *catalogue, fw_generation_row *out,
                                 fw_error *error) FW_MUST;
-/* DIR/work/generation-N, and a file in it. */
+/* DIR/jobs/generation-N, and a file in it. */
 void fw_generation_folder(const fw_generations *g, int64_t n, char out[FW_PATH_MAX]);
 void fw_generation_file(const fw_generations *g, int64_t n, const char *name,
                         char out[FW_PATH_MAX]);

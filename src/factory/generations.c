@@ -39,13 +39,13 @@ fw_status fw_generation_running(fw_catalogue *catalogue, fw_generation_row *out,
 }
 
 void fw_generation_folder(const fw_generations *g, int64_t n, char out[FW_PATH_MAX]) {
-    int used = snprintf(out, FW_PATH_MAX, "%s/work/generation-%lld", g->data_folder, (long long)n);
+    int used = snprintf(out, FW_PATH_MAX, "%s/jobs/generation-%lld", g->data_folder, (long long)n);
     FW_ASSERT(used > 0 && used < FW_PATH_MAX);
 }
 
 void fw_generation_file(const fw_generations *g, int64_t n, const char *name,
                         char out[FW_PATH_MAX]) {
-    int used = snprintf(out, FW_PATH_MAX, "%s/work/generation-%lld/%s", g->data_folder,
+    int used = snprintf(out, FW_PATH_MAX, "%s/jobs/generation-%lld/%s", g->data_folder,
                         (long long)n, name);
     FW_ASSERT(used > 0 && used < FW_PATH_MAX);
 }

@@ -15,7 +15,7 @@
  *    "recordings":[{"sha256","unit","role":"train"|"held_out"}, ... sorted by sha256]}
  *
  * One fw_generations_tick does what can be done without waiting and returns; serve calls it ten
- * times a second from its main thread. A job works in DIR/work/generation-N: it reads JOB.in.json,
+ * times a second from its main thread. A job works in DIR/jobs/generation-N: it reads JOB.in.json,
  * writes JOB.json (job.h) and says its progress on stdout.
  *
  * Invariants: (1) each stage reads only what the one before made durable, and the stage column

@@ -129,7 +129,7 @@ static fw_status gate(const input *in, unsigned threads, json_t **out, fw_error 
 static fw_status run(const char *name, const char *data_folder, int64_t generation,
                      unsigned threads, fw_error *error) {
     char path[FW_PATH_MAX];
-    int used = snprintf(path, sizeof path, "%s/work/generation-%lld/%s.in.json", data_folder,
+    int used = snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.in.json", data_folder,
                         (long long)generation, name);
     if (used < 0 || used >= FW_PATH_MAX)
         return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
@@ -145,7 +145,7 @@ static fw_status run(const char *name, const char *data_folder, int64_t generati
         json_object_set_new(result, "job", json_string(name));
         json_object_set_new(result, "dataset", json_string(in.dataset));
         text = json_dumps(result, JSON_COMPACT);
-        snprintf(path, sizeof path, "%s/work/generation-%lld/%s.json", data_folder,
+        snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.json", data_folder,
                  (long long)generation, name);
         status = text ? fw_file_write_durable(fw_env_real(), path, text, strlen(text), error)
                       : fw_fail(error, FW_NO_MEMORY, "no memory for the result");

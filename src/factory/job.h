@@ -1,7 +1,7 @@
 /* job.h - `flywheel job train|gate`: one stage's work in a process of its own.
  *
- *   DIR/work/generation-N/train.in.json --> [fw_driving_train] --> candidate.safetensors,
- * train.json DIR/work/generation-N/gate.in.json  --> [fw_driving_gate]  --> gate.json
+ *   DIR/jobs/generation-N/train.in.json --> [fw_driving_train] --> candidate.safetensors,
+ * train.json DIR/jobs/generation-N/gate.in.json  --> [fw_driving_gate]  --> gate.json
  *
  * stdout, one JSON object a line: {"phase","done","total","reward"} about once a second, and
  * {"error": reason} before a failing end. Exit 0: the result is durable. 1: it cannot be done, and

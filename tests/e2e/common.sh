@@ -1,7 +1,7 @@
 # Shared by the end-to-end tests: a folder that goes away, a port, and a tiny demonstration.
 programs=$1 check_report=$2
 command -v sumo >/dev/null || { echo "sumo is not installed: skipped"; exit 77; }
-work=$(mktemp -d)
+tmp=$(mktemp -d)
 # Results are cached by the hash of the program, so that tests may share one store. It lies beside the
 # programs' folder, not in it: the factory may read that.
 exams=$programs/../e2e-exams
@@ -12,23 +12,23 @@ clean_up() {
         kill -TERM "$demo_pid"
         wait "$demo_pid" || true
     fi
-    rm -rf "$work"
+    rm -rf "$tmp"
 }
 trap clean_up EXIT
 
 fail() {
     echo "FAILED: $*"
-    tail -n 15 "$work"/*/headless/logs/*.log "$work"/*.err 2>/dev/null || true
+    tail -n 15 "$tmp"/*/headless/logs/*.log "$tmp"/*.err 2>/dev/null || true
     exit 1
 }
 
-# demo NAME OPTIONS...: a tiny headless run in $work/NAME, report in $work/NAME.json. The last of two
+# demo NAME OPTIONS...: a tiny headless run in $tmp/NAME, report in $tmp/NAME.json. The last of two
 # equal options counts.
 demo() {
     local name=$1
     shift
-    "$programs/flywheel" demo --data "$work/$name" --headless --cars 4 --ticks-per-generation 150 \
+    "$programs/flywheel" demo --data "$tmp/$name" --headless --cars 4 --ticks-per-generation 150 \
         --agent-steps 20000 --exam-drives 4 --exam-store "$exams" --seed 5 \
-        --listen "127.0.0.1:$port" --report "$work/$name.json" "$@" \
-        >"$work/$name.out" 2>"$work/$name.err"
+        --listen "127.0.0.1:$port" --report "$tmp/$name.json" "$@" \
+        >"$tmp/$name.out" 2>"$tmp/$name.err"
 }

@@ -32,7 +32,7 @@ wait_for 90 recordings
 boss=$(conductor)
 strike unit "$(child "$boss" 'flywheel-unit --unit 1')"
 strike SUMO "$(pgrep -P "$(child "$boss" 'flywheel-world sumo')" | head -n 1)"
-wait_for 90 grep -q 'starting a new SUMO' "$work/run/headless/logs/world.log"
+wait_for 90 grep -q 'starting a new SUMO' "$tmp/run/headless/logs/world.log"
 wait_for 120 stage train
 strike factory "$(child "$boss" 'flywheel serve')"
 strike world "$(child "$boss" 'flywheel-world sumo')"
@@ -40,7 +40,7 @@ status=0
 wait "$demo_pid" || status=$?
 demo_pid=
 [ "$status" -eq 0 ] || fail "the run ended with $status"
-"$check_report" "$work/run.json" 1 || fail "the report is not whole"
-faults=$(sed -n 's/^ "faults": \([0-9]*\),*$/\1/p' "$work/run.json")
+"$check_report" "$tmp/run.json" 1 || fail "the report is not whole"
+faults=$(sed -n 's/^ "faults": \([0-9]*\),*$/\1/p' "$tmp/run.json")
 [ "${faults:-0}" -ge 4 ] || fail "the report counts fewer than four faults"
 echo ok

@@ -6,29 +6,29 @@ set -euo pipefail
 
 address=127.0.0.1:$port
 url=http://$address
-mkdir -m 700 "$work/exam"
-"$programs/flywheel" serve --data "$work/factory" --listen "$address" 2>"$work/serve.err" &
+mkdir -m 700 "$tmp/exam"
+"$programs/flywheel" serve --data "$tmp/factory" --listen "$address" 2>"$tmp/serve.err" &
 demo_pid=$!
 for _ in $(seq 100); do
-    curl -fs "$url/v1/status" >"$work/status.json" && break
+    curl -fs "$url/v1/status" >"$tmp/status.json" && break
     sleep 0.1
 done
-grep -q '"confined":' "$work/status.json" || fail "the factory did not start"
-grep -q '"confined":true' "$work/status.json" || { echo "this kernel has no Landlock: skipped"; exit 77; }
+grep -q '"confined":' "$tmp/status.json" || fail "the factory did not start"
+grep -q '"confined":true' "$tmp/status.json" || { echo "this kernel has no Landlock: skipped"; exit 77; }
 
-"$programs/flywheel" models make constant "$work/model" >/dev/null 2>&1
-"$programs/flywheel" models add "$work/model" --url "$url" >/dev/null 2>&1
-hash=$(sha256sum "$work/model" | cut -c1-64)
-object=$(find "$work/factory" -type f -name "$hash*")
+"$programs/flywheel" models make constant "$tmp/model" >/dev/null 2>&1
+"$programs/flywheel" models add "$tmp/model" --url "$url" >/dev/null 2>&1
+hash=$(sha256sum "$tmp/model" | cut -c1-64)
+object=$(find "$tmp/factory" -type f -name "$hash*")
 [ -n "$object" ] || fail "the factory keeps no file named by its hash"
-served() { curl -fs "$url/v1/objects/$hash" | cmp -s - "$work/model"; }
+served() { curl -fs "$url/v1/objects/$hash" | cmp -s - "$tmp/model"; }
 served || fail "the object is not served"
 
-cp "$object" "$work/factory/copy"
-ln -sf "$work/factory/copy" "$object"
+cp "$object" "$tmp/factory/copy"
+ln -sf "$tmp/factory/copy" "$object"
 served || fail "a link to a file the factory may read is not served: the test below would prove nothing"
-cp "$work/model" "$work/exam/results.json"
-ln -sf "$work/exam/results.json" "$object"
+cp "$tmp/model" "$tmp/exam/results.json"
+ln -sf "$tmp/exam/results.json" "$object"
 if served; then fail "the factory opened a file of the exam store"; fi
-cmp -s "$object" "$work/model" || fail "we cannot read that file ourselves"
+cmp -s "$object" "$tmp/model" || fail "we cannot read that file ourselves"
 echo ok

@@ -128,7 +128,7 @@ static inline fw_status scripted_start(void *self, const char *const *argv, fw_j
     assert_true(s->started < 16);
     s->now = s->script[s->started++];
     s->polls = 0;
-    snprintf(folder, sizeof folder, "%s/work/generation-%s", argv[4], argv[6]);
+    snprintf(folder, sizeof folder, "%s/jobs/generation-%s", argv[4], argv[6]);
     int used = snprintf(path, sizeof path, "%s/%s.in.json", folder, argv[2]);
     assert_true(used > 0 && used < FW_PATH_MAX);
     assert_int_equal(fw_file_read(path, 65535, &text, &size, error), FW_OK);

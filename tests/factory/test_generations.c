@@ -85,7 +85,7 @@ static void the_loop_closes(void **state) {
     json_decref(g);
     assert_int_equal(f->jobs.started, 2);
     char work[120];
-    snprintf(work, sizeof work, "%s/work", f->data);
+    snprintf(work, sizeof work, "%s/jobs", f->data);
     assert_true(fw_file_exists(work));
     strcat(work, "/generation-1");
     assert_false(fw_file_exists(work)); /* nothing is left behind */
