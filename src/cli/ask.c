@@ -1,6 +1,7 @@
 #include "cli/ask.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +100,9 @@ void fw_ask_cell(const json_t *row, const fw_ask_column *column, char *out, size
     else if (json_is_integer(value))
         snprintf(out, out_size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else if (json_is_real(value))
-        snprintf(out, out_size, "%.3f", json_real_value(value));
+        snprintf(out, out_size, "%.*f",
+                 json_real_value(value) == floor(json_real_value(value)) ? 0 : 3,
+                 json_real_value(value));
     for (char *c = out; *c; c++) /* the server's text must not steer the terminal */
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
 }
