@@ -2,7 +2,7 @@
  *
  * Form: https://github.com/huggingface/safetensors (format section). Hostile files are refused with
  * a reason: header over the limit, offsets past the end, overlaps, gaps, sizes that do not match
- * shape and dtype, duplicate names. Only F32 is stored here for now; other dtypes are refused.
+ * shape and dtype, duplicate names. Only F32 is read and written; other dtypes are refused.
  */
 #ifndef FW_NN_RUN_SAFETENSORS_H
 #define FW_NN_RUN_SAFETENSORS_H
