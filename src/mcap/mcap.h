@@ -363,6 +363,83 @@ typedef struct fw_mcap_file {
 fw_status fw_mcap_file_map(const char *path, fw_mcap_file *out, fw_error *error) FW_MUST;
 void fw_mcap_file_unmap(fw_mcap_file *file);
 
+/* ------------------------------------------------------------------- indexed reading ----- */
+
+/* Random access to a file whose bytes lie in memory (mapped): messages of chosen topics and times,
+ * in an order of choice, touching only the chunks that hold them.
+ *
+ *   bytes --open--> summary (or, without one, a scan) --> chunks, channels, schemas
+ *         --query--> the chunks that overlap --next--> messages
+ *
+ * Whatever the summary claims is checked against the records it names before it is used; a lying
+ * one is FW_CORRUPT. A file without a usable summary (cut, or written without) is scanned once: its
+ * messages up to the last whole record are served, and `fw_mcap_indexed_is_whole` says false.
+ * Memory: one unpacked chunk per chunk that overlaps in time with the one being read, within
+ * limits->chunk_max_bytes together; uncompressed chunks are not copied (message data points into
+ * the file). Pointers of a message are valid until the next call. */
+typedef struct fw_mcap_indexed fw_mcap_indexed;
+
+typedef enum fw_mcap_order {
+    FW_MCAP_ORDER_TIME,    /* by log time; equal times in file order */
+    FW_MCAP_ORDER_REVERSE, /* the exact opposite */
+    FW_MCAP_ORDER_FILE     /* as they lie in the file */
+} fw_mcap_order;
+
+typedef struct fw_mcap_query {
+    uint64_t start_time_ns, end_time_ns; /* start <= log time < end; end 0: no end */
+    const char *const *topics;           /* (topic_count) exact names; the caller's until the end */
+    size_t topic_count;                  /* 0: all topics */
+    fw_mcap_order order;
+} fw_mcap_query;
+
+fw_status fw_mcap_indexed_open_bytes(const fw_mcap_limits *limits, const void *bytes,
+                                     size_t size_bytes, fw_mcap_indexed **out,
+                                     fw_error *error) FW_MUST;
+/* Maps the file (see fw_mcap_file_map). */
+fw_status fw_mcap_indexed_open_path(const fw_mcap_limits *limits, const char *path,
+                                    fw_mcap_indexed **out, fw_error *error) FW_MUST;
+void fw_mcap_indexed_close(fw_mcap_indexed *indexed);
+/* False when the file was cut or had no summary and was scanned. */
+bool fw_mcap_indexed_is_whole(const fw_mcap_indexed *indexed);
+/* Header, statistics (FW_NOT_FOUND without), and what the file holds, by position; false past the
+ * end. Valid until close. */
+void fw_mcap_indexed_header(const fw_mcap_indexed *indexed, fw_mcap_text *profile,
+                            fw_mcap_text *library);
+fw_status fw_mcap_indexed_statistics(const fw_mcap_indexed *indexed, fw_mcap_statistics *out,
+                                     fw_error *error) FW_MUST;
+bool fw_mcap_indexed_channel(const fw_mcap_indexed *indexed, size_t position,
+                             const fw_mcap_channel **channel, const fw_mcap_schema **schema);
+bool fw_mcap_indexed_schema(const fw_mcap_indexed *indexed, size_t position,
+                            const fw_mcap_schema **schema);
+/* Reads the record itself (and checks an attachment's CRC). FW_END past the last one. */
+fw_status fw_mcap_indexed_metadata(const fw_mcap_indexed *indexed, size_t position,
+                                   fw_mcap_metadata *out, fw_error *error) FW_MUST;
+fw_status fw_mcap_indexed_attachment(const fw_mcap_indexed *indexed, size_t position,
+                                     fw_mcap_attachment *out, fw_error *error) FW_MUST;
+/* Starts a query (ending the one before); query NULL: everything in time order. */
+fw_status fw_mcap_indexed_query(fw_mcap_indexed *indexed, const fw_mcap_query *query,
+                                fw_error *error) FW_MUST;
+/* FW_END after the last message; any other failure ends the query. */
+fw_status fw_mcap_indexed_next(fw_mcap_indexed *indexed, fw_mcap_message *message,
+                               fw_error *error) FW_MUST;
+
+/* --------------------------------------------------------------------------- recover ----- */
+
+typedef struct fw_mcap_recovered {
+    uint64_t messages, attachments, metadata, chunks; /* saved */
+    uint64_t chunks_lost;  /* broken ones passed over */
+    uint64_t bytes_read;   /* of the input that were understood */
+    bool was_whole;        /* the input was intact */
+} fw_mcap_recovered;
+
+/* Writes a valid file with all that can be read of a cut or broken one: every message of every
+ * whole chunk, attachments and metadata, schemas and channels with their ids' meaning kept. FW_CORRUPT
+ * only when not even the magic and the header are there. `options` as for the writer (its sizes are
+ * raised to what the input needs, within limits). */
+fw_status fw_mcap_recover(const fw_mcap_limits *limits, const fw_mcap_writer_options *options,
+                          const void *bytes, size_t size_bytes, fw_mcap_sink sink,
+                          fw_mcap_recovered *report, fw_error *error) FW_MUST;
+
 /* ------------------------------------------------------------------- validate and info ----- */
 
 typedef struct fw_mcap_channel_info {
