@@ -1,30 +1,19 @@
-/* api.c - the HTTP API of ARCHITECTURE.md: one table of routes, each a pure function.
- *
- * To add a call: 1. a handler below, 2. a line in `routes`, 3. the table in ARCHITECTURE.md and
- * docs/formats/http.md, 4. a test in tests/factory/test_api.c.
- */
+/* api.c - the table of routes, and the handlers that only read or pass on (api.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "factory/answers.h"
+#include "factory/api.h"
 #include "factory/assets.h"
 #include "factory/factory.h"
 #include "factory/registry.h"
 
-enum { LIST_DEFAULT = 1000, LIST_MAX = 100000, ARGUMENT_MAX = 96 };
+enum { LIST_DEFAULT = 1000, LIST_MAX = 100000, ARGUMENT_MAX = FW_API_ARGUMENT_MAX };
 
-/* What a handler gets: argument is the path's * part, "" when it has none. */
-typedef struct call {
-    fw_factory *factory;
-    const fw_http_request *request;
-    fw_http_response *response;
-    char argument[ARGUMENT_MAX];
-} call;
-
-static void answer_json(const call *c, fw_status status, int http_status, char *json,
-                        const fw_error *error) {
+void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char *json,
+                   const fw_error *error) {
     if (status != FW_OK) {
         fw_answer_failure(c->response, status, error);
         return;
@@ -36,23 +25,23 @@ static void answer_json(const call *c, fw_status status, int http_status, char *
 /* ---- lists ---- */
 
 /* ?limit=N, else the default. */
-static int64_t limit_of(const call *c, int64_t otherwise) {
+static int64_t limit_of(const fw_api_call *c, int64_t otherwise) {
     const char *text = c->request->query(c->request->native, "limit");
     if (!text || text[0] < '0' || text[0] > '9') return otherwise;
     unsigned long long limit = strtoull(text, NULL, 10);
     return limit > LIST_MAX ? LIST_MAX : (int64_t)limit;
 }
 
-static void answer_list(const call *c, int64_t limit, const char *sql) {
+static void answer_list(const fw_api_call *c, int64_t limit, const char *sql) {
     char *json = NULL;
     fw_error error = {""};
     sqlite3 *db = fw_catalogue_read(c->factory->catalogue);
     fw_status status = fw_db_text(db, &error, &json, sql, "i", limit_of(c, limit));
     fw_catalogue_read_end(c->factory->catalogue);
-    answer_json(c, status, 200, json, &error);
+    fw_api_answer(c, status, 200, json, &error);
 }
 
-static void get_recordings(const call *c) {
+static void get_recordings(const fw_api_call *c) {
     answer_list(c, LIST_MAX,
                 "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
                 "'sha256',sha256,'unit',unit,'role',role,'size_bytes',size_bytes,'received_ns',"
@@ -61,66 +50,66 @@ static void get_recordings(const call *c) {
                 "recordings JOIN objects USING(sha256) ORDER BY sequence DESC LIMIT ?)");
 }
 
-static void get_events(const call *c) {
+static void get_events(const fw_api_call *c) {
     answer_list(c, LIST_DEFAULT,
                 "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
                 "'id',id,'unit',unit,'kind',kind,'time_ns',time_ns,'value',value,'recording',"
                 "recording,'received_ns',received_ns) j FROM events ORDER BY id DESC LIMIT ?)");
 }
 
-static void get_log(const call *c) {
+static void get_log(const fw_api_call *c) {
     answer_list(c, LIST_DEFAULT,
                 "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
                 "'sequence',sequence,'time_ns',time_ns,'kind',kind,'text',text) j FROM log "
                 "ORDER BY sequence DESC LIMIT ?)");
 }
 
-static void get_models(const call *c) {
+static void get_models(const fw_api_call *c) {
     char *json = NULL;
     fw_error error = {""};
     fw_status status = fw_registry_json(c->factory->catalogue, &json, &error);
-    answer_json(c, status, 200, json, &error);
+    fw_api_answer(c, status, 200, json, &error);
 }
 
-static void get_model(const call *c) {
+static void get_model(const fw_api_call *c) {
     char *json = NULL;
     fw_error error = {""};
     fw_status status = fw_registry_json_of(c->factory->catalogue, c->argument, &json, &error);
-    answer_json(c, status, 200, json, &error);
+    fw_api_answer(c, status, 200, json, &error);
 }
 
-static void get_generations(const call *c) {
+static void get_generations(const fw_api_call *c) {
     char *json = NULL;
     fw_error error = {""};
     fw_status status = fw_generations_json(&c->factory->generations, &json, &error);
-    answer_json(c, status, 200, json, &error);
+    fw_api_answer(c, status, 200, json, &error);
 }
 
-static void get_generation(const call *c) {
+static void get_generation(const fw_api_call *c) {
     char *json = NULL, *end;
     fw_error error = {""};
     long long index = strtoll(c->argument, &end, 10);
     fw_status status = *end || end == c->argument
                            ? fw_fail(&error, FW_NOT_FOUND, "no generation %s", c->argument)
                            : fw_generations_json_of(&c->factory->generations, index, &json, &error);
-    answer_json(c, status, 200, json, &error);
+    fw_api_answer(c, status, 200, json, &error);
 }
 
-static void get_units(const call *c) {
-    answer_json(c, FW_OK, 200, fw_units_json(&c->factory->units), NULL);
+static void get_units(const fw_api_call *c) {
+    fw_api_answer(c, FW_OK, 200, fw_units_json(&c->factory->units), NULL);
 }
 
-static void get_status(const call *c) {
-    answer_json(c, FW_OK, 200, fw_factory_status_json(c->factory), NULL);
+static void get_status(const fw_api_call *c) {
+    fw_api_answer(c, FW_OK, 200, fw_factory_status_json(c->factory), NULL);
 }
 
-static void get_live(const call *c) {
+static void get_live(const fw_api_call *c) {
     fw_factory_live(c->factory, c->response);
 }
 
 /* ---- changes ---- */
 
-static void post_report(const call *c) {
+static void post_report(const fw_api_call *c) {
     char champion[FW_HASH_HEX + 1], text[128];
     fw_error error = {""};
     fw_status status = fw_units_report(&c->factory->units, c->argument, c->request->body,
@@ -129,10 +118,10 @@ static void post_report(const call *c) {
     if (status == FW_OK)
         snprintf(text, sizeof text, champion[0] ? "{\"target\":\"%s\"}" : "{\"target\":null}",
                  champion);
-    answer_json(c, status, 200, status == FW_OK ? strdup(text) : NULL, &error);
+    fw_api_answer(c, status, 200, status == FW_OK ? strdup(text) : NULL, &error);
 }
 
-static void post_model(const call *c) {
+static void post_model(const fw_api_call *c) {
     fw_hash hash;
     char *json = NULL;
     fw_error error = {""};
@@ -141,10 +130,10 @@ static void post_model(const call *c) {
                                         c->request->body, c->request->body_bytes, &hash, &error);
     if (status == FW_OK)
         status = fw_registry_json_of(c->factory->catalogue, hash.hex, &json, &error);
-    answer_json(c, status, 201, json, &error);
+    fw_api_answer(c, status, 201, json, &error);
 }
 
-static void post_generation(const call *c) {
+static void post_generation(const fw_api_call *c) {
     int64_t index = 0;
     char *json = NULL;
     fw_error error = {""};
@@ -156,26 +145,26 @@ static void post_generation(const call *c) {
     }
     if (status == FW_OK)
         status = fw_generations_json_of(&c->factory->generations, index, &json, &error);
-    answer_json(c, status, 201, json, &error);
+    fw_api_answer(c, status, 201, json, &error);
 }
 
 /* ---- objects ---- */
 
-static bool valid_hash(const call *c) {
+static bool valid_hash(const fw_api_call *c) {
     if (fw_hash_valid(c->argument)) return true;
     fw_http_respond_error(c->response, 400, "want 64 lower-case hex digits of a SHA-256");
     return false;
 }
 
-static void head_object(const call *c) {
+static void head_object(const fw_api_call *c) {
     if (valid_hash(c)) fw_ingest_head(&c->factory->ingest, c->argument, c->response);
 }
 
-static void get_object(const call *c) {
+static void get_object(const fw_api_call *c) {
     if (valid_hash(c)) fw_ingest_get(&c->factory->ingest, c->argument, c->response);
 }
 
-static void put_object(const call *c) {
+static void put_object(const fw_api_call *c) {
     if (c->request->sink)
         fw_ingest_finish(&c->factory->ingest, c->request->sink, c->response);
     else
@@ -186,7 +175,7 @@ static void put_object(const call *c) {
 
 typedef struct route {
     const char *method, *before, *after; /* path: before * after; after NULL: no * */
-    void (*handle)(const call *c);
+    void (*handle)(const fw_api_call *c);
 } route;
 
 static const route routes[] = {
@@ -240,7 +229,7 @@ static bool serve_asset(const fw_http_request *request, fw_http_response *respon
 }
 
 static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
-    call c = {.factory = self, .request = request, .response = response};
+    fw_api_call c = {.factory = self, .request = request, .response = response};
     char allowed[64] = "";
     if (serve_asset(request, response)) return;
     for (int i = 0; i < ROUTE_COUNT; i++) {

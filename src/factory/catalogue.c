@@ -55,7 +55,37 @@ static const char step_2[] = "ALTER TABLE generations ADD COLUMN rollout_units I
                              "ALTER TABLE generations ADD COLUMN rollout_refused INTEGER;"
                              "ALTER TABLE datasets ADD COLUMN held_out_since INTEGER;";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2};
+/* What recordings can be asked for: whose, where, when by which clock. form: 'drive' is what the
+ * driving line trains on. recorded_ns: start of the recording on the server's clock; moved_ns: how far
+ * that is from what the unit's clock said (unit_wall_ns). */
+static const char step_3[] =
+    "ALTER TABLE recordings ADD COLUMN line TEXT NOT NULL DEFAULT 'driving';"
+    "ALTER TABLE recordings ADD COLUMN form TEXT NOT NULL DEFAULT 'drive';"
+    "ALTER TABLE recordings ADD COLUMN model TEXT;"
+    "ALTER TABLE recordings ADD COLUMN campaign TEXT;"
+    "ALTER TABLE recordings ADD COLUMN boot TEXT;"
+    "ALTER TABLE recordings ADD COLUMN unit_mono_ns INTEGER;"
+    "ALTER TABLE recordings ADD COLUMN unit_wall_ns INTEGER;"
+    "ALTER TABLE recordings ADD COLUMN recorded_ns INTEGER;"
+    "ALTER TABLE recordings ADD COLUMN moved_ns INTEGER;"
+    "ALTER TABLE recordings ADD COLUMN duplicate_of TEXT;"
+    "ALTER TABLE recordings ADD COLUMN x_min REAL;"
+    "ALTER TABLE recordings ADD COLUMN x_max REAL;"
+    "ALTER TABLE recordings ADD COLUMN y_min REAL;"
+    "ALTER TABLE recordings ADD COLUMN y_max REAL;"
+    "CREATE TABLE channels(recording TEXT NOT NULL REFERENCES recordings(sha256), topic TEXT NOT"
+    " NULL, encoding TEXT NOT NULL, schema TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER"
+    " NOT NULL, PRIMARY KEY(recording,topic)) WITHOUT ROWID;"
+    "CREATE TABLE fields(recording TEXT NOT NULL REFERENCES recordings(sha256), name TEXT NOT NULL,"
+    " count INTEGER NOT NULL, min REAL NOT NULL, max REAL NOT NULL, mean REAL NOT NULL,"
+    " PRIMARY KEY(name,recording)) WITHOUT ROWID;"
+    "UPDATE recordings SET recorded_ns=(SELECT received_ns FROM objects o WHERE o.sha256="
+    "recordings.sha256);"
+    "CREATE INDEX recordings_unit ON recordings(unit,recorded_ns);"
+    "CREATE INDEX recordings_time ON recordings(recorded_ns);"
+    "CREATE INDEX events_kind ON events(kind,recording);";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "factory/answers.h"
+#include "factory/recordings.h"
 #include "factory/scan.h"
 #include "http/range.h"
 
@@ -53,19 +54,6 @@ bool fw_unit_name_valid(const char *unit) {
     return size > 0 && size < UNIT_MAX &&
            strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
                size;
-}
-
-const char *fw_ingest_role(const char *unit) {
-    const char *digits = unit + strlen(unit);
-    while (digits > unit && digits[-1] >= '0' && digits[-1] <= '9') digits--;
-    unsigned long number = 0;
-    if (*digits) {
-        number = strtoul(digits, NULL, 10);
-    } else {
-        fw_hash hash = fw_hash_bytes(unit, strlen(unit));
-        number = (unsigned long)(hash.hex[0] >= 'a' ? hash.hex[0] - 'a' + 10 : hash.hex[0] - '0');
-    }
-    return number % 4 == 3 ? "held_out" : "train";
 }
 
 static void respond_offset(fw_http_response *response, uint64_t offset) {
@@ -376,24 +364,6 @@ bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, si
 
 /* ---- the end ---- */
 
-static fw_status insert_recording(sqlite3 *db, const fw_upload *upload, const fw_scan *scan,
-                                  int64_t now_ns, fw_error *error) {
-    FW_TRY(fw_db_run(db, error,
-                     "INSERT INTO recordings(sha256,unit,role,messages,start_ns,end_ns,events) "
-                     "VALUES(?,?,?,?,?,?,?)",
-                     "tttiiii", upload->hash.hex, upload->unit, fw_ingest_role(upload->unit),
-                     scan->messages, scan->start_ns, scan->end_ns, (int64_t)scan->event_count));
-    for (uint32_t i = 0; i < scan->event_count; i++) {
-        const fw_scan_event *event = &scan->events[i];
-        FW_TRY(fw_db_run(db, error,
-                         "INSERT INTO events(recording,unit,kind,time_ns,value,received_ns) "
-                         "VALUES(?,?,?,?,?,?)",
-                         "tttidi", upload->hash.hex, upload->unit, event->kind, event->time_ns,
-                         event->value, now_ns));
-    }
-    return FW_OK;
-}
-
 static fw_status enter_catalogue(fw_ingest *ingest, const fw_upload *upload, const fw_scan *scan,
                                  object_row *row, fw_error *error) {
     int64_t now_ns = fw_env_wall_ns(ingest->env);
@@ -404,7 +374,7 @@ static fw_status enter_catalogue(fw_ingest *ingest, const fw_upload *upload, con
         "ttii", upload->hash.hex, upload->kind, (int64_t)(upload->offset + upload->received),
         now_ns);
     if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
-        status = insert_recording(db, upload, scan, now_ns, error);
+        status = fw_recordings_insert(db, upload->hash.hex, upload->unit, scan, now_ns, error);
     if (status == FW_OK) status = find_object(db, upload->hash.hex, row, error);
     return fw_catalogue_end(ingest->catalogue, status, error);
 }

@@ -67,8 +67,6 @@ void fw_ingest_get(fw_ingest *ingest, const char *sha256, fw_http_response *resp
  * go. */
 fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error *error) FW_MUST;
 
-/* "held_out" for about one unit in four (number % 4 == 3, or by hash of a name), else "train". */
-const char *fw_ingest_role(const char *unit);
 bool fw_unit_name_valid(const char *unit);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "factory/ingest.h"
+#include "factory/recordings.h"
 
 enum { PERSIST_S = 30 };
 
@@ -151,7 +152,7 @@ char *fw_units_json(fw_units *units) {
                       "recordings", (json_int_t)u->recordings, "spool_bytes",
                       (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
                       "reported_ns", (json_int_t)u->reported_ns, "age_s",
-                      (double)(now_ns - u->reported_ns) / 1e9, "role", fw_ingest_role(u->name)));
+                      (double)(now_ns - u->reported_ns) / 1e9, "role", fw_recordings_role(u->name)));
     }
     pthread_mutex_unlock(&units->lock);
     char *text = json_dumps(list, JSON_COMPACT);

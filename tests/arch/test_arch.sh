@@ -16,7 +16,7 @@ breach() { echo "$check: $*"; breaches=$((breaches + 1)); }
 layer_of() { # PATH below src/
     case $1 in
     base/*) echo base 0 ;;
-    mcap/* | bus/* | http/* | trust/*) echo "${1%%/*} 1" ;;
+    mcap/* | bus/* | http/* | campaign/* | trust/*) echo "${1%%/*} 1" ;;
     nn/run/*) echo nn/run 1 ;;
     nn/train/*) echo nn/train 2 ;;
     lines/*/act/*) echo act 3 ;;

@@ -445,10 +445,10 @@ static void one_unit_in_four_is_held_out(void **state) {
     int held_out = 0;
     for (int i = 0; i < 400; i++) {
         snprintf(name, sizeof name, "car-%d", i);
-        bool held = strcmp(fw_ingest_role(name), "held_out") == 0;
+        bool held = strcmp(fw_recordings_role(name), "held_out") == 0;
         assert_int_equal(held, i % 4 == 3);
         snprintf(name, sizeof name, "robot-%c%c", 'a' + i / 26, 'a' + i % 26);
-        held_out += strcmp(fw_ingest_role(name), "held_out") == 0;
+        held_out += strcmp(fw_recordings_role(name), "held_out") == 0;
     }
     assert_true(held_out > 60 && held_out < 140);
 }
