@@ -7,7 +7,7 @@ static const char *const names[] = {
     FW_DRIVE_SIGNALS(X)
 #undef X
 };
-_Static_assert(FW_DRIVE_SIGNAL_COUNT <= FW_CAMPAIGN_SIGNALS_MAX, "a condition can name them all");
+_Static_assert((int)FW_DRIVE_SIGNAL_COUNT <= (int)FW_CAMPAIGN_SIGNALS_MAX, "a condition can name them all");
 
 const fw_campaign_signals fw_drive_signals = {.names = names, .count = FW_DRIVE_SIGNAL_COUNT};
 
