@@ -16,7 +16,8 @@ enum {
     FW_MCAP_PREFIX_BYTES = 9, /* opcode and length in front of every record */
     FW_MCAP_MESSAGE_HEAD_BYTES = 22,
     FW_MCAP_FOOTER_BYTES = 20,
-    FW_MCAP_IDS = 65536
+    FW_MCAP_IDS = 65536,
+    FW_MCAP_LITTLE = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 };
 
 extern const uint8_t fw_mcap_magic[FW_MCAP_MAGIC_BYTES];
@@ -26,20 +27,20 @@ typedef struct fw_mcap_cursor {
     uint64_t left;
 } fw_mcap_cursor;
 
-static inline uint64_t fw_mcap_load(const uint8_t *at, unsigned bytes) {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
-
 static inline uint16_t fw_mcap_load_u16(const uint8_t *at) {
-    return (uint16_t)fw_mcap_load(at, 2);
+    uint16_t value;
+    memcpy(&value, at, sizeof value);
+    return FW_MCAP_LITTLE ? value : __builtin_bswap16(value);
 }
 static inline uint32_t fw_mcap_load_u32(const uint8_t *at) {
-    return (uint32_t)fw_mcap_load(at, 4);
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return FW_MCAP_LITTLE ? value : __builtin_bswap32(value);
 }
 static inline uint64_t fw_mcap_load_u64(const uint8_t *at) {
-    return fw_mcap_load(at, 8);
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return FW_MCAP_LITTLE ? value : __builtin_bswap64(value);
 }
 
 static inline uint8_t *fw_mcap_store(uint8_t *at, uint64_t value, unsigned bytes) {

@@ -15,23 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mcap/codec.h"
+#include "mcap/chunk.h"
 #include "mcap/format.h"
-#include "mcap/idmap.h"
+#include "mcap/known.h"
 
 enum { STAGE_BYTES = 65536, STEP_BYTES = 1 << 20 };
 
 typedef enum phase { MAGIC, HEADER, DATA, SUMMARY, DONE } phase;
-
-typedef struct buffer {
-    uint8_t *bytes;
-    size_t capacity;
-} buffer;
-
-typedef struct stored_channel {
-    fw_mcap_channel channel; /* first: handed out by address */
-    const fw_mcap_schema *schema;
-} stored_channel;
 
 struct fw_mcap_reader {
     fw_mcap_limits limits;
@@ -43,7 +33,7 @@ struct fw_mcap_reader {
     uint64_t offset;      /* bytes consumed */
     uint8_t *stage;
     size_t stage_at, stage_end;
-    buffer record, chunk;
+    fw_mcap_buffer record, chunk;
 
     phase phase;
     fw_status failed;
@@ -55,26 +45,17 @@ struct fw_mcap_reader {
     uint64_t chunk_size, chunk_at, chunk_position, chunk_offset;
     fw_mcap_unpacker unpacker;
 
-    fw_mcap_idmap schemas, channels;
-    uint64_t text_used, message_count;
-    uint32_t schema_count;
+    fw_mcap_known known;
+    uint64_t message_count;
 };
 
 /* -------------------------------------------------------------------- open and close ----- */
 
-static void take_default(uint64_t *value, uint64_t otherwise) {
-    if (*value == 0) *value = otherwise;
-}
-
 static fw_mcap_reader *make(const fw_mcap_limits *limits) {
     fw_mcap_reader *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
-    if (limits != NULL) r->limits = *limits;
-    take_default(&r->limits.record_max_bytes, 1u << 26);
-    take_default(&r->limits.chunk_max_bytes, 1u << 26);
-    take_default(&r->limits.text_max_bytes, 1u << 24);
-    take_default(&r->limits.chunks_max, 1u << 20);
-    take_default(&r->limits.messages_max, (uint64_t)1 << 63);
+    r->limits = fw_mcap_limits_complete(limits);
+    r->known.text_max_bytes = r->limits.text_max_bytes;
     r->fd = -1;
     return r;
 }
@@ -137,8 +118,7 @@ void fw_mcap_reader_close(fw_mcap_reader *r) {
     if (r == NULL) return;
     if (r->fd >= 0) close(r->fd);
     fw_mcap_unpacker_close(&r->unpacker);
-    fw_mcap_idmap_free(&r->schemas);
-    fw_mcap_idmap_free(&r->channels);
+    fw_mcap_known_free(&r->known);
     free(r->stage);
     free(r->record.bytes);
     free(r->chunk.bytes);
@@ -146,15 +126,6 @@ void fw_mcap_reader_close(fw_mcap_reader *r) {
 }
 
 /* ---------------------------------------------------------------------------- bytes ----- */
-
-static fw_status make_room(buffer *b, size_t size, fw_error *error) {
-    if (size < 1) size = 1;
-    if (size <= b->capacity) return FW_OK;
-    uint8_t *grown = realloc(b->bytes, size);
-    if (grown == NULL) return fw_fail(error, FW_NO_MEMORY, "mcap: no memory for %zu bytes", size);
-    *b = (buffer){.bytes = grown, .capacity = size};
-    return FW_OK;
-}
 
 /* Reads up to size bytes of a stream; less only at its end. */
 static fw_status read_some(fw_mcap_reader *r, uint8_t *out, size_t size, size_t *got,
@@ -233,7 +204,7 @@ static fw_status take_content(fw_mcap_reader *r, uint8_t opcode, uint64_t start,
     do {
         size_t step = have > STEP_BYTES ? have : STEP_BYTES;
         if (step > whole - have) step = whole - have;
-        FW_TRY(make_room(&r->record, have + step, error));
+        FW_TRY(fw_mcap_buffer_reserve(&r->record, have + step, error));
         FW_TRY(read_some(r, r->record.bytes + have, step, &got, error));
         have += got;
         if (got < step) return cut_short(r, what, start, error);
@@ -254,112 +225,9 @@ static fw_status take_magic(fw_mcap_reader *r, const char *which, fw_error *erro
 
 /* -------------------------------------------------------------------- known channels ----- */
 
-static bool same_bytes(const void *a, uint64_t a_size, const void *b, uint64_t b_size) {
-    return a_size == b_size && (a_size == 0 || memcmp(a, b, (size_t)a_size) == 0);
-}
-
-static bool same_text(fw_mcap_text a, fw_mcap_text b) {
-    return same_bytes(a.bytes, a.size_bytes, b.bytes, b.size_bytes);
-}
-
-static uint8_t *keep(uint8_t **at, const void *bytes, size_t size) {
-    uint8_t *kept = *at;
-    *at = fw_mcap_put_bytes(kept, bytes, size);
-    return kept;
-}
-
-static fw_mcap_text keep_text(uint8_t **at, fw_mcap_text text) {
-    return (fw_mcap_text){.bytes = (const char *)keep(at, text.bytes, text.size_bytes),
-                          .size_bytes = text.size_bytes};
-}
-
-/* A block of head bytes and text bytes, counted against the limit; NULL with *error set. */
-static void *new_block(fw_mcap_reader *r, size_t head, uint64_t text, fw_status *status,
-                       fw_error *error) {
-    if (head + text > r->limits.text_max_bytes - r->text_used) {
-        *status = fw_fail(error, FW_TOO_BIG,
-                          "mcap: schemas and channels before byte %" PRIu64 " need over %" PRIu64
-                          " bytes",
-                          r->offset, r->limits.text_max_bytes);
-        return NULL;
-    }
-    void *block = malloc(head + (size_t)text);
-    if (block == NULL)
-        *status = fw_fail(error, FW_NO_MEMORY, "mcap: no memory for channels");
-    else
-        r->text_used += head + text;
-    return block;
-}
-
-static fw_status put_block(fw_mcap_idmap *map, uint16_t id, void *block, fw_error *error) {
-    if (fw_mcap_idmap_put(map, id, block)) return FW_OK;
-    free(block);
-    return fw_fail(error, FW_NO_MEMORY, "mcap: no memory for channels");
-}
-
-static fw_status learn_schema(fw_mcap_reader *r, const fw_mcap_schema *s, uint64_t offset,
-                              fw_error *error) {
-    const fw_mcap_schema *known = fw_mcap_reader_schema(r, s->id);
-    if (known != NULL) {
-        if (same_text(known->name, s->name) && same_text(known->encoding, s->encoding) &&
-            same_bytes(known->data, known->size_bytes, s->data, s->size_bytes)) {
-            return FW_OK;
-        }
-        return fw_fail(error, FW_CORRUPT,
-                       "mcap: schema %u at byte %" PRIu64 " differs from the one before", s->id,
-                       offset);
-    }
-    uint64_t text = (uint64_t)s->name.size_bytes + s->encoding.size_bytes + s->size_bytes;
-    fw_status status = FW_OK;
-    fw_mcap_schema *kept = new_block(r, sizeof *kept, text, &status, error);
-    if (kept == NULL) return status;
-    uint8_t *at = (uint8_t *)(kept + 1);
-    *kept = *s;
-    kept->name = keep_text(&at, s->name);
-    kept->encoding = keep_text(&at, s->encoding);
-    kept->data = keep(&at, s->data, s->size_bytes);
-    r->schema_count++;
-    return put_block(&r->schemas, s->id, kept, error);
-}
-
-static fw_status learn_channel(fw_mcap_reader *r, const fw_mcap_channel *c, uint64_t offset,
-                               fw_error *error) {
-    const fw_mcap_channel *known = fw_mcap_reader_channel(r, c->id);
-    if (known != NULL) {
-        if (known->schema_id == c->schema_id && same_text(known->topic, c->topic) &&
-            same_text(known->message_encoding, c->message_encoding) &&
-            same_bytes(known->metadata.bytes, known->metadata.size_bytes, c->metadata.bytes,
-                       c->metadata.size_bytes)) {
-            return FW_OK;
-        }
-        return fw_fail(error, FW_CORRUPT,
-                       "mcap: channel %u at byte %" PRIu64 " differs from the one before", c->id,
-                       offset);
-    }
-    const fw_mcap_schema *schema = fw_mcap_reader_schema(r, c->schema_id);
-    if (c->schema_id != 0 && schema == NULL) {
-        return fw_fail(error, FW_CORRUPT,
-                       "mcap: channel %u at byte %" PRIu64
-                       " names schema %u, which the file has not given",
-                       c->id, offset, c->schema_id);
-    }
-    uint64_t text =
-        (uint64_t)c->topic.size_bytes + c->message_encoding.size_bytes + c->metadata.size_bytes;
-    fw_status status = FW_OK;
-    stored_channel *kept = new_block(r, sizeof *kept, text, &status, error);
-    if (kept == NULL) return status;
-    uint8_t *at = (uint8_t *)(kept + 1);
-    kept->schema = schema;
-    kept->channel = *c;
-    kept->channel.topic = keep_text(&at, c->topic);
-    kept->channel.message_encoding = keep_text(&at, c->message_encoding);
-    kept->channel.metadata.bytes = keep(&at, c->metadata.bytes, c->metadata.size_bytes);
-    return put_block(&r->channels, c->id, kept, error);
-}
-
 static fw_status resolve_message(fw_mcap_reader *r, fw_mcap_message *m, uint64_t offset,
                                  fw_error *error) {
-    const stored_channel *kept = fw_mcap_idmap_get(&r->channels, m->channel_id);
+    const fw_mcap_known_channel *kept = fw_mcap_known_find(&r->known, m->channel_id);
     if (kept == NULL) {
         return fw_fail(error, FW_CORRUPT,
                        "mcap: message at byte %" PRIu64
@@ -376,67 +244,27 @@ static fw_status resolve_message(fw_mcap_reader *r, fw_mcap_message *m, uint64_t
 }
 
 const fw_mcap_channel *fw_mcap_reader_channel(const fw_mcap_reader *r, uint16_t id) {
-    const stored_channel *kept = fw_mcap_idmap_get(&r->channels, id);
+    const fw_mcap_known_channel *kept = fw_mcap_known_find(&r->known, id);
     return kept == NULL ? NULL : &kept->channel;
 }
 
 const fw_mcap_schema *fw_mcap_reader_schema(const fw_mcap_reader *r, uint16_t id) {
-    return fw_mcap_idmap_get(&r->schemas, id);
+    return fw_mcap_known_schema(&r->known, id);
 }
 
 /* --------------------------------------------------------------------------- chunks ----- */
 
 /* Points chunk_bytes at the unpacked records. */
-static fw_status unpack_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const uint8_t *data,
-                              uint64_t offset, fw_error *error) {
-    fw_mcap_compression compression;
-    if (!fw_mcap_compression_of(k->compression, &compression)) {
-        return fw_fail(
-            error, FW_UNSUPPORTED,
-            "mcap: chunk at byte %" PRIu64 " is compressed with '%.*s'; known are none, zstd, lz4",
-            offset, (int)(k->compression.size_bytes < 32 ? k->compression.size_bytes : 32),
-            k->compression.bytes);
-    }
-    if (compression == FW_MCAP_NONE) {
-        if (k->compressed_size_bytes != k->uncompressed_size_bytes) {
-            return fw_fail(error, FW_CORRUPT,
-                           "mcap: chunk at byte %" PRIu64 " is not compressed but gives two sizes",
-                           offset);
-        }
-        r->chunk_bytes = data;
-        if (r->mapped) return FW_OK;
-        buffer record = r->record; /* data lies in it: it becomes the chunk's buffer */
-        r->record = r->chunk;
-        r->chunk = record;
-        return FW_OK;
-    }
-    size_t size = (size_t)k->uncompressed_size_bytes;
-    FW_TRY(make_room(&r->chunk, size, error));
-    const char *why = "";
-    fw_status status = fw_mcap_unpack(&r->unpacker, compression, data,
-                                      (size_t)k->compressed_size_bytes, r->chunk.bytes, size, &why);
-    if (status != FW_OK) {
-        return fw_fail(error, status, "mcap: chunk at byte %" PRIu64 " does not unpack: %s", offset,
-                       why);
-    }
-    r->chunk_bytes = r->chunk.bytes;
-    return FW_OK;
-}
-
 static fw_status enter_chunk(fw_mcap_reader *r, const fw_mcap_chunk *k, const uint8_t *data,
                              uint64_t offset, fw_error *error) {
-    if (k->uncompressed_size_bytes > r->limits.chunk_max_bytes) {
-        return fw_fail(error, FW_TOO_BIG,
-                       "mcap: chunk at byte %" PRIu64 " unpacks to %" PRIu64
-                       " bytes, over the limit of %" PRIu64,
-                       offset, k->uncompressed_size_bytes, r->limits.chunk_max_bytes);
+    FW_TRY(fw_mcap_chunk_unpack(&r->unpacker, &r->chunk, r->limits.chunk_max_bytes, k, data, offset,
+                                &r->chunk_bytes, error));
+    if (!r->mapped && r->chunk_bytes == data) {
+        fw_mcap_buffer record = r->record; /* data lies in it: it becomes the chunk's buffer */
+        r->record = r->chunk;
+        r->chunk = record;
     }
-    FW_TRY(unpack_chunk(r, k, data, offset, error));
     r->chunk_size = k->uncompressed_size_bytes;
-    if (k->uncompressed_crc != 0 &&
-        fw_mcap_crc32(0, r->chunk_bytes, (size_t)r->chunk_size) != k->uncompressed_crc) {
-        return fw_fail(error, FW_CORRUPT, "mcap: chunk at byte %" PRIu64 ": wrong CRC", offset);
-    }
     r->in_chunk = true;
     r->chunk_at = r->chunk_position = 0;
     r->chunk_offset = offset;
@@ -456,11 +284,13 @@ static fw_status learn(fw_mcap_reader *r, fw_mcap_record *record, bool *keep_it,
         return resolve_message(r, &record->of.message, record->offset, error);
     }
     if (record->opcode == FW_MCAP_CHANNEL) {
-        return learn_channel(r, &record->of.channel, record->offset, error);
+        return fw_mcap_known_add_channel(&r->known, &record->of.channel, record->offset, error);
     }
     if (record->opcode == FW_MCAP_SCHEMA) {
         *keep_it = record->of.schema.id != 0; /* 0 is to be ignored, says the specification */
-        if (*keep_it) return learn_schema(r, &record->of.schema, record->offset, error);
+        if (*keep_it) {
+            return fw_mcap_known_add_schema(&r->known, &record->of.schema, record->offset, error);
+        }
     }
     return FW_OK;
 }
@@ -674,7 +504,7 @@ fw_status fw_mcap_reader_next_message(fw_mcap_reader *r, fw_mcap_message *messag
 }
 
 uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *r) {
-    return r->schema_count;
+    return r->known.schema_count;
 }
 
 uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *r) {
@@ -683,4 +513,8 @@ uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *r) {
 
 uint64_t fw_mcap_reader_offset(const fw_mcap_reader *r) {
     return r->offset;
+}
+
+bool fw_mcap_reader_in_chunk(const fw_mcap_reader *r) {
+    return r->in_chunk;
 }

@@ -10,5 +10,7 @@ uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *reader);
 uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *reader);
 /* Bytes consumed so far. */
 uint64_t fw_mcap_reader_offset(const fw_mcap_reader *reader);
+/* Has the chunk entered last records that were not returned yet? */
+bool fw_mcap_reader_in_chunk(const fw_mcap_reader *reader);
 
 #endif
