@@ -374,7 +374,8 @@ static fw_status enter_catalogue(fw_ingest *ingest, const fw_upload *upload, con
         "ttii", upload->hash.hex, upload->kind, (int64_t)(upload->offset + upload->received),
         now_ns);
     if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
-        status = fw_recordings_insert(db, upload->hash.hex, upload->unit, scan, now_ns, error);
+        status = fw_recordings_insert(db, upload->hash.hex, upload->unit, scan, NULL, now_ns,
+                                      error);
     if (status == FW_OK) status = find_object(db, upload->hash.hex, row, error);
     return fw_catalogue_end(ingest->catalogue, status, error);
 }

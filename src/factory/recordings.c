@@ -32,11 +32,20 @@ static fw_status insert_events(sqlite3 *db, const char *sha256, const char *unit
 }
 
 fw_status fw_recordings_insert(sqlite3 *db, const char *sha256, const char *unit,
-                               const fw_scan *scan, int64_t now_ns, fw_error *error) {
+                               const fw_scan *scan, const fw_recording_clock *clock,
+                               int64_t now_ns, fw_error *error) {
+    bool given = clock && clock->given;
     FW_TRY(fw_db_run(db, error,
-                     "INSERT INTO recordings(sha256,unit,role,messages,start_ns,end_ns,events) "
-                     "VALUES(?,?,?,?,?,?,?)",
-                     "tttiiii", sha256, unit, fw_recordings_role(unit), scan->messages,
-                     scan->start_ns, scan->end_ns, (int64_t)scan->event_count));
+                     "INSERT INTO recordings(sha256,unit,role,messages,start_ns,end_ns,events,"
+                     "recorded_ns) VALUES(?,?,?,?,?,?,?,?)",
+                     "tttiiiii", sha256, unit, fw_recordings_role(unit), scan->messages,
+                     scan->start_ns, scan->end_ns, (int64_t)scan->event_count,
+                     given ? clock->recorded_ns : now_ns));
+    if (given)
+        FW_TRY(fw_db_run(db, error,
+                         "UPDATE recordings SET boot=?,unit_mono_ns=?,unit_wall_ns=?,moved_ns=? "
+                         "WHERE sha256=?",
+                         "tiiit", clock->boot, clock->mono_ns, clock->wall_ns, clock->moved_ns,
+                         sha256));
     return insert_events(db, sha256, unit, scan, now_ns, error);
 }

@@ -8,10 +8,21 @@
 #include "factory/db.h"
 #include "factory/scan.h"
 
+/* What the unit's clocks and the server's say about one upload (docs/formats/http.md,
+ * Flywheel-Clock). given false: the unit said nothing; recorded_ns is then the time of receipt. */
+typedef struct fw_recording_clock {
+    char boot[40];               /* the unit's boot id, "" when not given */
+    int64_t mono_ns, wall_ns;    /* the unit's clocks at the start of the recording */
+    int64_t recorded_ns;         /* the same moment on the server's clock, best estimate */
+    int64_t moved_ns;            /* recorded_ns - wall_ns */
+    bool given;
+} fw_recording_clock;
+
 /* "held_out" for about one unit in four (number % 4 == 3, or by hash of a name), else "train". */
 const char *fw_recordings_role(const char *unit);
-/* Inside a transaction, after the row in objects. */
+/* Inside a transaction, after the row in objects. clock NULL: not given. */
 fw_status fw_recordings_insert(sqlite3 *db, const char *sha256, const char *unit,
-                               const fw_scan *scan, int64_t now_ns, fw_error *error) FW_MUST;
+                               const fw_scan *scan, const fw_recording_clock *clock,
+                               int64_t now_ns, fw_error *error) FW_MUST;
 
 #endif
