@@ -85,7 +85,15 @@ static const char step_3[] =
     "CREATE INDEX recordings_time ON recordings(recorded_ns);"
     "CREATE INDEX events_kind ON events(kind,recording);";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3};
+/* Small records (records.h): how far each stream had got when the records store was last written
+ * down, and each unit's newest record of the streams that GET /v1/units shows. */
+static const char step_4[] =
+    "CREATE TABLE record_streams(unit TEXT NOT NULL, boot TEXT NOT NULL, stream TEXT NOT NULL,"
+    " next INTEGER NOT NULL, PRIMARY KEY(unit,boot,stream)) WITHOUT ROWID;"
+    "CREATE TABLE unit_notes(unit TEXT NOT NULL, stream TEXT NOT NULL, time_ns INTEGER NOT NULL,"
+    " record TEXT NOT NULL, PRIMARY KEY(unit,stream)) WITHOUT ROWID;";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {
