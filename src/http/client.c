@@ -12,6 +12,12 @@
 
 enum { CONNECT_TIMEOUT_MS = 5000, DEFAULT_TIMEOUT_MS = 30000 };
 
+/* A client: libcurl's handle and its own copy of the options ("" where none). */
+typedef struct curl_client {
+    CURL *curl;
+    char ca_path[512], cert_path[512], key_path[512], bearer[300];
+} curl_client;
+
 /* One perform in flight. */
 typedef struct exchange {
     const fw_http_call *call;
@@ -114,7 +120,22 @@ static void set_method(CURL *curl, exchange *x) {
     curl_easy_setopt(curl, CURLOPT_SEEKDATA, x);
 }
 
-static void set_options(CURL *curl, exchange *x, struct curl_slist *headers, char *why) {
+static void set_tls(const curl_client *client) {
+    CURL *curl = client->curl;
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (client->ca_path[0]) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_path);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
+    if (client->cert_path[0]) {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert_path);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key_path);
+    }
+}
+
+static void set_options(const curl_client *client, exchange *x, struct curl_slist *headers,
+                        char *why) {
+    CURL *curl = client->curl;
     const fw_http_call *call = x->call;
     curl_easy_reset(curl); /* keeps the connection */
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
@@ -135,7 +156,41 @@ static void set_options(CURL *curl, exchange *x, struct curl_slist *headers, cha
         curl_easy_setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)call->rate_bytes_per_s);
         curl_easy_setopt(curl, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)call->rate_bytes_per_s);
     }
+    set_tls(client);
     set_method(curl, x);
+}
+
+/* "https://..." or a loopback host: where a token may go ("127.0.0.1.example" is elsewhere). */
+static bool may_see_token(const char *url) {
+    static const char *const loopback[] = {"http://127.", "http://localhost", "http://[::1]"};
+    if (strncasecmp(url, "https://", 8) == 0) return true;
+    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++) {
+        size_t used = strlen(loopback[i]);
+        if (strncasecmp(url, loopback[i], used) != 0) continue;
+        if (i == 0) used += strspn(url + used, "0123456789.");
+        return url[used] == '\0' || url[used] == ':' || url[used] == '/';
+    }
+    return false;
+}
+
+static fw_status make_headers(const curl_client *client, const fw_http_call *call,
+                              struct curl_slist **out, fw_error *error) {
+    struct curl_slist *headers = NULL, *more;
+    const char *bearer[] = {client->bearer, NULL};
+    const char *const *const lists[] = {call->headers, client->bearer[0] ? bearer : NULL};
+    if (client->bearer[0] && !may_see_token(call->url))
+        return fw_fail(error, FW_DENIED, "%s: a token goes over https or to this machine alone",
+                       call->url);
+    for (int i = 0; i < 2; i++)
+        for (const char *const *h = lists[i]; h && *h; h++) {
+            if (!(more = curl_slist_append(headers, *h))) {
+                curl_slist_free_all(headers);
+                return fw_fail(error, FW_NO_MEMORY, "no memory for a request");
+            }
+            headers = more;
+        }
+    *out = headers;
+    return FW_OK;
 }
 
 static fw_status explain(CURLcode code, const exchange *x, const char *why, fw_error *error) {
@@ -154,24 +209,20 @@ static fw_status explain(CURLcode code, const exchange *x, const char *why, fw_e
 
 static fw_status curl_perform(void *self, const fw_http_call *call, fw_http_reply *reply,
                               fw_error *error) {
+    const curl_client *client = self;
+    CURL *curl = client->curl;
     fw_http_reply got = {.upload_offset = -1};
     exchange x = {.call = call, .reply = &got};
     char why[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
     fw_status status = open_body(&x, error);
     if (status != FW_OK) goto done;
-    for (const char *const *h = call->headers; h && *h; h++) {
-        struct curl_slist *more = curl_slist_append(headers, *h);
-        if (!more) {
-            status = fw_fail(error, FW_NO_MEMORY, "no memory for a request");
-            goto done;
-        }
-        headers = more;
-    }
-    set_options(self, &x, headers, why);
-    CURLcode code = curl_easy_perform(self);
+    status = make_headers(client, call, &headers, error);
+    if (status != FW_OK) goto done;
+    set_options(client, &x, headers, why);
+    CURLcode code = curl_easy_perform(curl);
     long answered = 0;
-    curl_easy_getinfo(self, CURLINFO_RESPONSE_CODE, &answered);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answered);
     /* A server that refuses an upload early answers and closes: that is an answer. */
     bool refused_early = code == CURLE_SEND_ERROR && answered >= 400;
     if (code != CURLE_OK && !refused_early) {
@@ -192,15 +243,55 @@ done:
 }
 
 static void curl_free_client(void *self) {
-    curl_easy_cleanup(self);
+    curl_client *client = self;
+    curl_easy_cleanup(client->curl);
+    free(client);
+}
+
+static fw_status copy_path(const char *path, char *out, size_t out_size, fw_error *error) {
+    if (!path || !*path) return FW_OK;
+    if (access(path, R_OK) != 0) return fw_fail_errno(error, "cannot read %s", path);
+    int used = snprintf(out, out_size, "%s", path);
+    return used > 0 && (size_t)used < out_size
+               ? FW_OK
+               : fw_fail(error, FW_TOO_BIG, "the path %.60s... is too long", path);
+}
+
+static fw_status copy_options(const fw_http_client_options *options, curl_client *client,
+                              fw_error *error) {
+    if (!options) return FW_OK;
+    FW_TRY(copy_path(options->ca_path, client->ca_path, sizeof client->ca_path, error));
+    FW_TRY(copy_path(options->cert_path, client->cert_path, sizeof client->cert_path, error));
+    FW_TRY(copy_path(options->key_path, client->key_path, sizeof client->key_path, error));
+    if (!client->cert_path[0] != !client->key_path[0])
+        return fw_fail(error, FW_INVALID, "a certificate and its key go together");
+    if (!options->token || !*options->token) return FW_OK;
+    size_t size = strlen(options->token);
+    if (size > 200 || strspn(options->token, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                             "0123456789._~+/=-") != size)
+        return fw_fail(error, FW_INVALID, "that is no token");
+    snprintf(client->bearer, sizeof client->bearer, "Authorization: Bearer %s", options->token);
+    return FW_OK;
+}
+
+fw_status fw_http_client_curl_with(const fw_http_client_options *options, fw_http_client *out,
+                                   fw_error *error) {
+    pthread_once(&curl_once, curl_start);
+    curl_client *client = calloc(1, sizeof *client);
+    if (!client) return fw_fail(error, FW_NO_MEMORY, "no memory for an HTTP client");
+    fw_status status = copy_options(options, client, error);
+    if (status == FW_OK && !(client->curl = curl_easy_init()))
+        status = fw_fail(error, FW_NO_MEMORY, "libcurl does not start");
+    if (status != FW_OK) {
+        free(client);
+        return status;
+    }
+    *out = (fw_http_client){.self = client, .perform = curl_perform, .free = curl_free_client};
+    return FW_OK;
 }
 
 fw_status fw_http_client_curl(fw_http_client *out, fw_error *error) {
-    pthread_once(&curl_once, curl_start);
-    CURL *curl = curl_easy_init();
-    if (!curl) return fw_fail(error, FW_NO_MEMORY, "libcurl does not start");
-    *out = (fw_http_client){.self = curl, .perform = curl_perform, .free = curl_free_client};
-    return FW_OK;
+    return fw_http_client_curl_with(NULL, out, error);
 }
 
 void fw_http_reply_clear(fw_http_reply *reply) {

@@ -56,7 +56,7 @@ check_layers() {
 
 check_headers() {
     local file flags
-    flags=$(pkg-config --cflags jansson libcrypto libzstd liblz4 sqlite3 libcurl libmicrohttpd expat)
+    flags=$(pkg-config --cflags jansson libcrypto libzstd liblz4 sqlite3 libcurl libmicrohttpd gnutls expat)
     while read -r file; do
         # shellcheck disable=SC2086
         printf '#include "%s"\n' "$file" | "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -DFW_VERSION='"0"' -Wall -Wextra \
