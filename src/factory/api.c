@@ -173,32 +173,32 @@ static void put_object(const fw_api_call *c) {
 
 /* ---- routes ---- */
 
-typedef struct route {
-    const char *method, *before, *after; /* path: before * after; after NULL: no * */
-    void (*handle)(const fw_api_call *c);
-} route;
-
-static const route routes[] = {
-    {"PUT", "/v1/objects/", "", put_object},
-    {"HEAD", "/v1/objects/", "", head_object},
-    {"GET", "/v1/objects/", "", get_object},
-    {"POST", "/v1/units/", "/report", post_report},
-    {"GET", "/v1/units", NULL, get_units},
-    {"GET", "/v1/recordings", NULL, get_recordings},
-    {"GET", "/v1/events", NULL, get_events},
-    {"GET", "/v1/log", NULL, get_log},
-    {"GET", "/v1/models", NULL, get_models},
-    {"POST", "/v1/models", NULL, post_model},
-    {"GET", "/v1/models/", "", get_model},
-    {"GET", "/v1/generations", NULL, get_generations},
-    {"POST", "/v1/generations", NULL, post_generation},
-    {"GET", "/v1/generations/", "", get_generation},
-    {"GET", "/v1/status", NULL, get_status},
-    {"GET", "/v1/live", NULL, get_live},
+static const fw_api_route routes[] = {
+    {"PUT", "/v1/objects/", "", put_object, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
+    {"HEAD", "/v1/objects/", "", head_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
+    {"GET", "/v1/objects/", "", get_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
+    {"POST", "/v1/units/", "/report", post_report, FW_SCOPE_OPERATE, FW_UNIT_ITSELF},
+    {"GET", "/v1/units", NULL, get_units, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/recordings", NULL, get_recordings, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/events", NULL, get_events, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/log", NULL, get_log, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/models", NULL, get_models, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/models", NULL, post_model, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", "/v1/models/", "", get_model, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/generations", NULL, get_generations, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/generations", NULL, post_generation, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/status", NULL, get_status, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/live", NULL, get_live, FW_SCOPE_READ, FW_UNIT_NEVER},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
-static bool path_matches(const route *r, const char *path, char argument[ARGUMENT_MAX]) {
+const fw_api_route *fw_api_routes(int *count) {
+    *count = ROUTE_COUNT;
+    return routes;
+}
+
+static bool path_matches(const fw_api_route *r, const char *path, char argument[ARGUMENT_MAX]) {
     argument[0] = '\0';
     if (!r->after) return strcmp(path, r->before) == 0;
     size_t size = strlen(path), before = strlen(r->before), after = strlen(r->after);

@@ -1,16 +1,32 @@
 /* server.h - HTTP as pure functions: a request in, a response out, libmicrohttpd as thin adapter.
  *
- *   socket -> libmicrohttpd -> fw_http_request -> handler(self, request) -> fw_http_response
+ *   socket -> I/O threads (epoll, TLS) -> admit -> open_sink, sink_write   on an I/O thread
+ *                                                -> handle                 on a handler thread
+ *                                                -> response               on an I/O thread
  *
  * Handlers see no socket and no thread: a test calls them directly. Bodies of at most
  * `body_max_bytes` are collected in memory; larger ones (uploads) go to a fw_http_sink chosen by
- * the application when the headers are in. Server-Sent Events are a response whose `stream`
- * callback is asked for the next bytes.
+ * the application when the headers are in. While a handler works, or waits for a disk, its
+ * connection sleeps and no I/O thread waits with it: `handlers_max` of them at once. Server-Sent
+ * Events are a response whose `stream` callback is asked for the next bytes by one thread for all.
+ *
+ * Limits, each with its answer:
+ *     headers over 32 KiB together 431, path 414, body 413
+ *     headers (or the TLS handshake) not whole in header_timeout_s          408, closed
+ *     a body slower than body_min_bytes_per_s over 10 s                     408, closed
+ *     an answer taken slower than that over 10 s, idle_timeout_s of silence closed
+ *     more than requests_per_s of one identity or address                   429, Retry-After
+ *     more than address_connections_max of one address                      429, closed
+ *     more than connections_max                                             503, closed
  *
  * Invariants: (1) binds to the given address only (loopback by default); (2) every limit has a
  * number here or in the config; (3) requests from a foreign web page (Origin not ours, or a Host
- * that is neither an IP literal of ours nor localhost) are refused with 403 before any handler,
- * except GET and HEAD without Origin, whose Host must still be ours (DNS rebinding).
+ * that is neither an IP literal of ours nor localhost nor one of `names`) are refused with 403
+ * before any handler, except GET and HEAD without Origin, whose Host must still be ours (DNS
+ * rebinding), and GET, HEAD and preflight OPTIONS below one of `cors_paths` from one of
+ * `cors_origins`; (4) with TLS: 1.2 and 1.3 alone; a client's certificate is asked for and checked
+ * against ca_pem before it is shown to the application, and a request without one, or with a bad
+ * one, is the application's to refuse in `admit`.
  */
 #ifndef FW_HTTP_SERVER_H
 #define FW_HTTP_SERVER_H
@@ -30,7 +46,18 @@ typedef struct fw_http_request {
     const char *(*header)(const void *native, const char *name);
     const char *(*query)(const void *native, const char *name);
     const void *native;
+    struct fw_http_peer *peer; /* NULL: a test's own request, taken as plain and local */
 } fw_http_request;
+
+/* Who is at the other end of a connection. */
+typedef struct fw_http_peer {
+    char address[46]; /* IP literal */
+    bool tls;
+    char name[64];        /* common name of its certificate, "" without a good one */
+    char fingerprint[65]; /* SHA-256 of that certificate, lower-case hex */
+    char refused[160];    /* why the certificate that it showed does not count; "" */
+    char identity[80];    /* set by admit: whom the rate limit counts for; "": the address */
+} fw_http_peer;
 
 enum { FW_HTTP_HEADERS_MAX = 8 };
 
@@ -60,13 +87,32 @@ typedef struct fw_http_app {
     bool (*sink_write)(void *self, void *sink, const void *bytes, size_t size_bytes);
     /* Called exactly once for each opened sink, after the handler or when the client vanished. */
     void (*close_sink)(void *self, void *sink);
+    /* Optional: called first, with the headers; false refuses with what it set in response. */
+    bool (*admit)(void *self, const fw_http_request *request, fw_http_response *response);
 } fw_http_app;
+
+/* PEM texts. */
+typedef struct fw_http_tls {
+    const char *ca_pem; /* the only authority whose client certificates count */
+    const char *cert_pem, *key_pem;
+} fw_http_tls;
 
 typedef struct fw_http_config {
     const char *address; /* "127.0.0.1" */
     uint16_t port;       /* 0: any; see fw_http_server_port */
     size_t body_max_bytes;
-    unsigned connections_max, idle_timeout_s;
+    unsigned connections_max, idle_timeout_s; /* 0: 128, 30 */
+    unsigned header_timeout_s;                /* 0: 10 */
+    unsigned body_min_bytes_per_s;            /* 0: 128 */
+    unsigned handlers_max;                    /* 0: 64 */
+    unsigned io_threads;                      /* 0: 4 */
+    unsigned address_connections_max;         /* 0: no limit */
+    unsigned requests_per_s, requests_burst;  /* 0: no limit */
+    const fw_http_tls *tls;                   /* NULL: plain HTTP */
+    /* NULL or NULL-terminated; they outlive the server. */
+    const char *const *names;        /* host names that are ours too */
+    const char *const *cors_origins; /* "https://app.foxglove.dev" */
+    const char *const *cors_paths;   /* "/v1/objects/": what these may read */
 } fw_http_config;
 
 typedef struct fw_http_server fw_http_server;
