@@ -41,10 +41,19 @@ static fw_status new_block(fw_mcap_known *known, size_t head, uint64_t text, uin
     return FW_OK;
 }
 
-static fw_status put_block(fw_mcap_idmap *map, uint16_t id, void *block, uint32_t *count,
-                           fw_error *error) {
-    if (fw_mcap_idmap_put(map, id, block)) {
-        (*count)++;
+/* Room for one more id; capacities are the powers of two from 16. */
+static bool reserve_id(uint16_t **ids, uint32_t count) {
+    if (count != 0 && (count < 16 || (count & (count - 1)) != 0)) return true;
+    size_t capacity = count == 0 ? 16 : 2 * (size_t)count;
+    uint16_t *grown = realloc(*ids, capacity * sizeof *grown);
+    if (grown != NULL) *ids = grown;
+    return grown != NULL;
+}
+
+static fw_status put_block(fw_mcap_idmap *map, uint16_t id, void *block, uint16_t **ids,
+                           uint32_t *count, fw_error *error) {
+    if (reserve_id(ids, *count) && fw_mcap_idmap_put(map, id, block)) {
+        (*ids)[(*count)++] = id;
         return FW_OK;
     }
     free(block);
@@ -76,7 +85,7 @@ fw_status fw_mcap_known_add_schema(fw_mcap_known *known, const fw_mcap_schema *s
     kept->name = keep_text(&at, s->name);
     kept->encoding = keep_text(&at, s->encoding);
     kept->data = keep(&at, s->data, s->size_bytes);
-    return put_block(&known->schemas, s->id, kept, &known->schema_count, error);
+    return put_block(&known->schemas, s->id, kept, &known->schema_ids, &known->schema_count, error);
 }
 
 static bool same_channel(const fw_mcap_channel *a, const fw_mcap_channel *b) {
@@ -112,10 +121,16 @@ fw_status fw_mcap_known_add_channel(fw_mcap_known *known, const fw_mcap_channel 
     kept->channel.topic = keep_text(&at, c->topic);
     kept->channel.message_encoding = keep_text(&at, c->message_encoding);
     kept->channel.metadata.bytes = keep(&at, c->metadata.bytes, c->metadata.size_bytes);
-    return put_block(&known->channels, c->id, kept, &known->channel_count, error);
+    return put_block(&known->channels, c->id, kept, &known->channel_ids, &known->channel_count,
+                     error);
 }
 
 void fw_mcap_known_free(fw_mcap_known *known) {
     fw_mcap_idmap_free(&known->schemas);
     fw_mcap_idmap_free(&known->channels);
+    free(known->schema_ids);
+    free(known->channel_ids);
+    known->schema_ids = known->channel_ids = NULL;
+    known->schema_count = known->channel_count = 0;
+    known->text_used = 0;
 }

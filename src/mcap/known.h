@@ -20,6 +20,7 @@ typedef struct fw_mcap_known {
     fw_mcap_idmap schemas, channels;
     uint64_t text_used, text_max_bytes; /* of all copies; the limit */
     uint32_t schema_count, channel_count;
+    uint16_t *schema_ids, *channel_ids; /* (schema_count), (channel_count), in order of arrival */
 } fw_mcap_known;
 
 /* Remembers a copy, or checks that it is the same as before: FW_CORRUPT. `offset` is for messages.

@@ -518,3 +518,9 @@ uint64_t fw_mcap_reader_offset(const fw_mcap_reader *r) {
 bool fw_mcap_reader_in_chunk(const fw_mcap_reader *r) {
     return r->in_chunk;
 }
+
+void fw_mcap_reader_take_known(fw_mcap_reader *r, fw_mcap_known *out) {
+    *out = r->known;
+    r->known = (fw_mcap_known){0};
+    r->failed = FW_CLOSED;
+}

@@ -2,7 +2,7 @@
 #ifndef FW_MCAP_READER_H
 #define FW_MCAP_READER_H
 
-#include "mcap/mcap.h"
+#include "mcap/known.h"
 
 /* Where in its chunk the record returned last starts (its opcode). */
 uint64_t fw_mcap_reader_chunk_position(const fw_mcap_reader *reader);
@@ -12,5 +12,8 @@ uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *reader);
 uint64_t fw_mcap_reader_offset(const fw_mcap_reader *reader);
 /* Has the chunk entered last records that were not returned yet? */
 bool fw_mcap_reader_in_chunk(const fw_mcap_reader *reader);
+/* Moves the schemas and channels seen so far to *out, to be freed there; the reader, which forgets
+ * them, can then only be closed. */
+void fw_mcap_reader_take_known(fw_mcap_reader *reader, fw_mcap_known *out);
 
 #endif
