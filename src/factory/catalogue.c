@@ -93,7 +93,25 @@ static const char step_4[] =
     "CREATE TABLE unit_notes(unit TEXT NOT NULL, stream TEXT NOT NULL, time_ns INTEGER NOT NULL,"
     " record TEXT NOT NULL, PRIMARY KEY(unit,stream)) WITHOUT ROWID;";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4};
+/* What recordings can be asked for, in more rows: boxes of where they were, every model that drove,
+ * what they are like (duplicates.h; bands only of those that are no duplicate); and what was erased. */
+static const char step_5[] =
+    "CREATE TABLE places(recording TEXT NOT NULL REFERENCES recordings(sha256), n INTEGER NOT NULL,"
+    " x_min REAL NOT NULL, x_max REAL NOT NULL, y_min REAL NOT NULL, y_max REAL NOT NULL,"
+    " PRIMARY KEY(recording,n)) WITHOUT ROWID;"
+    "CREATE TABLE recording_models(recording TEXT NOT NULL REFERENCES recordings(sha256), model TEXT"
+    " NOT NULL, PRIMARY KEY(recording,model)) WITHOUT ROWID;"
+    "CREATE TABLE signatures(recording TEXT PRIMARY KEY REFERENCES recordings(sha256), minhash TEXT"
+    " NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE signature_bands(band INTEGER NOT NULL, key INTEGER NOT NULL, recording TEXT NOT"
+    " NULL REFERENCES recordings(sha256), PRIMARY KEY(band,key,recording)) WITHOUT ROWID;"
+    "CREATE INDEX signature_bands_recording ON signature_bands(recording);"
+    "CREATE INDEX recordings_duplicate ON recordings(duplicate_of);"
+    "CREATE TABLE erasures(id TEXT PRIMARY KEY, unit TEXT NOT NULL, time_ns INTEGER NOT NULL,"
+    " state TEXT NOT NULL, statement TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX erasures_unit ON erasures(unit);";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {
@@ -155,7 +173,8 @@ fw_status fw_catalogue_open_with(const char *path, const char *const *steps, int
     if (status == FW_OK)
         status = fw_db_script(catalogue->db, error,
                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                              "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216");
+                              "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; "
+                              "PRAGMA journal_size_limit=16777216");
     if (status == FW_OK) status = migrate(catalogue->db, path, steps, step_count, error);
     if (status != FW_OK) {
         fw_catalogue_close(catalogue);

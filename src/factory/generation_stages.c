@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "factory/generation_row.h"
 #include "factory/job.h"
+#include "factory/recordings.h"
 #include "factory/registry.h"
 
 enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
@@ -26,7 +27,7 @@ typedef struct manifest {
 static const char choice_sql[] =
     "WITH ranked AS (SELECT r.sha256,r.unit,r.role,r.events,o.sequence,row_number() OVER "
     "(PARTITION BY r.role ORDER BY o.sequence DESC) age FROM recordings r JOIN objects o "
-    "USING(sha256) WHERE r.generation<=?1 AND o.state='kept'),"
+    "USING(sha256) WHERE r.generation<=?1 AND o.state='kept' AND " FW_RECORDINGS_TRAIN "),"
     "older AS (SELECT sha256,row_number() OVER (ORDER BY events DESC,sequence DESC) place "
     "FROM ranked WHERE role='train' AND age>?2 AND events>0) "
     "SELECT sha256,unit,role,sequence FROM ranked WHERE (role='train' AND (age<=?2 OR sha256 IN "

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "factory/generation_row.h"
+#include "factory/recordings.h"
 
 static bool take_row(void *self, sqlite3_stmt *row) {
     fw_generation_row *r = self;
@@ -203,7 +204,7 @@ static fw_status may_start(sqlite3 *db, char champion[FW_HASH_HEX + 1], fw_error
         return fw_fail(error, FW_NOT_FOUND,
                        "no champion model yet; add one: flywheel models add FILE --champion");
     const char *sql = "SELECT count(*) FROM recordings r JOIN objects o USING(sha256) WHERE "
-                      "o.state='kept' AND r.role=?";
+                      "o.state='kept' AND r.role=? AND " FW_RECORDINGS_TRAIN;
     FW_TRY(fw_db_int(db, error, &train, sql, "t", "train"));
     FW_TRY(fw_db_int(db, error, &held_out, sql, "t", "held_out"));
     if (train == 0 || held_out == 0)
@@ -223,8 +224,8 @@ static fw_status insert_generation(sqlite3 *db, const wish *w, const char *champ
                      "iiti", w->seed, w->agent_steps, champion, now_ns));
     *index = sqlite3_last_insert_rowid(db);
     return fw_db_run(db, error,
-                     "UPDATE recordings SET generation=? WHERE generation IS NULL AND sha256 IN "
-                     "(SELECT sha256 FROM objects WHERE state='kept')",
+                     "UPDATE recordings AS r SET generation=? WHERE r.generation IS NULL AND r.sha256 "
+                     "IN (SELECT sha256 FROM objects WHERE state='kept') AND " FW_RECORDINGS_TRAIN,
                      "i", *index);
 }
 

@@ -86,7 +86,7 @@ static fw_status expire_one(fw_ingest *ingest, victim *v, fw_error *error) {
     fw_status status = fw_db_each(
         db, error, take_victim, v,
         "SELECT o.sha256,o.size_bytes FROM objects o JOIN recordings r ON r.sha256=o.sha256 "
-        "WHERE o.state='kept' AND (r.role='train' OR o.sequence<(SELECT held_out_since FROM "
+        "WHERE o.state='kept' AND (r.role='train' OR r.form<>'drive' OR r.line<>'driving' OR o.sequence<(SELECT held_out_since FROM "
         "datasets ORDER BY generation DESC LIMIT 1)) AND (r.generation IS NULL OR NOT EXISTS("
         "SELECT 1 FROM generations WHERE stage IN('dataset','train','gate'))) "
         "ORDER BY r.role='train',r.events>0,o.sequence LIMIT 1",
@@ -389,6 +389,8 @@ static fw_status check_content(fw_ingest *ingest, fw_upload *upload, fw_scan *sc
                            ? fw_scan_recording(path, ingest->line, scan, error)
                            : ingest->line->check_model(path, kind, error);
     pthread_mutex_unlock(&ingest->scan_lock);
+    if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
+        status = fw_scan_check_unit(scan, upload->unit, error);
     if (status == FW_INVALID || status == FW_TOO_BIG || status == FW_END || status == FW_NOT_FOUND)
         status = FW_CORRUPT; /* the content's fault, not the request's */
     return status;

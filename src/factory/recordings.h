@@ -18,11 +18,21 @@ typedef struct fw_recording_clock {
     bool given;
 } fw_recording_clock;
 
+/* SQL: may the recording r train or be held out for the driving line? Drives of the line, and of a
+ * campaign's captures only those of units that send nothing else: captures are chosen by their
+ * trigger, and beside whole drives they would count the same seconds twice. */
+#define FW_RECORDINGS_TRAIN                                                                        \
+    "r.line='driving' AND r.form='drive' AND (r.campaign IS NULL OR NOT EXISTS(SELECT 1 FROM "      \
+    "recordings w WHERE w.unit=r.unit AND w.campaign IS NULL AND w.line='driving' AND "             \
+    "w.form='drive'))"
+
 /* "held_out" for about one unit in four (number % 4 == 3, or by hash of a name), else "train". */
 const char *fw_recordings_role(const char *unit);
 /* Inside a transaction, after the row in objects. clock NULL: not given. */
 fw_status fw_recordings_insert(sqlite3 *db, const char *sha256, const char *unit,
                                const fw_scan *scan, const fw_recording_clock *clock,
                                int64_t now_ns, fw_error *error) FW_MUST;
+/* Inside a transaction: the row and all that hangs on it; the row in objects stays. */
+fw_status fw_recordings_delete(sqlite3 *db, const char *sha256, fw_error *error) FW_MUST;
 
 #endif
