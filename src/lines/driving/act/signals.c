@@ -9,7 +9,7 @@ static const char *const names[] = {
 };
 _Static_assert((int)FW_DRIVE_SIGNAL_COUNT <= (int)FW_CAMPAIGN_SIGNALS_MAX, "a condition can name them all");
 
-const fw_campaign_signals fw_drive_signals = {.names = names, .count = FW_DRIVE_SIGNAL_COUNT};
+const fw_campaign_signals fw_drive_signals = {.line = "driving", .names = names, .count = FW_DRIVE_SIGNAL_COUNT};
 
 static double nearest_m(const fw_drive_obs *obs) {
     if (obs->user_count == 0) return NAN;
