@@ -43,19 +43,20 @@ static inline uint64_t fw_mcap_load_u64(const uint8_t *at) {
     return FW_MCAP_LITTLE ? value : __builtin_bswap64(value);
 }
 
-static inline uint8_t *fw_mcap_store(uint8_t *at, uint64_t value, unsigned bytes) {
-    for (unsigned i = 0; i < bytes; i++) at[i] = (uint8_t)(value >> (8 * i));
-    return at + bytes;
-}
-
 static inline uint8_t *fw_mcap_put_u16(uint8_t *at, uint16_t v) {
-    return fw_mcap_store(at, v, 2);
+    if (!FW_MCAP_LITTLE) v = __builtin_bswap16(v);
+    memcpy(at, &v, sizeof v);
+    return at + sizeof v;
 }
 static inline uint8_t *fw_mcap_put_u32(uint8_t *at, uint32_t v) {
-    return fw_mcap_store(at, v, 4);
+    if (!FW_MCAP_LITTLE) v = __builtin_bswap32(v);
+    memcpy(at, &v, sizeof v);
+    return at + sizeof v;
 }
 static inline uint8_t *fw_mcap_put_u64(uint8_t *at, uint64_t v) {
-    return fw_mcap_store(at, v, 8);
+    if (!FW_MCAP_LITTLE) v = __builtin_bswap64(v);
+    memcpy(at, &v, sizeof v);
+    return at + sizeof v;
 }
 static inline uint8_t *fw_mcap_put_bytes(uint8_t *at, const void *bytes, size_t size) {
     if (size > 0) memcpy(at, bytes, size);
@@ -90,5 +91,8 @@ bool fw_mcap_parse(const uint8_t *content, uint64_t size_bytes, fw_mcap_record *
 /* "" -> NONE, "zstd", "lz4"; false for others. */
 bool fw_mcap_compression_of(fw_mcap_text name, fw_mcap_compression *out);
 const char *fw_mcap_compression_name(fw_mcap_compression compression);
+
+/* CRC-32 of two runs of bytes, one behind the other, from the CRC of each and the second's size. */
+uint32_t fw_mcap_crc32_join(uint32_t first, uint32_t second, uint64_t second_bytes);
 
 #endif

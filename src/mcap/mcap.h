@@ -12,7 +12,8 @@
  * Invariants:
  *  1. The writer allocates in fw_mcap_writer_open and nowhere else: not in zstd, not in lz4, not
  *     when one writer makes many files one after the other (begin .. end, begin .. end, ...).
- *  2. fw_mcap_writer_end makes a complete, valid file at any moment between two calls, also after
+ *  2. fw_mcap_writer_end makes a complete, valid file at any moment between two calls (but in the
+ *     middle of an attachment that comes in pieces), also after
  *     a call that failed with FW_TOO_BIG or FW_INVALID (such a call writes nothing). After a sink
  *     failed, the file is lost: every later call returns that status until the next begin.
  *  3. The same calls give the same bytes: no clock, no random number, no address gets in.
@@ -132,8 +133,10 @@ enum {
 };
 
 /* Sizes of a writer, all fixed at open. 0 takes the default in brackets. Memory is about
- * 2 * (chunk_bytes + message_max_bytes) + 16 * chunk_messages_max + text_max_bytes
- * + chunks_max * (64 + 10 * channels_max) + zstd's context (about 1.3 MiB at level 1). */
+ * 2 * (chunk_bytes + message_max_bytes), half of it with compression none,
+ * + 16 * chunk_messages_max + max(16 * chunk_messages_max + 15 * channels_max, metadata_max_bytes)
+ * + text_max_bytes + chunks_max * (64 + 10 * channels_max)
+ * + zstd's context (about 1.3 MiB at level 1). Attachments take none, whatever their size. */
 typedef struct fw_mcap_writer_options {
     fw_mcap_compression compression; /* [zstd] */
     int zstd_level;                  /* 1..19 [1] */
@@ -145,6 +148,7 @@ typedef struct fw_mcap_writer_options {
     uint32_t chunks_max;             /* chunks of a file [1024] */
     uint32_t attachments_max;        /* attachments of a file [16] */
     uint32_t metadata_max;           /* metadata records of a file [16] */
+    uint32_t metadata_max_bytes;     /* content of one metadata record [65536] */
     uint32_t text_max_bytes;         /* all schemas, channels and names of a file [262144] */
     uint32_t omit;                   /* FW_MCAP_OMIT_* bits [0] */
 } fw_mcap_writer_options;
@@ -174,7 +178,7 @@ fw_status fw_mcap_writer_add_channel(fw_mcap_writer *writer, uint16_t schema_id,
 fw_status fw_mcap_writer_message(fw_mcap_writer *writer, uint16_t channel_id, uint32_t sequence,
                                  uint64_t log_time_ns, uint64_t publish_time_ns, const void *data,
                                  size_t size_bytes, fw_error *error) FW_MUST;
-/* FW_TOO_BIG: over 64 KiB, or over metadata_max. Goes to the sink at once. */
+/* FW_TOO_BIG: over metadata_max_bytes or metadata_max. Goes to the sink at once. */
 fw_status fw_mcap_writer_metadata(fw_mcap_writer *writer, const char *name,
                                   const fw_mcap_pair *pairs, size_t pair_count,
                                   fw_error *error) FW_MUST;
@@ -183,6 +187,18 @@ fw_status fw_mcap_writer_attachment(fw_mcap_writer *writer, uint64_t log_time_ns
                                     uint64_t create_time_ns, const char *name,
                                     const char *media_type, const void *data, size_t size_bytes,
                                     fw_error *error) FW_MUST;
+/* The same in pieces, for data that is not in memory at once; its whole size must be known:
+ * begin, then writes of size_bytes together, then end. In between every other call but begin of a
+ * new file is FW_INVALID, also fw_mcap_writer_end: the file would be a broken one. */
+fw_status fw_mcap_writer_attachment_begin(fw_mcap_writer *writer, uint64_t log_time_ns,
+                                          uint64_t create_time_ns, const char *name,
+                                          const char *media_type, uint64_t size_bytes,
+                                          fw_error *error) FW_MUST;
+/* FW_TOO_BIG: more than is left of size_bytes; writes nothing then. */
+fw_status fw_mcap_writer_attachment_write(fw_mcap_writer *writer, const void *data,
+                                          size_t size_bytes, fw_error *error) FW_MUST;
+/* FW_INVALID: bytes are missing. */
+fw_status fw_mcap_writer_attachment_end(fw_mcap_writer *writer, fw_error *error) FW_MUST;
 /* Closes the open chunk, so that everything so far reaches the sink. */
 fw_status fw_mcap_writer_flush(fw_mcap_writer *writer, fw_error *error) FW_MUST;
 /* Writes the open chunk, the summary, the footer and the magic: the file is complete. */
