@@ -34,24 +34,48 @@ static bool is_loopback(const char *literal) {
     return false;
 }
 
-bool fw_http_host_ours(const char *host, const char *local_address) {
-    char name[NAME_MAX_BYTES];
-    if (!host || !split_name(host, name)) return false;
-    if (strcasecmp(name, "localhost") == 0) return true;
-    if (strcmp(name, local_address) == 0) return true;
-    return is_loopback(name) && is_loopback(local_address);
+static bool listed(const char *const *list, const char *text) {
+    for (; list && *list; list++)
+        if (strcasecmp(*list, text) == 0) return true;
+    return false;
 }
 
-const char *fw_http_origin_refused(const char *method, const char *host, const char *origin,
-                                   const char *local_address) {
-    if (!fw_http_host_ours(host, local_address))
+bool fw_http_host_ours(const fw_http_origin_rule *rule, const char *host) {
+    char name[NAME_MAX_BYTES];
+    if (!host || !split_name(host, name)) return false;
+    if (strcasecmp(name, "localhost") == 0 || listed(rule->names, name)) return true;
+    if (strcmp(name, rule->local_address) == 0) return true;
+    return is_loopback(name) && is_loopback(rule->local_address);
+}
+
+/* A page that was named may read what was named. */
+static bool may_cross(const fw_http_origin_rule *rule, const char *method, const char *path,
+                      const char *origin) {
+    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
+                 strcmp(method, "OPTIONS") == 0;
+    if (!reads || !listed(rule->cors_origins, origin)) return false;
+    for (const char *const *p = rule->cors_paths; p && *p; p++)
+        if (strncmp(path, *p, strlen(*p)) == 0) return true;
+    return false;
+}
+
+const char *fw_http_origin_refused(const fw_http_origin_rule *rule, const char *method,
+                                   const char *path, const char *host, const char *origin,
+                                   bool *cross) {
+    static const char foreign[] = "requests from a foreign web page are refused";
+    *cross = false;
+    if (!fw_http_host_ours(rule, host))
         return "the Host header does not name this server; use its IP address or localhost";
     if (!origin) return NULL;
-    static const char scheme[] = "http://";
-    size_t skip = sizeof scheme - 1;
-    if (strncmp(origin, scheme, skip) != 0) return "requests from a foreign web page are refused";
+    if (may_cross(rule, method, path, origin)) {
+        *cross = true;
+        return NULL;
+    }
+    const char *scheme = rule->tls ? "https://" : "http://";
+    size_t skip = strlen(scheme);
+    if (strncmp(origin, scheme, skip) != 0) return foreign;
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    bool ours = reads ? fw_http_host_ours(origin + skip, local_address)
+    bool ours = reads ? fw_http_host_ours(rule, origin + skip)
                       : strcasecmp(origin + skip, host) == 0;
-    return ours ? NULL : "requests from a foreign web page are refused";
+    return ours ? NULL : foreign;
 }

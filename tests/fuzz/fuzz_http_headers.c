@@ -19,9 +19,18 @@
     } while (0)
 
 static void check_origin(const char *method, const char *host, const char *origin) {
-    static const char here[] = "127.0.0.1";
-    bool ours = fw_http_host_ours(host, here);
-    const char *refused = fw_http_origin_refused(method, host, origin, here);
+    static const char *const origins[] = {"https://pages.example", NULL};
+    static const char *const paths[] = {"/v1/objects/", NULL};
+    const fw_http_origin_rule rule = {
+        .local_address = "127.0.0.1", .cors_origins = origins, .cors_paths = paths};
+    bool cross = false, crossed = false;
+    bool ours = fw_http_host_ours(&rule, host);
+    const char *refused =
+        fw_http_origin_refused(&rule, method, "/v1/status", host, origin, &cross);
+    CHECK(!cross); /* not below the paths */
+    if (!fw_http_origin_refused(&rule, method, "/v1/objects/a", host, origin, &crossed) && crossed)
+        CHECK(ours && origin && strcasecmp(origin, origins[0]) == 0 &&
+              strcmp(method, "PUT") != 0 && strcmp(method, "POST") != 0);
     if (!ours) CHECK(refused != NULL);
     if (ours) /* nothing but the three forms */
         CHECK(strncasecmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 ||

@@ -92,7 +92,7 @@ static void close_sink(void *self, void *sink) {
     atomic_fetch_add(&((app *)self)->sinks_closed, 1);
 }
 
-static const fw_http_app the_app = {&state, handle, open_sink, sink_write, close_sink};
+static const fw_http_app the_app = {&state, handle, open_sink, sink_write, close_sink, NULL};
 
 static int start(void **unused) {
     (void)unused;
@@ -214,27 +214,39 @@ static void foreign_pages_are_refused(void **unused) {
     assert_int_equal(raw(text), 200);
 }
 
+static bool ours(const char *host, const char *local_address) {
+    const fw_http_origin_rule rule = {.local_address = local_address};
+    return fw_http_host_ours(&rule, host);
+}
+static const char *refused(const char *method, const char *host, const char *origin) {
+    const fw_http_origin_rule rule = {.local_address = "127.0.0.1"};
+    bool cross = true;
+    const char *why = fw_http_origin_refused(&rule, method, "/v1/objects/x", host, origin, &cross);
+    assert_false(cross);
+    return why;
+}
+
 static void origin_rule(void **unused) {
     (void)unused;
-    assert_true(fw_http_host_ours("localhost", "127.0.0.1"));
-    assert_true(fw_http_host_ours("LOCALHOST:80", "127.0.0.1"));
-    assert_true(fw_http_host_ours("[::1]:8080", "::1"));
-    assert_true(fw_http_host_ours("10.0.0.5:8080", "10.0.0.5"));
-    assert_false(fw_http_host_ours("127.0.0.1", "10.0.0.5"));
-    assert_false(fw_http_host_ours("127.0.0.1.evil.example", "127.0.0.1"));
-    assert_false(fw_http_host_ours("localhost:80:90", "127.0.0.1"));
-    assert_false(fw_http_host_ours("localhost.evil", "127.0.0.1"));
-    assert_false(fw_http_host_ours("[::1", "::1"));
-    assert_false(fw_http_host_ours("", "127.0.0.1"));
-    assert_false(fw_http_host_ours(NULL, "127.0.0.1"));
-    const char *us = "127.0.0.1:8080", *here = "127.0.0.1";
-    assert_null(fw_http_origin_refused("POST", us, NULL, here));
-    assert_null(fw_http_origin_refused("POST", us, "http://127.0.0.1:8080", here));
-    assert_non_null(fw_http_origin_refused("POST", us, "http://127.0.0.1:9090", here));
-    assert_null(fw_http_origin_refused("GET", us, "http://127.0.0.1:9090", here));
-    assert_non_null(fw_http_origin_refused("GET", us, "http://evil.example", here));
-    assert_non_null(fw_http_origin_refused("GET", us, "https://127.0.0.1", here));
-    assert_non_null(fw_http_origin_refused("PUT", us, "http://localhost:8080", here));
+    assert_true(ours("localhost", "127.0.0.1"));
+    assert_true(ours("LOCALHOST:80", "127.0.0.1"));
+    assert_true(ours("[::1]:8080", "::1"));
+    assert_true(ours("10.0.0.5:8080", "10.0.0.5"));
+    assert_false(ours("127.0.0.1", "10.0.0.5"));
+    assert_false(ours("127.0.0.1.evil.example", "127.0.0.1"));
+    assert_false(ours("localhost:80:90", "127.0.0.1"));
+    assert_false(ours("localhost.evil", "127.0.0.1"));
+    assert_false(ours("[::1", "::1"));
+    assert_false(ours("", "127.0.0.1"));
+    assert_false(ours(NULL, "127.0.0.1"));
+    const char *us = "127.0.0.1:8080";
+    assert_null(refused("POST", us, NULL));
+    assert_null(refused("POST", us, "http://127.0.0.1:8080"));
+    assert_non_null(refused("POST", us, "http://127.0.0.1:9090"));
+    assert_null(refused("GET", us, "http://127.0.0.1:9090"));
+    assert_non_null(refused("GET", us, "http://evil.example"));
+    assert_non_null(refused("GET", us, "https://127.0.0.1"));
+    assert_non_null(refused("PUT", us, "http://localhost:8080"));
 }
 
 static void sink_takes_an_upload(void **unused) {
