@@ -111,7 +111,24 @@ static const char step_5[] =
     " state TEXT NOT NULL, statement TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX erasures_unit ON erasures(unit);";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5};
+/* Who may speak to the factory (identity.h): certificates of units, tokens of people by their hash. */
+static const char step_6[] =
+    "CREATE TABLE identities(fingerprint TEXT PRIMARY KEY, unit TEXT NOT NULL, serial TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL, not_after_ns INTEGER NOT NULL, revoked_ns INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX identities_unit ON identities(unit);"
+    "CREATE TABLE tokens(sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, scope TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL, not_after_ns INTEGER NOT NULL, revoked_ns INTEGER) WITHOUT ROWID;";
+
+/* What units are asked to capture (campaigns.h). The counts are of recordings.campaign. */
+static const char step_7[] =
+    "CREATE TABLE campaigns(sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " json TEXT NOT NULL, priority INTEGER NOT NULL, expires_ns INTEGER NOT NULL, budget_bytes"
+    " INTEGER NOT NULL, budget_count INTEGER NOT NULL, created_ns INTEGER NOT NULL,"
+    " ended_ns INTEGER, why TEXT);"
+    "CREATE INDEX campaigns_open ON campaigns(sequence) WHERE ended_ns IS NULL;"
+    "CREATE INDEX recordings_campaign ON recordings(campaign) WHERE campaign IS NOT NULL;";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {
