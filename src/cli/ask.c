@@ -22,11 +22,16 @@ fw_status fw_ask_options(int argc, char **argv, fw_ask *ask, fw_error *error) {
     return fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error);
 }
 
+static fw_status status_of(int http_status) {
+    bool later = http_status == 429 || http_status == 503 || http_status == 507;
+    return http_status == 404 ? FW_NOT_FOUND : later ? FW_BUSY : FW_INVALID;
+}
+
 fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path, char **text,
                          fw_error *error) {
     fw_http_client client;
     fw_http_reply reply;
-    char url[700];
+    char url[8192];
     int used = snprintf(url, sizeof url, "%s%s", ask->url, path);
     if (used < 0 || used >= (int)sizeof url)
         return fw_fail(error, FW_TOO_BIG, "the address is too long");
@@ -49,7 +54,7 @@ fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path
     }
     json_t *json = json_loadb(reply.body, reply.body_bytes, 0, NULL);
     const char *reason = json_string_value(json_object_get(json, "error"));
-    status = fw_fail(error, reply.status == 404 ? FW_NOT_FOUND : FW_INVALID, "%s",
+    status = fw_fail(error, status_of(reply.status), "%s",
                      reason ? reason : "the factory refused without a reason");
     json_decref(json);
     fw_http_reply_clear(&reply);

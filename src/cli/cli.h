@@ -25,6 +25,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(units, "what each unit last reported")                                                       \
     X(generations, "every turn of the loop, with its decision and figures")                        \
     X(models, "list, show, make and add models")                                                   \
+    X(import, "other tools' data as recordings: CommonRoad, comma2k19, candump, CSV")              \
     X(log, "look into a recording file")                                                           \
     X(version, "print the version")                                                                \
     X(help, "this list")

@@ -17,7 +17,9 @@ layer_of() { # PATH below src/
     case $1 in
     base/*) echo base 0 ;;
     mcap/* | bus/* | http/* | campaign/* | trust/*) echo "${1%%/*} 1" ;;
+    payload/*) echo payload 2 ;;
     nn/run/*) echo nn/run 1 ;;
+    import/*) echo import 2 ;;
     nn/train/*) echo nn/train 2 ;;
     lines/*/act/*) echo act 3 ;;
     lines/*/learn/*) echo learn 4 ;;
