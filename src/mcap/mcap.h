@@ -443,9 +443,11 @@ fw_status fw_mcap_indexed_next(fw_mcap_indexed *indexed, fw_mcap_message *messag
 
 typedef struct fw_mcap_recovered {
     uint64_t messages, attachments, metadata, chunks; /* saved */
-    uint64_t chunks_lost;  /* broken ones passed over */
-    uint64_t bytes_read;   /* of the input that were understood */
-    bool was_whole;        /* the input was intact */
+    uint64_t chunks_lost;   /* broken ones passed over, a cut one at the end too */
+    uint64_t records_lost;  /* whole, but with sizes that the writer does not take */
+    uint64_t channels_lost; /* their definition is; messages are saved on "lost/channel_<id>" */
+    uint64_t bytes_read;    /* of the input that were understood */
+    bool was_whole;         /* the input was intact: fw_mcap_validate_bytes accepts it */
 } fw_mcap_recovered;
 
 /* Writes a valid file with all that can be read of a cut or broken one: every message of every

@@ -415,6 +415,10 @@ static fw_status collect_channels(check *k, fw_error *error) {
     if (channels == NULL) return fw_fail(error, FW_NO_MEMORY, "mcap: no memory for channels");
     uint32_t count = 0;
     for (uint32_t id = 0; id < FW_MCAP_IDS; id++) {
+        if (k->channels.pages[id >> 8] == NULL) {
+            id |= 255; /* none of its page */
+            continue;
+        }
         const channel_state *s = fw_mcap_idmap_get(&k->channels, (uint16_t)id);
         if (s != NULL) channels[count++] = s->info;
     }
