@@ -6,6 +6,7 @@
 
 #include "factory/answers.h"
 #include "factory/api.h"
+#include "factory/api_query.h"
 #include "factory/assets.h"
 #include "factory/factory.h"
 #include "factory/registry.h"
@@ -42,6 +43,10 @@ static void answer_list(const fw_api_call *c, int64_t limit, const char *sql) {
 }
 
 static void get_recordings(const fw_api_call *c) {
+    if (fw_api_query_wanted(c)) {
+        fw_api_query_recordings(c);
+        return;
+    }
     answer_list(c, LIST_MAX,
                 "SELECT coalesce(json_group_array(json(j)),'[]') FROM (SELECT json_object("
                 "'sha256',sha256,'unit',unit,'role',role,'size_bytes',size_bytes,'received_ns',"
@@ -180,6 +185,7 @@ static const fw_api_route routes[] = {
     {"POST", "/v1/units/", "/report", post_report, FW_SCOPE_OPERATE, FW_UNIT_ITSELF},
     {"GET", "/v1/units", NULL, get_units, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/recordings", NULL, get_recordings, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/query", NULL, fw_api_query_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/events", NULL, get_events, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/log", NULL, get_log, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/models", NULL, get_models, FW_SCOPE_READ, FW_UNIT_NEVER},
@@ -251,6 +257,37 @@ static void handle(void *self, const fw_http_request *request, fw_http_response 
     }
 }
 
+/* ---- who may ---- */
+
+/* The route of a request, HEAD counted as GET; NULL for a page's file and for what is not here. */
+static const fw_api_route *route_of(const fw_http_request *request, char argument[ARGUMENT_MAX]) {
+    const fw_api_route *as_get = NULL;
+    bool head = strcmp(request->method, "HEAD") == 0;
+    for (int i = 0; i < ROUTE_COUNT; i++) {
+        char found[ARGUMENT_MAX];
+        bool same = strcmp(request->method, routes[i].method) == 0;
+        if (!same && !(head && strcmp(routes[i].method, "GET") == 0)) continue;
+        if (!path_matches(&routes[i], request->path, found)) continue;
+        memcpy(argument, found, ARGUMENT_MAX);
+        if (same) return &routes[i];
+        as_get = &routes[i];
+    }
+    return as_get;
+}
+
+static bool admit(void *self, const fw_http_request *request, fw_http_response *response) {
+    static const fw_api_route page = {"GET", "/", NULL, NULL, FW_SCOPE_READ, FW_UNIT_NEVER};
+    fw_factory *factory = self;
+    fw_http_peer *peer = request->peer;
+    char argument[ARGUMENT_MAX] = "";
+    fw_who who;
+    if (!peer || !peer->tls) return true;
+    if (!fw_identity_of(factory->identity, request, &who, response)) return false;
+    snprintf(peer->identity, sizeof peer->identity, "%s %s", who.unit ? "unit" : "token", who.name);
+    const fw_api_route *route = route_of(request, argument);
+    return fw_api_may(factory, route ? route : &page, argument, &who, request, response);
+}
+
 /* ---- the body of an upload ---- */
 
 static void *open_sink(void *self, const fw_http_request *request, fw_http_response *response) {
@@ -274,5 +311,6 @@ fw_http_app fw_factory_app(fw_factory *factory) {
                          .handle = handle,
                          .open_sink = open_sink,
                          .sink_write = sink_write,
-                         .close_sink = close_sink};
+                         .close_sink = close_sink,
+                         .admit = admit};
 }

@@ -42,9 +42,9 @@ typedef struct fw_api_route {
 
 /* The table, for the test that compares it with openapi.json. */
 const fw_api_route *fw_api_routes(int *count);
-/* Is this request its sender's to make? False with response set (401, 403, 500). Without TLS: yes. */
+/* May its sender make this request? False with response set (403, 500). */
 bool fw_api_may(fw_factory *factory, const fw_api_route *route, const char *argument,
-                const fw_http_request *request, fw_http_response *response);
+                const fw_who *who, const fw_http_request *request, fw_http_response *response);
 
 /* Answers with the JSON text (taken) when status is FW_OK, else with the failure's status code. */
 void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char *json,

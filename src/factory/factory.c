@@ -56,6 +56,7 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
     char path[FW_PATH_MAX];
     fw_path_join(path, sizeof path, config->data_folder, "catalogue.sqlite");
     FW_TRY(fw_catalogue_open(path, &f->catalogue, error));
+    FW_TRY(fw_identity_open(config->env, path, &f->identity, error));
     FW_TRY(fw_objects_open(config->env, config->data_folder, &f->objects, error));
     FW_TRY(fw_folder_sync(config->env, config->data_folder, error));
     FW_TRY(fw_units_open(&f->units, config->env, f->catalogue, error));
@@ -63,6 +64,7 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
                    config->upload_max_bytes ? config->upload_max_bytes
                                             : FW_FACTORY_UPLOAD_MAX_BYTES,
                    config->disk_cap_bytes ? config->disk_cap_bytes : FW_FACTORY_DISK_CAP_BYTES);
+    fw_campaigns_open_station(&f->campaigns, config->env, f->catalogue, config->line);
     wire_generations(f);
     return fw_generations_open(&f->generations, error);
 }
@@ -83,6 +85,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     status = open_stations(f, error);
     if (status != FW_OK) {
         if (f->units.env) fw_units_close(&f->units);
+        fw_identity_close(f->identity);
         fw_catalogue_close(f->catalogue);
         close(f->lock_fd);
         free(f);
@@ -97,6 +100,7 @@ void fw_factory_close(fw_factory *f) {
     fw_generations_close(&f->generations);
     fw_ingest_destroy(&f->ingest);
     fw_units_close(&f->units);
+    fw_identity_close(f->identity);
     fw_catalogue_close(f->catalogue);
     close(f->lock_fd);
     free(f);

@@ -3,6 +3,7 @@
  *   DIR/lock               one serve per folder (flock)
  *   DIR/catalogue.sqlite   what is known (catalogue.h)
  *   DIR/objects/           bytes by hash (objects.h)
+ *   DIR/identity/          the factory's authority and the server's certificate (identity.h)
  *   DIR/jobs/              jobs' files; may be deleted while serve is stopped
  *
  *   fw_factory_app    what the HTTP server calls, from its threads (api.c)
@@ -11,7 +12,9 @@
 #ifndef FW_FACTORY_FACTORY_H
 #define FW_FACTORY_FACTORY_H
 
+#include "factory/campaigns.h"
 #include "factory/generations.h"
+#include "factory/identity.h"
 #include "factory/ingest.h"
 #include "http/server.h"
 
@@ -38,9 +41,11 @@ typedef struct fw_factory {
     int lock_fd;
     int64_t started_ns, swept_ns; /* monotonic; swept_ns is the ticking thread's */
     fw_catalogue *catalogue;
+    fw_identity *identity;
     fw_objects objects;
     fw_units units;
     fw_ingest ingest;
+    fw_campaigns campaigns;
     fw_generations generations;
 } fw_factory;
 

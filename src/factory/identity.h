@@ -24,6 +24,7 @@
 
 #include "base/env.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "factory/catalogue.h"
 #include "http/server.h"
 
@@ -61,6 +62,10 @@ void fw_identity_close(fw_identity *identity);
  * token), 403 a certificate that does not count, 500. */
 bool fw_identity_of(fw_identity *identity, const fw_http_request *request, fw_who *who,
                     fw_http_response *response);
+
+/* The token in a header "Bearer TOKEN", or "Basic ..." with the token as password (what a browser
+ * sends when it asked its user). False: it is neither. */
+bool fw_identity_parse_authorization(const char *header, char token[FW_IDENTITY_TOKEN_MAX]);
 
 /* ---- the authority's side: commands, on the factory's machine ---- */
 
