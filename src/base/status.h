@@ -30,6 +30,7 @@
     X(NO_MEMORY, "out of memory")                                                                  \
     X(UNSUPPORTED, "not supported")                                                                \
     X(INTERRUPTED, "interrupted")                                                                  \
+    X(ERASED, "erased")                                                                            \
     X(END, "end of data")
 
 typedef enum fw_status {

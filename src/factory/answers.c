@@ -16,6 +16,8 @@ int fw_answer_status(fw_status status) {
         return 400;
     case FW_NOT_FOUND:
         return 404;
+    case FW_ERASED:
+        return 410;
     case FW_CORRUPT:
     case FW_MISMATCH:
     case FW_UNSUPPORTED:
