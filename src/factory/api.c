@@ -257,6 +257,37 @@ static void handle(void *self, const fw_http_request *request, fw_http_response 
     }
 }
 
+/* ---- who may ---- */
+
+/* The route of a request, HEAD counted as GET; NULL for a page's file and for what is not here. */
+static const fw_api_route *route_of(const fw_http_request *request, char argument[ARGUMENT_MAX]) {
+    const fw_api_route *as_get = NULL;
+    bool head = strcmp(request->method, "HEAD") == 0;
+    for (int i = 0; i < ROUTE_COUNT; i++) {
+        char found[ARGUMENT_MAX];
+        bool same = strcmp(request->method, routes[i].method) == 0;
+        if (!same && !(head && strcmp(routes[i].method, "GET") == 0)) continue;
+        if (!path_matches(&routes[i], request->path, found)) continue;
+        memcpy(argument, found, ARGUMENT_MAX);
+        if (same) return &routes[i];
+        as_get = &routes[i];
+    }
+    return as_get;
+}
+
+static bool admit(void *self, const fw_http_request *request, fw_http_response *response) {
+    static const fw_api_route page = {"GET", "/", NULL, NULL, FW_SCOPE_READ, FW_UNIT_NEVER};
+    fw_factory *factory = self;
+    fw_http_peer *peer = request->peer;
+    char argument[ARGUMENT_MAX] = "";
+    fw_who who;
+    if (!peer || !peer->tls) return true;
+    if (!fw_identity_of(factory->identity, request, &who, response)) return false;
+    snprintf(peer->identity, sizeof peer->identity, "%s %s", who.unit ? "unit" : "token", who.name);
+    const fw_api_route *route = route_of(request, argument);
+    return fw_api_may(factory, route ? route : &page, argument, &who, request, response);
+}
+
 /* ---- the body of an upload ---- */
 
 static void *open_sink(void *self, const fw_http_request *request, fw_http_response *response) {
@@ -280,5 +311,6 @@ fw_http_app fw_factory_app(fw_factory *factory) {
                          .handle = handle,
                          .open_sink = open_sink,
                          .sink_write = sink_write,
-                         .close_sink = close_sink};
+                         .close_sink = close_sink,
+                         .admit = admit};
 }
