@@ -197,7 +197,6 @@ static void read_all(const char *path, result *r) {
     fw_mcap_file_unmap(&file);
 }
 
-#ifdef FW_BENCH_INDEXED
 static void read_indexed(const char *path, result *r) {
     fw_error error;
     fw_mcap_indexed *x = NULL;
@@ -224,7 +223,6 @@ static void read_indexed(const char *path, result *r) {
     if (status != FW_END) must(status, &error);
     fw_mcap_indexed_close(x);
 }
-#endif
 
 static void bench_read(const char *what, const char *path, fw_mcap_compression compression,
                        size_t size, void (*read)(const char *path, result *r)) {
@@ -349,14 +347,10 @@ static void bench_case(fw_mcap_compression compression, size_t size) {
     make_file(path, compression, size, opt.mb);
     bench_read("read", path, compression, size, read_all);
     peer_read("read", path, name, size);
-#ifdef FW_BENCH_INDEXED
     bench_read("indexed", path, compression, size, read_indexed);
-#endif
     peer_read("indexed", path, name, size);
     if (opt.point_mb != opt.mb) make_file(path, compression, size, opt.point_mb);
-#ifdef FW_BENCH_INDEXED
     bench_read("point", path, compression, size, read_indexed);
-#endif
     peer_read("point", path, name, size);
     unlink(path);
 }
