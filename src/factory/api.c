@@ -115,14 +115,16 @@ static void get_live(const fw_api_call *c) {
 /* ---- changes ---- */
 
 static void post_report(const fw_api_call *c) {
-    char champion[FW_HASH_HEX + 1], text[128];
+    char champion[FW_HASH_HEX + 1], version[FW_CAMPAIGNS_VERSION_MAX], target[80], text[160];
     fw_error error = {""};
     fw_status status = fw_units_report(&c->factory->units, c->argument, c->request->body,
                                        c->request->body_bytes, &error);
     if (status == FW_OK) status = fw_registry_champion(c->factory->catalogue, champion, &error);
-    if (status == FW_OK)
-        snprintf(text, sizeof text, champion[0] ? "{\"target\":\"%s\"}" : "{\"target\":null}",
-                 champion);
+    if (status == FW_OK) {
+        fw_campaigns_version(&c->factory->campaigns, c->argument, version);
+        snprintf(target, sizeof target, champion[0] ? "\"%s\"" : "null", champion);
+        snprintf(text, sizeof text, "{\"target\":%s,\"campaigns\":\"%s\"}", target, version);
+    }
     fw_api_answer(c, status, 200, status == FW_OK ? strdup(text) : NULL, &error);
 }
 
@@ -183,6 +185,12 @@ static const fw_api_route routes[] = {
     {"HEAD", "/v1/objects/", "", head_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
     {"GET", "/v1/objects/", "", get_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
     {"POST", "/v1/units/", "/report", post_report, FW_SCOPE_OPERATE, FW_UNIT_ITSELF},
+    {"GET", "/v1/units/", "/campaigns", fw_api_campaigns_of_unit, FW_SCOPE_READ, FW_UNIT_ITSELF},
+    {"POST", "/v1/campaigns", NULL, fw_api_campaigns_add, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", "/v1/campaigns", NULL, fw_api_campaigns_list, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/campaigns/estimate", NULL, fw_api_campaigns_estimate, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/campaigns/", "", fw_api_campaigns_show, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/campaigns/", "/end", fw_api_campaigns_end, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/units", NULL, get_units, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/recordings", NULL, get_recordings, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/query", NULL, fw_api_query_get, FW_SCOPE_READ, FW_UNIT_NEVER},

@@ -50,4 +50,12 @@ bool fw_api_may(fw_factory *factory, const fw_api_route *route, const char *argu
 void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char *json,
                    const fw_error *error);
 
+/* api_campaigns.c */
+void fw_api_campaigns_list(const fw_api_call *c);
+void fw_api_campaigns_show(const fw_api_call *c);
+void fw_api_campaigns_add(const fw_api_call *c);
+void fw_api_campaigns_end(const fw_api_call *c);
+void fw_api_campaigns_estimate(const fw_api_call *c);
+void fw_api_campaigns_of_unit(const fw_api_call *c);
+
 #endif

@@ -85,6 +85,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     status = open_stations(f, error);
     if (status != FW_OK) {
         if (f->units.env) fw_units_close(&f->units);
+        fw_campaigns_close(&f->campaigns);
         fw_identity_close(f->identity);
         fw_catalogue_close(f->catalogue);
         close(f->lock_fd);
@@ -99,6 +100,7 @@ void fw_factory_close(fw_factory *f) {
     if (!f) return;
     fw_generations_close(&f->generations);
     fw_ingest_destroy(&f->ingest);
+    fw_campaigns_close(&f->campaigns);
     fw_units_close(&f->units);
     fw_identity_close(f->identity);
     fw_catalogue_close(f->catalogue);

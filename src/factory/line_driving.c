@@ -3,6 +3,7 @@
 
 #include "factory/line.h"
 #include "lines/driving/act/policy.h"
+#include "lines/driving/act/signals.h"
 #include "lines/driving/learn/recording.h"
 
 static fw_status check_recording(const char *path, fw_error *error) {
@@ -24,4 +25,22 @@ static fw_status check_model(const char *path, char kind[FW_LINE_KIND_MAX], fw_e
     return status;
 }
 
-const fw_factory_line fw_line_driving = {"driving", check_recording, check_model};
+static fw_status replay(const char *path, fw_line_tick tick, void *self, fw_error *error) {
+    fw_drive_recording *recording = NULL;
+    double signals[FW_DRIVE_SIGNAL_COUNT];
+    FW_TRY(fw_drive_recording_read(path, &recording, error));
+    for (uint32_t i = 0; i < recording->tick_count; i++) {
+        const fw_drive_recorded_tick *t = &recording->ticks[i];
+        fw_drive_decision decision = {.policy = t->policy, .action = t->action, .veto = t->veto};
+        fw_drive_signals_of(&t->obs, &decision, t->events, signals);
+        if (!tick(self, signals, t->obs.time_ns)) break;
+    }
+    fw_drive_recording_free(recording);
+    return FW_OK;
+}
+
+const fw_factory_line fw_line_driving = {.name = "driving",
+                                         .check_recording = check_recording,
+                                         .check_model = check_model,
+                                         .signals = &fw_drive_signals,
+                                         .replay = replay};

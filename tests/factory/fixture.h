@@ -77,7 +77,8 @@ static inline fw_status any_model(const char *path, char kind[FW_LINE_KIND_MAX],
     strcpy(kind, "network");
     return FW_OK;
 }
-static const fw_factory_line any_line = {"driving", any_recording, any_model};
+static const fw_factory_line any_line = {
+    .name = "driving", .check_recording = any_recording, .check_model = any_model};
 
 /* ---- jobs by script ---- */
 
