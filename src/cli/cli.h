@@ -21,6 +21,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(serve, "the factory: uploads, data sets, training, gate, models, rollout, page")             \
     X(status, "what the factory is doing")                                                         \
     X(recordings, "what units uploaded")                                                           \
+    X(query, "which recordings there are: by unit, time, event, place, figures")                   \
     X(events, "moments that units flagged")                                                        \
     X(units, "what each unit last reported")                                                       \
     X(generations, "every turn of the loop, with its decision and figures")                        \
