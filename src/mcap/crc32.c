@@ -1,8 +1,11 @@
-/* CRC-32, two ways: sixteen table look-ups per sixteen bytes anywhere (Kounavis and Berry 2005),
- * and carry-less multiplication where an x86 processor has it (Gopal et al. 2009, "Fast CRC
- * Computation for Generic Polynomials Using PCLMULQDQ"; its constants are x^n mod P,
- * bit-reflected). The second folds 64 bytes into 64, in the end into 16, whose CRC the tables
- * finish.
+/* CRC-32, by what the processor has:
+ *
+ *   anywhere     sixteen table look-ups per sixteen bytes (Kounavis and Berry 2005)
+ *   x86-64       carry-less multiplication (Gopal et al. 2009, "Fast CRC Computation for Generic
+ *                Polynomials Using PCLMULQDQ"; the constants are x^n mod P, bit-reflected): 64
+ *                bytes fold into 64, in the end into 16, whose CRC the tables finish; with
+ *                VPCLMULQDQ 128 bytes at a time
+ *   AArch64      the CRC32 instructions, eight bytes each
  */
 #include <pthread.h>
 
@@ -10,12 +13,18 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#include <sys/auxv.h>
 #endif
 
-enum { SLICES = 16, FOLD_MIN_BYTES = 64 };
+enum { SLICES = 16, FAST_MIN_BYTES = 64, WIDE_MIN_BYTES = 256 };
 
 static uint32_t table[SLICES][256];
-static bool can_fold;
+static bool is_fast; /* the processor has the instructions */
+#if defined(__x86_64__)
+static bool is_wide; /* and those for 128 bytes at a time */
+#endif
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void) {
@@ -33,7 +42,10 @@ static void prepare(void) {
         }
     }
 #if defined(__x86_64__)
-    can_fold = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+    is_fast = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+    is_wide = is_fast && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("vpclmulqdq");
+#elif defined(__aarch64__)
+    is_fast = (getauxval(AT_HWCAP) & (1 << 7)) != 0; /* HWCAP_CRC32 */
 #endif
 }
 
@@ -67,7 +79,15 @@ FOLDING static inline __m128i fold(__m128i state, __m128i constants, __m128i blo
     return _mm_xor_si128(_mm_xor_si128(low, high), block);
 }
 
-/* size >= FOLD_MIN_BYTES; *size becomes what is left for the table. */
+/* The last of it: 16 bytes of state and what is left in blocks of 16. */
+FOLDING static uint32_t finish(__m128i state, const uint8_t **bytes, size_t *size) {
+    const __m128i by_16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+    for (; *size >= 16; *size -= 16, *bytes += 16) state = fold(state, by_16, load_block(*bytes));
+    uint8_t last[16];
+    _mm_storeu_si128((__m128i_u *)last, state);
+    return by_table(0, last, sizeof last);
+}
+
 FOLDING static uint32_t by_folding(uint32_t crc, const uint8_t **bytes, size_t *size) {
     const __m128i by_64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
     const __m128i by_16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
@@ -83,15 +103,62 @@ FOLDING static uint32_t by_folding(uint32_t crc, const uint8_t **bytes, size_t *
         d = fold(d, by_64, load_block(at + 48));
     }
     a = fold(fold(fold(a, by_16, b), by_16, c), by_16, d);
-    for (; left >= 16; left -= 16, at += 16) a = fold(a, by_16, load_block(at));
-    uint8_t state[16];
-    _mm_storeu_si128((__m128i_u *)state, a);
     *bytes = at;
     *size = left;
-    return by_table(0, state, sizeof state);
+    return finish(a, bytes, size);
+}
+
+#define WIDE __attribute__((target("pclmul,sse4.1,avx2,vpclmulqdq")))
+
+WIDE static inline __m256i load_wide(const uint8_t *at) {
+    return _mm256_loadu_si256((const __m256i_u *)at);
+}
+
+WIDE static inline __m256i fold_wide(__m256i state, __m256i constants, __m256i block) {
+    __m256i low = _mm256_clmulepi64_epi128(state, constants, 0x00);
+    __m256i high = _mm256_clmulepi64_epi128(state, constants, 0x11);
+    return _mm256_xor_si256(_mm256_xor_si256(low, high), block);
+}
+
+WIDE static uint32_t by_wide_folding(uint32_t crc, const uint8_t **bytes, size_t *size) {
+    const __m256i by_128 = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x014a7fe880, 0x01e88ef372));
+    const __m128i by_16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+    const uint8_t *at = *bytes;
+    size_t left = *size - 128;
+    __m256i state[4];
+    for (int i = 0; i < 4; i++) state[i] = load_wide(at + 32 * i);
+    state[0] = _mm256_xor_si256(
+        state[0], _mm256_inserti128_si256(_mm256_setzero_si256(), _mm_cvtsi32_si128((int)crc), 0));
+    for (at += 128; left >= 128; left -= 128, at += 128) {
+        for (int i = 0; i < 4; i++) state[i] = fold_wide(state[i], by_128, load_wide(at + 32 * i));
+    }
+    __m128i one = _mm256_castsi256_si128(state[0]);
+    one = fold(one, by_16, _mm256_extracti128_si256(state[0], 1));
+    for (int i = 1; i < 4; i++) {
+        one = fold(one, by_16, _mm256_castsi256_si128(state[i]));
+        one = fold(one, by_16, _mm256_extracti128_si256(state[i], 1));
+    }
+    *bytes = at;
+    *size = left;
+    return finish(one, bytes, size);
+}
+
+static uint32_t by_instructions(uint32_t crc, const uint8_t **bytes, size_t *size) {
+    bool wide = is_wide && *size >= WIDE_MIN_BYTES;
+    return wide ? by_wide_folding(crc, bytes, size) : by_folding(crc, bytes, size);
+}
+#elif defined(__aarch64__)
+__attribute__((target("+crc"))) static uint32_t by_instructions(uint32_t crc, const uint8_t **bytes,
+                                                                size_t *size) {
+    const uint8_t *at = *bytes;
+    size_t left = *size;
+    for (; left >= 8; left -= 8, at += 8) crc = __crc32d(crc, fw_mcap_load_u64(at));
+    *bytes = at;
+    *size = left;
+    return crc;
 }
 #else
-static uint32_t by_folding(uint32_t crc, const uint8_t **bytes, size_t *size) {
+static uint32_t by_instructions(uint32_t crc, const uint8_t **bytes, size_t *size) {
     (void)bytes;
     (void)size;
     return crc;
@@ -102,6 +169,6 @@ uint32_t fw_mcap_crc32(uint32_t crc, const void *bytes, size_t size_bytes) {
     (void)pthread_once(&once, prepare);
     const uint8_t *at = bytes;
     crc = ~crc;
-    if (can_fold && size_bytes >= FOLD_MIN_BYTES) crc = by_folding(crc, &at, &size_bytes);
+    if (is_fast && size_bytes >= FAST_MIN_BYTES) crc = by_instructions(crc, &at, &size_bytes);
     return ~by_table(crc, at, size_bytes);
 }
