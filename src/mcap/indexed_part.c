@@ -26,6 +26,11 @@ static inline uint64_t message_time(const uint8_t *record) {
     return fw_mcap_load_u64(record + FW_MCAP_PREFIX_BYTES + 6);
 }
 
+/* Records of about one size follow each other: asks for the head of one to come. */
+static inline void look_ahead(const uint8_t *record, uint64_t length) {
+    __builtin_prefetch((const void *)((uintptr_t)record + 8 * (length + FW_MCAP_PREFIX_BYTES)));
+}
+
 static inline bool is_chosen(const fw_mcap_indexed *ix, const fw_mcap_known_channel *channel,
                              uint64_t time_ns) {
     return channel->chosen && time_ns >= ix->query.start_time_ns && time_ns <= ix->last_time_ns;
@@ -234,6 +239,7 @@ static fw_status examine(fw_mcap_indexed *ix, const fw_mcap_part *part, const fw
         if (length > left - FW_MCAP_PREFIX_BYTES) {
             return bad_inside(part, at, "it claims more bytes than there are", error);
         }
+        look_ahead(record, length);
         at += FW_MCAP_PREFIX_BYTES + length;
         if (record[0] != FW_MCAP_MESSAGE) {
             if (record[0] > FW_MCAP_DATA_END) continue;
@@ -323,7 +329,9 @@ bool fw_mcap_indexed_advance(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
     }
     while (slot->at < slot->size) {
         const uint8_t *record = slot->bytes + slot->at;
-        slot->at += FW_MCAP_PREFIX_BYTES + fw_mcap_load_u64(record + 1);
+        uint64_t length = fw_mcap_load_u64(record + 1);
+        look_ahead(record, length);
+        slot->at += FW_MCAP_PREFIX_BYTES + length;
         if (record[0] != FW_MCAP_MESSAGE) continue;
         stand_at(ix, slot, record);
         if (is_chosen(ix, slot->channel, slot->time_ns)) return true;
