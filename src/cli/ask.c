@@ -18,6 +18,8 @@ fw_status fw_ask_options(int argc, char **argv, fw_ask *ask, fw_error *error) {
     const fw_arg table[] = {{"--json", FW_ARG_FLAG, &ask->json, 0, 0},
                             {"--help", FW_ARG_FLAG, &ask->help, 0, 0},
                             {"--url", FW_ARG_TEXT, &ask->url, 8, 300},
+                            {"--ca", FW_ARG_TEXT, &ask->ca, 1, 400},
+                            {"--token", FW_ARG_TEXT, &ask->token, 1, 200},
                             {"--limit", FW_ARG_U64, &ask->limit, 1, 100000}};
     return fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error);
 }
@@ -38,7 +40,10 @@ fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path
     call->url = url;
     call->reply_max_bytes = REPLY_MAX_BYTES;
     call->timeout_ms = TIMEOUT_MS;
-    FW_TRY(fw_http_client_curl(&client, error));
+    const fw_http_client_options options = {
+        .ca_path = ask->ca ? ask->ca : getenv("FLYWHEEL_CA"),
+        .token = ask->token ? ask->token : getenv("FLYWHEEL_TOKEN")};
+    FW_TRY(fw_http_client_curl_with(&options, &client, error));
     fw_error why = {""};
     fw_status status = client.perform(client.self, call, &reply, &why);
     client.free(client.self);

@@ -9,10 +9,12 @@
 #include "base/status.h"
 #include "http/client.h"
 
-/* What every reading command takes: --json, --url, --limit, --help. */
+/* What every reading command takes: --json, --url, --ca, --token, --limit, --help. A factory with
+ * TLS is told by --ca FILE (or FLYWHEEL_CA) from others, and wants a token (--token or
+ * FLYWHEEL_TOKEN; the latter does not show in a list of processes). */
 typedef struct fw_ask {
     bool json, help;
-    const char *url;
+    const char *url, *ca, *token; /* ca and token NULL: the environment's */
     uint64_t limit; /* 0: the factory's default */
 } fw_ask;
 

@@ -28,6 +28,8 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(models, "list, show, make and add models")                                                   \
     X(import, "other tools' data as recordings: CommonRoad, comma2k19, candump, CSV")              \
     X(log, "look into a recording file")                                                           \
+    X(enroll, "a certificate for a unit; list and revoke them")                                    \
+    X(token, "tokens for people: create, list, revoke")                                            \
     X(version, "print the version")                                                                \
     X(help, "this list")
 
