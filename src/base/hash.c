@@ -5,10 +5,18 @@
 #include <string.h>
 
 
-fw_sha256 *fw_sha256_begin(void) {
+fw_sha256 *fw_sha256_try(void) {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    FW_ASSERT(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
-    return (fw_sha256 *)context;
+    if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
+        return (fw_sha256 *)context;
+    EVP_MD_CTX_free(context);
+    return NULL;
+}
+
+fw_sha256 *fw_sha256_begin(void) {
+    fw_sha256 *state = fw_sha256_try();
+    FW_ASSERT(state);
+    return state;
 }
 
 void fw_sha256_add(fw_sha256 *state, const void *bytes, size_t size_bytes) {

@@ -18,6 +18,8 @@ typedef struct fw_hash {
 /* Streaming SHA-256; owned by the caller, ended by fw_sha256_end (which frees it). */
 typedef struct fw_sha256 fw_sha256;
 fw_sha256 *fw_sha256_begin(void);
+/* The same, NULL without memory: for what the network can make us do. */
+fw_sha256 *fw_sha256_try(void);
 void fw_sha256_add(fw_sha256 *state, const void *bytes, size_t size_bytes);
 fw_hash fw_sha256_end(fw_sha256 *state);
 

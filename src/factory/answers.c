@@ -18,6 +18,8 @@ int fw_answer_status(fw_status status) {
         return 404;
     case FW_ERASED:
         return 410;
+    case FW_NO_MEMORY:
+        return 503;
     case FW_CORRUPT:
     case FW_MISMATCH:
     case FW_UNSUPPORTED:
@@ -38,7 +40,7 @@ void fw_answer_failure(fw_http_response *response, fw_status status, const fw_er
     int code = fw_answer_status(status);
     if (code == 507)
         fw_answer_retry(response, code, RETRY_FULL_S, error->text);
-    else if (code == 409)
+    else if (code == 409 || code == 503)
         fw_answer_retry(response, code, RETRY_BUSY_S, error->text);
     else
         fw_http_respond_error(response, code, "%s", error->text);

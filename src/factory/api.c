@@ -6,6 +6,7 @@
 
 #include "factory/answers.h"
 #include "factory/api.h"
+#include "factory/api_records.h"
 #include "factory/api_query.h"
 #include "factory/assets.h"
 #include "factory/factory.h"
@@ -171,11 +172,23 @@ static void get_object(const fw_api_call *c) {
     if (valid_hash(c)) fw_ingest_get(&c->factory->ingest, c->argument, c->response);
 }
 
+/* Where a body goes: one of the two. */
+typedef struct sink {
+    fw_upload *upload;
+    fw_records_body *records;
+} sink;
+
 static void put_object(const fw_api_call *c) {
-    if (c->request->sink)
-        fw_ingest_finish(&c->factory->ingest, c->request->sink, c->response);
+    const sink *s = c->request->sink;
+    if (s)
+        fw_ingest_finish(&c->factory->ingest, s->upload, c->response);
     else
         fw_http_respond_error(c->response, 400, "the upload has no body");
+}
+
+static void post_records(const fw_api_call *c) {
+    const sink *s = c->request->sink;
+    fw_api_records_post(c, s ? s->records : NULL);
 }
 
 /* ---- routes ---- */
@@ -202,6 +215,9 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/generations", NULL, get_generations, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/generations", NULL, post_generation, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/records", NULL, post_records, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
+    {"GET", "/v1/records", NULL, fw_api_records_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/metrics", NULL, fw_api_metrics_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/status", NULL, get_status, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/live", NULL, get_live, FW_SCOPE_READ, FW_UNIT_NEVER},
 };
@@ -242,7 +258,7 @@ static bool serve_asset(const fw_http_request *request, fw_http_response *respon
     return true;
 }
 
-static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
+static void answer(void *self, const fw_http_request *request, fw_http_response *response) {
     fw_api_call c = {.factory = self, .request = request, .response = response};
     char allowed[64] = "";
     if (serve_asset(request, response)) return;
@@ -263,6 +279,14 @@ static void handle(void *self, const fw_http_request *request, fw_http_response 
     } else {
         fw_http_respond_error(response, 404, "no %s here", request->path);
     }
+}
+
+static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
+    fw_metrics *metrics = &((fw_factory *)self)->metrics;
+    fw_metrics_add(&metrics->requests_open, 1);
+    answer(self, request, response);
+    atomic_fetch_sub(&metrics->requests_open, 1);
+    fw_metrics_answered(metrics, response->status);
 }
 
 /* ---- who may ---- */
@@ -301,17 +325,37 @@ static bool admit(void *self, const fw_http_request *request, fw_http_response *
 static void *open_sink(void *self, const fw_http_request *request, fw_http_response *response) {
     fw_factory *factory = self;
     char argument[ARGUMENT_MAX];
-    if (strcmp(request->method, "PUT") != 0 || !path_matches(&routes[0], request->path, argument))
+    bool upload =
+        strcmp(request->method, "PUT") == 0 && path_matches(&routes[0], request->path, argument);
+    bool records =
+        strcmp(request->method, "POST") == 0 && strcmp(request->path, "/v1/records") == 0;
+    if (!upload && !records) return NULL;
+    sink *s = calloc(1, sizeof *s);
+    if (!s) {
+        fw_answer_retry(response, 503, 1, "no memory for a body");
         return NULL;
-    return fw_ingest_open(&factory->ingest, argument, request, response);
+    }
+    if (upload)
+        s->upload = fw_ingest_open(&factory->ingest, argument, request, response);
+    else
+        s->records = fw_records_body_open(factory, request, response);
+    if (s->upload || s->records) return s;
+    fw_metrics_answered(&factory->metrics, response->status);
+    free(s);
+    return NULL;
 }
 
-static bool sink_write(void *self, void *sink, const void *bytes, size_t size_bytes) {
-    return fw_ingest_write(&((fw_factory *)self)->ingest, sink, bytes, size_bytes);
+static bool sink_write(void *self, void *opened, const void *bytes, size_t size_bytes) {
+    sink *s = opened;
+    return s->upload ? fw_ingest_write(&((fw_factory *)self)->ingest, s->upload, bytes, size_bytes)
+                     : fw_records_body_write(s->records, bytes, size_bytes);
 }
 
-static void close_sink(void *self, void *sink) {
-    fw_ingest_close(&((fw_factory *)self)->ingest, sink);
+static void close_sink(void *self, void *opened) {
+    sink *s = opened;
+    fw_ingest_close(&((fw_factory *)self)->ingest, s->upload);
+    fw_records_body_close(self, s->records);
+    free(s);
 }
 
 fw_http_app fw_factory_app(fw_factory *factory) {

@@ -51,6 +51,50 @@ static void wire_generations(fw_factory *f) {
                                                  FW_DATASET_HELD_OUT}};
 }
 
+static fw_status records_room(void *self, uint64_t bytes, fw_error *error) {
+    return fw_ingest_make_room(&((fw_factory *)self)->ingest, bytes, error);
+}
+
+/* The batch's last record is its stream's newest. */
+static void records_taken(void *self, const fw_records_frame *frame) {
+    const char *payload = (const char *)frame->payload;
+    size_t size = frame->payload_bytes;
+    if (payload[size - 1] == '\n') size--;
+    const char *before = memrchr(payload, '\n', size);
+    const char *record = before ? before + 1 : payload;
+    fw_units_note(&((fw_factory *)self)->units, frame->name.unit, frame->name.stream, record,
+                  (size_t)(payload + size - record), frame->time_ns);
+}
+
+static fw_status records_save(void *self, sqlite3 *db, fw_error *error) {
+    return fw_units_save_notes(&((fw_factory *)self)->units, db, error);
+}
+
+static uint64_t records_bytes(void *self) {
+    return fw_records_bytes(((fw_factory *)self)->records);
+}
+
+/* After the units: opening tells them what was read. A quarter of the disk cap at most is theirs. */
+static fw_status open_records(fw_factory *f, fw_error *error) {
+    uint64_t share = f->ingest.disk_cap_bytes / 4;
+    const fw_records_config config = {
+        .env = f->config.env,
+        .catalogue = f->catalogue,
+        .data_folder = f->config.data_folder,
+        .segment_bytes = share / 4 < FW_RECORDS_SEGMENT_BYTES ? share / 4 : 0,
+        .max_bytes = share,
+        .metrics = &f->metrics,
+        .self = f,
+        .room = records_room,
+        .taken = records_taken,
+        .save = records_save};
+    FW_TRY(fw_records_open(&config, &f->records, error));
+    f->ingest.other_bytes = records_bytes;
+    f->ingest.other_self = f;
+    f->ingest.metrics = &f->metrics;
+    return FW_OK;
+}
+
 static fw_status open_stations(fw_factory *f, fw_error *error) {
     const fw_factory_config *config = &f->config;
     char path[FW_PATH_MAX];
@@ -65,6 +109,7 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
                                             : FW_FACTORY_UPLOAD_MAX_BYTES,
                    config->disk_cap_bytes ? config->disk_cap_bytes : FW_FACTORY_DISK_CAP_BYTES);
     fw_campaigns_open_station(&f->campaigns, config->env, f->catalogue, config->line);
+    FW_TRY(open_records(f, error));
     wire_generations(f);
     return fw_generations_open(&f->generations, error);
 }
@@ -84,6 +129,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     }
     status = open_stations(f, error);
     if (status != FW_OK) {
+        fw_records_close(f->records);
         if (f->units.env) fw_units_close(&f->units);
         fw_campaigns_close(&f->campaigns);
         fw_identity_close(f->identity);
@@ -99,6 +145,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
 void fw_factory_close(fw_factory *f) {
     if (!f) return;
     fw_generations_close(&f->generations);
+    fw_records_close(f->records);
     fw_ingest_destroy(&f->ingest);
     fw_campaigns_close(&f->campaigns);
     fw_units_close(&f->units);
@@ -114,6 +161,7 @@ fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
         f->swept_ns = now_ns;
         fw_objects_sweep(&f->objects, FW_FACTORY_PART_AGE_S);
     }
+    FW_TRY(fw_records_tick(f->records, error));
     return fw_generations_tick(&f->generations, error);
 }
 

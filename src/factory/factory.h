@@ -3,6 +3,7 @@
  *   DIR/lock               one serve per folder (flock)
  *   DIR/catalogue.sqlite   what is known (catalogue.h)
  *   DIR/objects/           bytes by hash (objects.h)
+ *   DIR/records/           small records (records.h)
  *   DIR/identity/          the factory's authority and the server's certificate (identity.h)
  *   DIR/jobs/              jobs' files; may be deleted while serve is stopped
  *
@@ -16,6 +17,8 @@
 #include "factory/generations.h"
 #include "factory/identity.h"
 #include "factory/ingest.h"
+#include "factory/metrics.h"
+#include "factory/records.h"
 #include "http/server.h"
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
@@ -45,6 +48,9 @@ typedef struct fw_factory {
     fw_objects objects;
     fw_units units;
     fw_ingest ingest;
+    fw_records *records;
+    fw_metrics metrics;
+    atomic_uint_fast64_t bodies_bytes; /* batches of records coming in (api_records.c) */
     fw_campaigns campaigns;
     fw_generations generations;
 } fw_factory;

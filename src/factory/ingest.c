@@ -11,16 +11,18 @@
 
 #include "base/log.h"
 #include "factory/answers.h"
+#include "factory/clock.h"
 #include "factory/recordings.h"
 #include "factory/scan.h"
 #include "http/range.h"
 
-enum { UNIT_MAX = 32 };
+enum { UNIT_MAX = 32, RETRY_BUSY_S = 1 };
 
 /* One PUT under way. */
 struct fw_upload {
     fw_hash hash;
     char kind[FW_LINE_KIND_MAX], unit[UNIT_MAX];
+    fw_recording_clock clock;
     int fd;
     fw_sha256 *sha;
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
@@ -31,6 +33,8 @@ struct fw_upload {
     fw_upload *next;
 };
 
+static void enter_group(void *self, fw_group_item *items);
+
 void fw_ingest_init(fw_ingest *ingest, const fw_env *env, fw_catalogue *catalogue,
                     const fw_objects *objects, const fw_factory_line *line,
                     uint64_t upload_max_bytes, uint64_t disk_cap_bytes) {
@@ -39,12 +43,15 @@ void fw_ingest_init(fw_ingest *ingest, const fw_env *env, fw_catalogue *catalogu
                           .objects = objects,
                           .line = line,
                           .upload_max_bytes = upload_max_bytes,
-                          .disk_cap_bytes = disk_cap_bytes};
+                          .disk_cap_bytes = disk_cap_bytes,
+                          .uploads_max = FW_INGEST_UPLOADS_MAX};
+    fw_group_init(&ingest->group, FW_INGEST_GROUP_MAX, SIZE_MAX, enter_group, ingest);
     pthread_mutex_init(&ingest->lock, NULL);
     pthread_mutex_init(&ingest->scan_lock, NULL);
 }
 
 void fw_ingest_destroy(fw_ingest *ingest) {
+    fw_group_destroy(&ingest->group);
     pthread_mutex_destroy(&ingest->lock);
     pthread_mutex_destroy(&ingest->scan_lock);
 }
@@ -130,8 +137,15 @@ static fw_status kept_bytes(fw_ingest *ingest, uint64_t *out, fw_error *error) {
     if (status == FW_OK) status = fw_db_int(db, error, &pages, "PRAGMA page_count", "");
     if (status == FW_OK) status = fw_db_int(db, error, &page_bytes, "PRAGMA page_size", "");
     fw_catalogue_read_end(ingest->catalogue);
-    if (status == FW_OK) *out = (uint64_t)objects + (uint64_t)(pages * page_bytes);
+    uint64_t others = ingest->other_bytes ? ingest->other_bytes(ingest->other_self) : 0;
+    if (status == FW_OK) *out = (uint64_t)objects + (uint64_t)(pages * page_bytes) + others;
     return status;
+}
+
+uint64_t fw_ingest_used_bytes(fw_ingest *ingest) {
+    uint64_t used = 0;
+    fw_error error;
+    return kept_bytes(ingest, &used, &error) == FW_OK ? used + uploads_bytes(ingest, false) : 0;
 }
 
 fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error *error) {
@@ -232,18 +246,23 @@ static fw_status parse_labels(const fw_http_request *request, fw_upload *upload,
     return FW_OK;
 }
 
-/* Takes the hash for this upload alone. */
-static bool claim(fw_ingest *ingest, fw_upload *upload) {
-    bool free_now = true;
+/* Takes the hash for this upload alone. FW_BUSY: another has it; FW_TIMEOUT: too many are open. */
+static fw_status claim(fw_ingest *ingest, fw_upload *upload, fw_error *error) {
+    fw_status status = FW_OK;
     pthread_mutex_lock(&ingest->lock);
-    for (fw_upload *u = ingest->active; u; u = u->next)
-        if (fw_hash_compare(&u->hash, &upload->hash) == 0) free_now = false;
-    if (free_now) {
+    for (fw_upload *u = ingest->active; u && status == FW_OK; u = u->next)
+        if (fw_hash_compare(&u->hash, &upload->hash) == 0)
+            status = fw_fail(error, FW_BUSY, "another upload of this file is under way");
+    if (status == FW_OK && ingest->open_count >= ingest->uploads_max)
+        status = fw_fail(error, FW_TIMEOUT, "%u uploads are under way, the limit; try again",
+                         ingest->open_count);
+    if (status == FW_OK) {
         upload->next = ingest->active;
         ingest->active = upload;
+        ingest->open_count++;
     }
     pthread_mutex_unlock(&ingest->lock);
-    return free_now;
+    return status;
 }
 
 static void unclaim(fw_ingest *ingest, const fw_upload *upload) {
@@ -251,6 +270,7 @@ static void unclaim(fw_ingest *ingest, const fw_upload *upload) {
     for (fw_upload **u = &ingest->active; *u; u = &(*u)->next) {
         if (*u != upload) continue;
         *u = upload->next;
+        ingest->open_count--;
         ingest->idle_parts_known = false; /* it may leave a part behind */
         break;
     }
@@ -263,22 +283,16 @@ static void reserve(fw_ingest *ingest, fw_upload *upload, uint64_t size_bytes) {
     pthread_mutex_unlock(&ingest->lock);
 }
 
+static void add_to_hash(void *self, const void *bytes, size_t size_bytes) {
+    fw_sha256_add(self, bytes, size_bytes);
+}
+
 /* Opens the part at the upload's offset and brings the hash up to there. */
 static fw_status open_part(fw_ingest *ingest, fw_upload *upload, fw_error *error) {
-    char path[FW_PATH_MAX], buffer[65536];
-    fw_objects_part_path(ingest->objects, upload->hash.hex, path);
-    upload->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (upload->fd < 0) return fw_fail_errno(error, "cannot create an upload");
-    if (ftruncate(upload->fd, (off_t)upload->offset) != 0)
-        return fw_fail_errno(error, "cannot resume an upload");
-    for (uint64_t at = 0; at < upload->offset;) {
-        uint64_t left = upload->offset - at;
-        ssize_t got = read(upload->fd, buffer, left < sizeof buffer ? left : sizeof buffer);
-        if (got <= 0) return fw_fail_errno(error, "cannot read an upload back");
-        fw_sha256_add(upload->sha, buffer, (size_t)got);
-        at += (uint64_t)got;
-    }
-    return FW_OK;
+    upload->sha = fw_sha256_try();
+    if (!upload->sha) return fw_fail(error, FW_NO_MEMORY, "no memory for an upload");
+    return fw_objects_part_open(ingest->objects, upload->hash.hex, upload->offset, add_to_hash,
+                                upload->sha, &upload->fd, error);
 }
 
 /* Limits and room, before a byte is taken. An offset that does not fit sets response itself. */
@@ -289,6 +303,7 @@ static fw_status admit(fw_ingest *ingest, fw_upload *upload, fw_http_response *r
                        upload->total, ingest->upload_max_bytes);
     uint64_t have = fw_objects_part_bytes(ingest->objects, upload->hash.hex);
     if (upload->offset > have) {
+        FW_TRY(fw_objects_part_durable(ingest->objects, upload->hash.hex, &have, error));
         fw_http_respond_error(response, 409, "the upload stands at %" PRIu64 " bytes, resume there",
                               have);
         respond_offset(response, have);
@@ -299,38 +314,61 @@ static fw_status admit(fw_ingest *ingest, fw_upload *upload, fw_http_response *r
     return fw_ingest_make_room(ingest, 0, error);
 }
 
+static void count(fw_ingest *ingest, size_t offset) {
+    if (ingest->metrics)
+        fw_metrics_add((atomic_uint_fast64_t *)((char *)ingest->metrics + offset), 1);
+}
+#define COUNT(ingest, counter) count(ingest, offsetof(fw_metrics, counter))
+
+/* What the headers say. */
+static fw_status read_headers(fw_ingest *ingest, const char *sha256,
+                              const fw_http_request *request, fw_upload *upload, fw_error *error) {
+    FW_TRY(fw_hash_parse(sha256, &upload->hash, error));
+    FW_TRY(parse_labels(request, upload, error));
+    FW_TRY(fw_clock_parse(request->header(request->native, "Flywheel-Clock"),
+                          fw_env_wall_ns(ingest->env), &upload->clock, error));
+    return parse_extent(request, &upload->offset, &upload->total, error);
+}
+
+/* Refused before a byte was taken. */
+static void give_up(fw_ingest *ingest, fw_upload *upload, bool claimed, fw_status status,
+                    const fw_error *error, fw_http_response *response) {
+    if (!response->status && status == FW_TIMEOUT)
+        fw_answer_retry(response, 429, RETRY_BUSY_S, error->text);
+    else if (!response->status)
+        fw_answer_failure(response, status, error);
+    if (response->status < 500)
+        COUNT(ingest, uploads_refused);
+    else
+        COUNT(ingest, uploads_failed);
+    if (claimed) unclaim(ingest, upload);
+    if (upload->fd >= 0) close(upload->fd);
+    if (upload->sha) (void)fw_sha256_end(upload->sha);
+    free(upload);
+}
+
 fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_request *request,
                           fw_http_response *response) {
     fw_error error = {""};
     object_row row;
     fw_upload *upload = calloc(1, sizeof *upload);
     if (!upload) {
-        fw_http_respond_error(response, 500, "no memory for an upload");
+        fw_answer_retry(response, 503, RETRY_BUSY_S, "no memory for an upload");
         return NULL;
     }
     upload->fd = -1;
-    fw_status status = fw_hash_parse(sha256, &upload->hash, &error);
-    if (status == FW_OK) status = parse_labels(request, upload, &error);
-    if (status == FW_OK) status = parse_extent(request, &upload->offset, &upload->total, &error);
-    bool claimed = status == FW_OK && claim(ingest, upload);
-    if (status == FW_OK && !claimed)
-        status = fw_fail(&error, FW_BUSY, "another upload of this file is under way");
+    fw_status status = read_headers(ingest, sha256, request, upload, &error);
+    if (status == FW_OK) status = claim(ingest, upload, &error);
+    bool claimed = status == FW_OK;
     if (status == FW_OK) status = look_up(ingest, sha256, &row, &error);
-    if (status == FW_OK && row.found) {
-        upload->repeat = true;
+    if (status == FW_OK) upload->repeat = row.found;
+    if (status == FW_OK && !row.found) status = admit(ingest, upload, response, &error);
+    if (status == FW_OK && !row.found) status = open_part(ingest, upload, &error);
+    if (status == FW_OK) {
+        if (ingest->metrics) fw_metrics_add(&ingest->metrics->uploads_open, 1);
         return upload;
     }
-    if (status == FW_OK) status = admit(ingest, upload, response, &error);
-    if (status == FW_OK) {
-        upload->sha = fw_sha256_begin();
-        status = open_part(ingest, upload, &error);
-    }
-    if (status == FW_OK) return upload;
-    if (!response->status) fw_answer_failure(response, status, &error);
-    if (claimed) unclaim(ingest, upload);
-    if (upload->fd >= 0) close(upload->fd);
-    if (upload->sha) (void)fw_sha256_end(upload->sha);
-    free(upload);
+    give_up(ingest, upload, claimed, status, &error, response);
     return NULL;
 }
 
@@ -359,25 +397,105 @@ bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, si
     }
     fw_sha256_add(upload->sha, bytes, size_bytes);
     upload->received += size_bytes;
+    if (ingest->metrics) fw_metrics_add(&ingest->metrics->upload_bytes, size_bytes);
     return true;
 }
 
 /* ---- the end ---- */
 
-static fw_status enter_catalogue(fw_ingest *ingest, const fw_upload *upload, const fw_scan *scan,
-                                 object_row *row, fw_error *error) {
+/* A whole upload, durable and under its name, on its way into the catalogue. */
+typedef struct entry {
+    fw_group_item group; /* first */
+    const fw_upload *upload;
+    const fw_scan *scan;
+    object_row row;
+    fw_status status;
+    fw_error error;
+} entry;
+
+static fw_status insert(fw_ingest *ingest, sqlite3 *db, entry *e) {
+    const fw_upload *upload = e->upload;
+    fw_error *error = &e->error;
     int64_t now_ns = fw_env_wall_ns(ingest->env);
-    sqlite3 *db = fw_catalogue_begin(ingest->catalogue, error);
-    if (!db) return FW_IO;
-    fw_status status = fw_db_run(
-        db, error, "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,?,?,?)",
-        "ttii", upload->hash.hex, upload->kind, (int64_t)(upload->offset + upload->received),
-        now_ns);
-    if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
-        status = fw_recordings_insert(db, upload->hash.hex, upload->unit, scan, NULL, now_ns,
-                                      error);
-    if (status == FW_OK) status = find_object(db, upload->hash.hex, row, error);
-    return fw_catalogue_end(ingest->catalogue, status, error);
+    FW_TRY(fw_db_run(db, error,
+                     "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,?,?,?)",
+                     "ttii", upload->hash.hex, upload->kind,
+                     (int64_t)(upload->offset + upload->received), now_ns));
+    if (strcmp(upload->kind, "recording") == 0)
+        FW_TRY(fw_recordings_insert(db, upload->hash.hex, upload->unit, e->scan, &upload->clock,
+                                    now_ns, error));
+    return find_object(db, upload->hash.hex, &e->row, error);
+}
+
+/* One entry of a transaction; its failure leaves the others as they are. */
+static fw_status insert_apart(fw_ingest *ingest, sqlite3 *db, entry *e) {
+    FW_TRY(fw_db_script(db, &e->error, "SAVEPOINT entry"));
+    fw_status status = insert(ingest, db, e);
+    fw_error ignored;
+    fw_status ended = fw_db_script(
+        db, status == FW_OK ? &e->error : &ignored,
+        status == FW_OK ? "RELEASE entry" : "ROLLBACK TO entry; RELEASE entry");
+    return status == FW_OK ? ended : status;
+}
+
+static bool same_folder(const entry *a, const entry *b) {
+    return strncmp(a->upload->hash.hex, b->upload->hash.hex, 2) == 0;
+}
+
+/* Flushes each folder once, whoever's names came into it. */
+static void sync_folders(fw_ingest *ingest, fw_group_item *items) {
+    for (fw_group_item *g = items; g; g = g->next) {
+        entry *e = (entry *)g;
+        const fw_group_item *before = items;
+        while (before != g && !same_folder((const entry *)before, e)) before = before->next;
+        const entry *first = (const entry *)before;
+        if (first == e) {
+            e->status = fw_objects_folder_sync(ingest->objects, e->upload->hash.hex, &e->error);
+        } else {
+            e->status = first->status;
+            e->error = first->error;
+        }
+    }
+}
+
+/* Who finished together: the folders' flushes, then one transaction for all. */
+static void enter_group(void *self, fw_group_item *items) {
+    fw_ingest *ingest = self;
+    fw_error error = {""};
+    sync_folders(ingest, items);
+    sqlite3 *db = fw_catalogue_begin(ingest->catalogue, &error);
+    fw_status status = db ? FW_OK : FW_IO;
+    for (fw_group_item *g = items; g && db; g = g->next) {
+        entry *e = (entry *)g;
+        if (e->status == FW_OK) e->status = insert_apart(ingest, db, e);
+    }
+    int64_t begun_ns = fw_env_mono_ns(ingest->env);
+    if (db) status = fw_catalogue_end(ingest->catalogue, FW_OK, &error);
+    if (ingest->metrics) {
+        fw_metrics_flush(ingest->metrics, fw_env_mono_ns(ingest->env) - begun_ns);
+        fw_metrics_add(&ingest->metrics->upload_commits, 1);
+    }
+    for (fw_group_item *g = items; g; g = g->next) {
+        entry *e = (entry *)g;
+        if (e->status != FW_OK || status == FW_OK) continue;
+        e->status = status;
+        e->error = error;
+    }
+}
+
+/* Flushed, named, and in the catalogue together with whoever else is so far. */
+static fw_status enter(fw_ingest *ingest, const fw_upload *upload, const fw_scan *scan,
+                       object_row *row, fw_error *error) {
+    entry e = {.upload = upload, .scan = scan};
+    FW_TRY(fw_objects_part_sync(ingest->objects, upload->hash.hex, upload->fd, error));
+    FW_TRY(fw_objects_name(ingest->objects, upload->hash.hex, error));
+    if (!fw_group_run(&ingest->group, &e.group, 1))
+        return fw_fail(error, FW_BUSY, "too many uploads end at once");
+    if (e.status == FW_OK)
+        *row = e.row;
+    else
+        *error = e.error;
+    return e.status;
 }
 
 static fw_status check_content(fw_ingest *ingest, fw_upload *upload, fw_scan *scan,
@@ -396,12 +514,6 @@ static fw_status check_content(fw_ingest *ingest, fw_upload *upload, fw_scan *sc
     return status;
 }
 
-static void drop_part(fw_ingest *ingest, const fw_upload *upload) {
-    char path[FW_PATH_MAX];
-    fw_objects_part_path(ingest->objects, upload->hash.hex, path);
-    unlink(path);
-}
-
 static fw_status check_hash(fw_upload *upload, fw_error *error) {
     fw_hash got = fw_sha256_end(upload->sha);
     upload->sha = NULL;
@@ -417,15 +529,13 @@ static void complete(fw_ingest *ingest, fw_upload *upload, fw_http_response *res
     object_row row;
     fw_status status = check_hash(upload, &error);
     if (status == FW_MISMATCH && upload->offset > 0) { /* the old part may be what is wrong */
-        drop_part(ingest, upload);
+        fw_objects_part_remove(ingest->objects, upload->hash.hex);
         fw_http_respond_error(response, 409, "the resumed upload does not match; send it whole");
         respond_offset(response, 0);
         return;
     }
     if (status == FW_OK) status = check_content(ingest, upload, &scan, &error);
-    if (status == FW_OK)
-        status = fw_objects_seal(ingest->objects, upload->hash.hex, upload->fd, &error);
-    if (status == FW_OK) status = enter_catalogue(ingest, upload, &scan, &row, &error);
+    if (status == FW_OK) status = enter(ingest, upload, &scan, &row, &error);
     fw_scan_clear(&scan);
     if (status == FW_OK) {
         reserve(ingest, upload, 0); /* it counts as an object now */
@@ -434,14 +544,28 @@ static void complete(fw_ingest *ingest, fw_upload *upload, fw_http_response *res
     }
     int code = fw_answer_status(status);
     if (code == 422) {
-        drop_part(ingest, upload);
+        fw_objects_part_remove(ingest->objects, upload->hash.hex);
         fw_log_warn("refused %s %.12s of unit %s: %s", upload->kind, upload->hash.hex,
                     upload->unit[0] ? upload->unit : "-", error.text);
     }
     fw_answer_failure(response, status, &error);
 }
 
-void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *response) {
+/* The body ended before the file did: what there is now is flushed before it is told. */
+static void answer_part(fw_ingest *ingest, fw_upload *upload, uint64_t have,
+                        fw_http_response *response) {
+    fw_error error = {""};
+    fw_status status =
+        fw_objects_part_sync(ingest->objects, upload->hash.hex, upload->fd, &error);
+    if (status != FW_OK) {
+        fw_answer_failure(response, status, &error);
+        return;
+    }
+    fw_http_respond_json(response, 202, strdup("{\"complete\":false}"));
+    respond_offset(response, have);
+}
+
+static void finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *response) {
     object_row row;
     fw_error error = {""};
     if (upload->repeat) {
@@ -456,19 +580,39 @@ void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *re
     if (upload->refused == 507) {
         fw_answer_failure(response, FW_NO_SPACE, &upload->error);
     } else if (upload->refused) {
-        if (upload->refused == 413) drop_part(ingest, upload);
+        if (upload->refused == 413) fw_objects_part_remove(ingest->objects, upload->hash.hex);
         fw_http_respond_error(response, upload->refused, "%s", upload->error.text);
     } else if (upload->total != UINT64_MAX && have < upload->total) {
-        fw_http_respond_json(response, 202, strdup("{\"complete\":false}"));
-        respond_offset(response, have);
+        answer_part(ingest, upload, have, response);
     } else {
         complete(ingest, upload, response);
+    }
+}
+
+void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *response) {
+    finish(ingest, upload, response);
+    switch (response->status) {
+    case 200:
+        COUNT(ingest, uploads_repeated);
+        break;
+    case 201:
+        COUNT(ingest, uploads_whole);
+        break;
+    case 202:
+        COUNT(ingest, uploads_part);
+        break;
+    default:
+        if (response->status < 500)
+            COUNT(ingest, uploads_refused);
+        else
+            COUNT(ingest, uploads_failed);
     }
 }
 
 void fw_ingest_close(fw_ingest *ingest, fw_upload *upload) {
     if (!upload) return;
     unclaim(ingest, upload);
+    if (ingest->metrics) atomic_fetch_sub(&ingest->metrics->uploads_open, 1);
     if (upload->fd >= 0) close(upload->fd);
     if (upload->sha) (void)fw_sha256_end(upload->sha);
     free(upload);
@@ -484,7 +628,12 @@ void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *res
         fw_answer_failure(response, status, &error);
         return;
     }
-    uint64_t part = row.found ? 0 : fw_objects_part_bytes(ingest->objects, sha256);
+    uint64_t part = 0;
+    if (!row.found) status = fw_objects_part_durable(ingest->objects, sha256, &part, &error);
+    if (status != FW_OK) {
+        fw_answer_failure(response, status, &error);
+        return;
+    }
     response->status = row.expired ? 410 : row.found ? 200 : part > 0 ? 202 : 404;
     respond_offset(response, row.found ? (uint64_t)row.size_bytes : part);
 }

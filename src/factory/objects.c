@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 void fw_objects_path(const fw_objects *objects, const char *sha256, char out[FW_PATH_MAX]) {
     FW_ASSERT(fw_hash_valid(sha256));
@@ -91,18 +94,89 @@ void fw_objects_each_part(const fw_objects *objects, fw_objects_visit visit, voi
     }
 }
 
-fw_status fw_objects_seal(const fw_objects *objects, const char *sha256, int fd, fw_error *error) {
-    const fw_env *env = objects->env;
-    char part[FW_PATH_MAX], path[FW_PATH_MAX], folder[FW_PATH_MAX];
+/* ---- parts ---- */
+
+void fw_objects_part_remove(const fw_objects *objects, const char *sha256) {
+    char path[FW_PATH_MAX];
+    fw_objects_part_path(objects, sha256, path);
+    if (unlink(path) != 0 && errno != ENOENT && truncate(path, 0) != 0)
+        fw_log_error("cannot give up %s", path);
+}
+
+fw_status fw_objects_part_sync(const fw_objects *objects, const char *sha256, int fd,
+                               fw_error *error) {
+    if (objects->env->fdatasync(objects->env->self, fd) == 0) return FW_OK;
+    fw_status status = fw_fail_errno(error, "cannot make the upload durable");
+    fw_objects_part_remove(objects, sha256);
+    return status;
+}
+
+fw_status fw_objects_part_durable(const fw_objects *objects, const char *sha256,
+                                  uint64_t *size_bytes, fw_error *error) {
+    char path[FW_PATH_MAX];
+    struct stat info;
+    *size_bytes = 0;
+    fw_objects_part_path(objects, sha256, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? FW_OK : fw_fail_errno(error, "cannot open %s", path);
+    fw_status status = fstat(fd, &info) == 0 ? FW_OK : fw_fail_errno(error, "cannot read %s", path);
+    if (status == FW_OK && info.st_size > 0)
+        status = fw_objects_part_sync(objects, sha256, fd, error);
+    close(fd);
+    if (status == FW_OK) *size_bytes = (uint64_t)info.st_size;
+    return status;
+}
+
+/* One piece at `at` read, and written over itself. */
+static fw_status renew(const fw_objects *objects, int fd, uint64_t at, void *bytes, size_t size,
+                       size_t *used, fw_error *error) {
+    ssize_t got = pread(fd, bytes, size, (off_t)at);
+    if (got == 0) return fw_fail(error, FW_IO, "an upload became shorter while it was resumed");
+    if (got < 0 || lseek(fd, (off_t)at, SEEK_SET) < 0)
+        return fw_fail_errno(error, "cannot read an upload back");
+    *used = (size_t)got;
+    return fw_file_write_all(objects->env, fd, bytes, *used, "the upload", error);
+}
+
+fw_status fw_objects_part_open(const fw_objects *objects, const char *sha256, uint64_t offset,
+                               void (*add)(void *self, const void *bytes, size_t size_bytes),
+                               void *self, int *fd, fw_error *error) {
+    char path[FW_PATH_MAX], buffer[65536];
+    fw_objects_part_path(objects, sha256, path);
+    int part = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (part < 0) return fw_fail_errno(error, "cannot create an upload");
+    fw_status status = FW_OK;
+    if (ftruncate(part, (off_t)offset) != 0)
+        status = fw_fail_errno(error, "cannot resume an upload");
+    for (uint64_t at = 0; at < offset && status == FW_OK;) {
+        uint64_t left = offset - at;
+        size_t used = 0;
+        status = renew(objects, part, at, buffer, left < sizeof buffer ? left : sizeof buffer,
+                       &used, error);
+        if (status == FW_OK) add(self, buffer, used);
+        at += used;
+    }
+    if (status == FW_OK)
+        *fd = part;
+    else
+        close(part);
+    return status;
+}
+
+fw_status fw_objects_name(const fw_objects *objects, const char *sha256, fw_error *error) {
+    char part[FW_PATH_MAX], path[FW_PATH_MAX];
     fw_objects_part_path(objects, sha256, part);
     fw_objects_path(objects, sha256, path);
-    if (env->fdatasync(env->self, fd) != 0)
-        return fw_fail_errno(error, "cannot make the upload durable");
-    if (env->rename(env->self, part, path) != 0)
+    if (objects->env->rename(objects->env->self, part, path) != 0)
         return fw_fail_errno(error, "cannot store the upload");
-    snprintf(folder, sizeof folder, "%s", path);
+    return FW_OK;
+}
+
+fw_status fw_objects_folder_sync(const fw_objects *objects, const char *sha256, fw_error *error) {
+    char folder[FW_PATH_MAX];
+    fw_objects_path(objects, sha256, folder);
     *strrchr(folder, '/') = '\0';
-    return fw_folder_sync(env, folder, error);
+    return fw_folder_sync(objects->env, folder, error);
 }
 
 fw_status fw_objects_put(const fw_objects *objects, const void *bytes, size_t size_bytes,

@@ -43,6 +43,18 @@ static bool load_row(void *self, sqlite3_stmt *row) {
     return true;
 }
 
+static const char *const note_streams[FW_UNIT_NOTE_COUNT] = {
+#define X(name, stream) stream,
+    FW_UNIT_NOTES(X)
+#undef X
+};
+
+static bool load_note(void *self, sqlite3_stmt *row) {
+    fw_units_note(self, fw_db_column(row, 0), fw_db_column(row, 1), fw_db_column(row, 3),
+                  strlen(fw_db_column(row, 3)), sqlite3_column_int64(row, 2));
+    return true;
+}
+
 fw_status fw_units_open(fw_units *units, const fw_env *env, fw_catalogue *catalogue,
                         fw_error *error) {
     *units = (fw_units){.env = env, .catalogue = catalogue};
@@ -52,12 +64,17 @@ fw_status fw_units_open(fw_units *units, const fw_env *env, fw_catalogue *catalo
         db, error, load_row, units,
         "SELECT unit,active,staged,tick,recordings,spool_bytes,lost_bytes,reported_ns FROM units",
         "");
+    if (status == FW_OK)
+        status = fw_db_each(db, error, load_note, units,
+                            "SELECT unit,stream,time_ns,record FROM unit_notes", "");
     fw_catalogue_read_end(catalogue);
     if (status != FW_OK) fw_units_close(units);
     return status;
 }
 
 void fw_units_close(fw_units *units) {
+    for (uint32_t i = 0; i < units->count; i++)
+        for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) free(units->items[i].notes[n].record);
     free(units->items);
     pthread_mutex_destroy(&units->lock);
     *units = (fw_units){0};
@@ -129,6 +146,7 @@ fw_status fw_units_report(fw_units *units, const char *name, const char *body, s
                 strcmp(unit->active.hex, report.active.hex) != 0 ||
                 strcmp(unit->staged.hex, report.staged.hex) != 0;
         report.persisted_ns = write ? report.reported_ns : unit->persisted_ns;
+        memcpy(report.notes, unit->notes, sizeof report.notes);
         *unit = report;
     }
     pthread_mutex_unlock(&units->lock);
@@ -137,7 +155,55 @@ fw_status fw_units_report(fw_units *units, const char *name, const char *body, s
     return write ? persist(units, &report, error) : FW_OK;
 }
 
+/* ---- notes ---- */
+
+void fw_units_note(fw_units *units, const char *name, const char *stream, const char *record,
+                   size_t size_bytes, int64_t time_ns) {
+    int kind = 0;
+    while (kind < FW_UNIT_NOTE_COUNT && strcmp(stream, note_streams[kind]) != 0) kind++;
+    if (kind == FW_UNIT_NOTE_COUNT || size_bytes > FW_UNIT_NOTE_MAX || !fw_unit_name_valid(name))
+        return;
+    char *copy = strndup(record, size_bytes);
+    if (!copy) return; /* the next one will be shown */
+    pthread_mutex_lock(&units->lock);
+    fw_unit *unit = slot_of(units, name);
+    if (unit && time_ns >= unit->notes[kind].time_ns) {
+        char *old = unit->notes[kind].record;
+        unit->notes[kind] = (fw_unit_note){time_ns, copy};
+        copy = old;
+    }
+    pthread_mutex_unlock(&units->lock);
+    free(copy);
+}
+
+fw_status fw_units_save_notes(fw_units *units, sqlite3 *db, fw_error *error) {
+    fw_status status = FW_OK;
+    pthread_mutex_lock(&units->lock);
+    for (uint32_t i = 0; i < units->count; i++)
+        for (int n = 0; n < FW_UNIT_NOTE_COUNT && status == FW_OK; n++) {
+            const fw_unit_note *note = &units->items[i].notes[n];
+            if (!note->record) continue;
+            status = fw_db_run(db, error,
+                               "INSERT INTO unit_notes(unit,stream,time_ns,record) VALUES(?,?,?,?) "
+                               "ON CONFLICT(unit,stream) DO UPDATE SET time_ns=excluded.time_ns,"
+                               "record=excluded.record WHERE excluded.time_ns>time_ns",
+                               "ttit", units->items[i].name, note_streams[n], note->time_ns,
+                               note->record);
+        }
+    pthread_mutex_unlock(&units->lock);
+    return status;
+}
+
 /* ---- reading ---- */
+
+static void add_notes(json_t *json, const fw_unit *u) {
+    for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) {
+        json_t *record = u->notes[n].record ? json_loads(u->notes[n].record, 0, NULL) : NULL;
+        json_object_set_new(json, note_streams[n], record ? record : json_null());
+    }
+    json_object_set_new(json, "health_ns",
+                        json_integer((json_int_t)u->notes[FW_UNIT_NOTE_HEALTH].time_ns));
+}
 
 char *fw_units_json(fw_units *units) {
     json_t *list = json_array();
@@ -145,14 +211,16 @@ char *fw_units_json(fw_units *units) {
     pthread_mutex_lock(&units->lock);
     for (uint32_t i = 0; i < units->count; i++) {
         const fw_unit *u = &units->items[i];
-        json_array_append_new(
-            list,
+        if (u->reported_ns == 0) continue;
+        json_t *json =
             json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "id", u->name, "active",
-                      u->active.hex, "staged", u->staged.hex, "refused", u->refused.hex, "tick", (json_int_t)u->tick,
-                      "recordings", (json_int_t)u->recordings, "spool_bytes",
+                      u->active.hex, "staged", u->staged.hex, "refused", u->refused.hex, "tick",
+                      (json_int_t)u->tick, "recordings", (json_int_t)u->recordings, "spool_bytes",
                       (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
                       "reported_ns", (json_int_t)u->reported_ns, "age_s",
-                      (double)(now_ns - u->reported_ns) / 1e9, "role", fw_recordings_role(u->name)));
+                      (double)(now_ns - u->reported_ns) / 1e9, "role", fw_recordings_role(u->name));
+        add_notes(json, u);
+        json_array_append_new(list, json);
     }
     pthread_mutex_unlock(&units->lock);
     char *text = json_dumps(list, JSON_COMPACT);
@@ -166,6 +234,7 @@ fw_units_share fw_units_share_of(fw_units *units, const char *model) {
     pthread_mutex_lock(&units->lock);
     for (uint32_t i = 0; i < units->count; i++) {
         const fw_unit *u = &units->items[i];
+        if (u->reported_ns == 0) continue;
         share.known++;
         if (now_ns - u->reported_ns > FW_UNIT_RECENT_S * 1000000000LL) continue;
         share.recent++;

@@ -3,6 +3,9 @@
  * Reports come about once a second from each unit, so they live in memory and reach the catalogue
  * only when a unit's models changed, or every 30 s: after a restart the fleet is known again, and
  * nothing here is worth a flush of the disk per report.
+ *
+ * Beside it stand its newest records of the streams "health" and "versions" (records.h), which are
+ * durable there; here and in the catalogue's unit_notes lies a copy of each unit's last one.
  */
 #ifndef FW_FACTORY_UNITS_H
 #define FW_FACTORY_UNITS_H
@@ -15,11 +18,28 @@
 
 enum { FW_UNITS_MAX = 4096, FW_UNIT_NAME_MAX = 32, FW_UNIT_RECENT_S = 60 };
 
+/* Streams of records whose newest is shown with the unit. */
+#define FW_UNIT_NOTES(X) X(HEALTH, "health") X(VERSIONS, "versions")
+typedef enum fw_unit_note_kind {
+#define X(name, stream) FW_UNIT_NOTE_##name,
+    FW_UNIT_NOTES(X)
+#undef X
+        FW_UNIT_NOTE_COUNT
+} fw_unit_note_kind;
+enum { FW_UNIT_NOTE_MAX = 4096 }; /* a larger one is not shown */
+
+typedef struct fw_unit_note {
+    int64_t time_ns; /* server's */
+    char *record;    /* JSON object, owned; NULL: none */
+} fw_unit_note;
+
 typedef struct fw_unit {
     char name[FW_UNIT_NAME_MAX];
     fw_hash active, staged; /* empty: none */
     fw_hash refused;        /* the model it cannot drive, empty: none; not kept over a restart */
-    int64_t tick, recordings, spool_bytes, lost_bytes, reported_ns, persisted_ns;
+    int64_t tick, recordings, spool_bytes, lost_bytes;
+    int64_t reported_ns, persisted_ns; /* reported_ns 0: never yet, only its notes are known */
+    fw_unit_note notes[FW_UNIT_NOTE_COUNT];
 } fw_unit;
 
 typedef struct fw_units {
@@ -42,6 +62,11 @@ void fw_units_close(fw_units *units);
 /* Takes a report's JSON text. FW_INVALID with the reason; FW_TOO_BIG: too many units. */
 fw_status fw_units_report(fw_units *units, const char *name, const char *body, size_t body_bytes,
                           fw_error *error) FW_MUST;
+/* A durable record of one of the streams above; others are passed over. */
+void fw_units_note(fw_units *units, const char *name, const char *stream, const char *record,
+                   size_t size_bytes, int64_t time_ns);
+/* Within a transaction: writes the notes down. */
+fw_status fw_units_save_notes(fw_units *units, sqlite3 *db, fw_error *error) FW_MUST;
 /* JSON array, malloc'd. */
 char *fw_units_json(fw_units *units);
 /* Counts units; recent: reported in the last FW_UNIT_RECENT_S. model may be "". */
