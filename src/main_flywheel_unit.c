@@ -20,6 +20,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "lines/driving/act/signals.h"
 #include "unit/courier/courier.h"
 #include "unit/tick/tick.h"
 
@@ -29,7 +30,11 @@ typedef struct unit_settings {
     uint32_t unit;
     char factory[256];
     const char *bus, *data;
-    uint64_t spool_max_bytes;
+    uint64_t spool_max_bytes, ring_max_bytes, upload_rate_bytes_per_s;
+    bool captures_only;
+    double chunk_s; /* < 0: not said */
+    uint32_t quiet_from_min, quiet_to_min;
+    fw_http_client_options http;
 } unit_settings;
 
 typedef struct child {
@@ -41,7 +46,7 @@ typedef struct child {
 } child;
 
 static const char usage[] =
-    "usage: flywheel-unit --unit N --bus PATH --factory URL --data DIR [--spool-max-bytes B]\n"
+    "usage: flywheel-unit --unit N --bus PATH --factory URL --data DIR [OPTION...]\n"
     "\n"
     "Drives one unit: takes observations from the bus, decides with the model the factory\n"
     "names, records what it lived, and uploads the recordings.\n"
@@ -49,8 +54,24 @@ static const char usage[] =
     "  --unit N             number of this unit, 0 to 65535\n"
     "  --bus PATH           socket of its world or vehicle; may come up later\n"
     "  --factory URL        for example http://127.0.0.1:8080; may be away\n"
-    "  --data DIR           its own folder: spool and models\n"
-    "  --spool-max-bytes B  disk for recordings while the factory is away [268435456]\n"
+    "  --data DIR           its own folder: spool, models, campaigns, records\n"
+    "\n"
+    "What is recorded\n"
+    "  --record all         every drive leaves the unit [the default]\n"
+    "  --record campaigns   only what campaigns capture leaves it; the rest stays in a ring on disk\n"
+    "  --ring-max-bytes B   size of that ring [67108864]\n"
+    "  --chunk-s S          recordings reach the disk at least every S seconds of driving, 0: by\n"
+    "                       size alone [0 with all, 2 with campaigns]\n"
+    "  --spool-max-bytes B  disk for everything recorded while the factory is away [268435456]\n"
+    "\n"
+    "How it is sent\n"
+    "  --upload-rate-bytes-per-s B   at most this much, 0: no limit [0]\n"
+    "  --quiet-hours HH:MM-HH:MM     of the local day; only reports and captures of priority 80\n"
+    "                                and more are sent in them\n"
+    "  --tls-ca FILE        the only authority trusted for https\n"
+    "  --tls-cert FILE      certificate of this unit, with\n"
+    "  --tls-key FILE       its private key\n"
+    "\n"
     "  --help, --version\n"
     "\n"
     "SIGTERM and Ctrl-C stop it cleanly; the spool is kept for the next start. Exit: 0 stopped,\n"
@@ -82,48 +103,125 @@ static int misused(const char *what) {
     return 2;
 }
 
+/* "22:00-06:30" */
+static bool take_quiet_hours(const char *text, unit_settings *out) {
+    unsigned from_h, from_m, to_h, to_m;
+    int used = 0;
+    if (sscanf(text, "%2u:%2u-%2u:%2u%n", &from_h, &from_m, &to_h, &to_m, &used) != 4 ||
+        text[used] != '\0' || from_h > 23 || to_h > 23 || from_m > 59 || to_m > 59)
+        return false;
+    out->quiet_from_min = from_h * 60 + from_m;
+    out->quiet_to_min = to_h * 60 + to_m;
+    return true;
+}
+
+static bool take_seconds(const char *text, double *out) {
+    char *end;
+    if (text[0] < '0' || text[0] > '9') return false;
+    double value = strtod(text, &end);
+    if (*end || !(value <= 3600)) return false;
+    *out = value;
+    return true;
+}
+
+static bool take_record(const char *text, bool *captures_only) {
+    *captures_only = strcmp(text, "campaigns") == 0;
+    return *captures_only || strcmp(text, "all") == 0;
+}
+
+typedef struct unit_option {
+    struct option option;
+    const char *wants; /* told when take_option says no */
+} unit_option;
+
+enum {
+    OPTION_UNIT = 'A', OPTION_BUS, OPTION_FACTORY, OPTION_DATA, OPTION_SPOOL, OPTION_RING,
+    OPTION_RATE, OPTION_RECORD, OPTION_CHUNK, OPTION_QUIET, OPTION_CA, OPTION_CERT, OPTION_KEY,
+    OPTION_HELP, OPTION_VERSION,
+};
+
+static const unit_option known_options[] = {
+    {{"unit", required_argument, 0, OPTION_UNIT}, "--unit wants 0 to 65535"},
+    {{"bus", required_argument, 0, OPTION_BUS}, ""},
+    {{"factory", required_argument, 0, OPTION_FACTORY}, "--factory wants http://HOST:PORT"},
+    {{"data", required_argument, 0, OPTION_DATA}, ""},
+    {{"spool-max-bytes", required_argument, 0, OPTION_SPOOL},
+     "--spool-max-bytes wants a number of at least 1048576"},
+    {{"ring-max-bytes", required_argument, 0, OPTION_RING},
+     "--ring-max-bytes wants a number of at least 1048576"},
+    {{"upload-rate-bytes-per-s", required_argument, 0, OPTION_RATE},
+     "--upload-rate-bytes-per-s wants a number, 0: no limit"},
+    {{"record", required_argument, 0, OPTION_RECORD}, "--record wants all or campaigns"},
+    {{"chunk-s", required_argument, 0, OPTION_CHUNK}, "--chunk-s wants 0 to 3600"},
+    {{"quiet-hours", required_argument, 0, OPTION_QUIET}, "--quiet-hours wants HH:MM-HH:MM"},
+    {{"tls-ca", required_argument, 0, OPTION_CA}, ""},
+    {{"tls-cert", required_argument, 0, OPTION_CERT}, ""},
+    {{"tls-key", required_argument, 0, OPTION_KEY}, ""},
+    {{"help", no_argument, 0, OPTION_HELP}, ""},
+    {{"version", no_argument, 0, OPTION_VERSION}, ""},
+};
+enum { OPTION_COUNT = sizeof known_options / sizeof *known_options };
+
+/* False: the text is not what the option wants. */
+static bool take_option(int option, const char *text, unit_settings *out) {
+    uint64_t unit;
+    switch (option) {
+    case OPTION_UNIT:
+        if (!number(text, 0, 65535, &unit)) return false;
+        out->unit = (uint32_t)unit;
+        return true;
+    case OPTION_BUS: out->bus = text; return true;
+    case OPTION_FACTORY: return take_url(text, out->factory, sizeof out->factory);
+    case OPTION_DATA: out->data = text; return true;
+    case OPTION_SPOOL: return number(text, 1 << 20, UINT64_MAX / 2, &out->spool_max_bytes);
+    case OPTION_RING: return number(text, 1 << 20, UINT64_MAX / 2, &out->ring_max_bytes);
+    case OPTION_RATE: return number(text, 0, UINT64_MAX / 2, &out->upload_rate_bytes_per_s);
+    case OPTION_RECORD: return take_record(text, &out->captures_only);
+    case OPTION_CHUNK: return take_seconds(text, &out->chunk_s);
+    case OPTION_QUIET: return take_quiet_hours(text, out);
+    case OPTION_CA: out->http.ca_path = text; return true;
+    case OPTION_CERT: out->http.cert_path = text; return true;
+    case OPTION_KEY: out->http.key_path = text; return true;
+    default: return false;
+    }
+}
+
+/* What the options leave open, and what they must not. -1: go on; else the exit code. */
+static int complete_options(unit_settings *out) {
+    if (out->unit == UINT32_MAX || !out->bus || !out->factory[0] || !out->data)
+        return misused("--unit, --bus, --factory and --data are needed");
+    if (!out->http.cert_path != !out->http.key_path)
+        return misused("--tls-cert and --tls-key go together");
+    if (out->chunk_s < 0) out->chunk_s = out->captures_only ? 2 : 0;
+    if (!out->captures_only) out->ring_max_bytes = 0;
+    return -1;
+}
+
 /* -1: go on; else the exit code. */
 static int take_options(int argc, char **argv, unit_settings *out) {
-    static const struct option known[] = {
-        {"unit", required_argument, 0, 'u'},    {"bus", required_argument, 0, 'b'},
-        {"factory", required_argument, 0, 'f'}, {"data", required_argument, 0, 'd'},
-        {"spool-max-bytes", required_argument, 0, 's'},
-        {"help", no_argument, 0, 'h'},          {"version", no_argument, 0, 'v'},
-        {0, 0, 0, 0},
-    };
-    uint64_t unit = UINT64_MAX;
-    *out = (unit_settings){.spool_max_bytes = 256u << 20};
-    for (int letter; (letter = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        switch (letter) {
-        case 'u':
-            if (!number(optarg, 0, 65535, &unit)) return misused("--unit wants 0 to 65535");
-            break;
-        case 'b': out->bus = optarg; break;
-        case 'f':
-            if (!take_url(optarg, out->factory, sizeof out->factory))
-                return misused("--factory wants http://HOST:PORT");
-            break;
-        case 'd': out->data = optarg; break;
-        case 's':
-            if (!number(optarg, 1 << 20, UINT64_MAX / 2, &out->spool_max_bytes))
-                return misused("--spool-max-bytes wants a number of at least 1048576");
-            break;
-        case 'h': fputs(usage, stdout); return 0;
-        case 'v': puts("flywheel-unit " FW_VERSION); return 0;
-        default: return 2;
+    struct option options[OPTION_COUNT + 1] = {0};
+    for (int i = 0; i < OPTION_COUNT; i++) options[i] = known_options[i].option;
+    *out = (unit_settings){.unit = UINT32_MAX, .spool_max_bytes = 256u << 20,
+                           .ring_max_bytes = 64u << 20, .chunk_s = -1};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == OPTION_HELP || option == OPTION_VERSION) {
+            fputs(option == OPTION_HELP ? usage : "flywheel-unit " FW_VERSION "\n", stdout);
+            return 0;
         }
+        if (option < OPTION_UNIT || option > OPTION_VERSION) return 2; /* getopt has spoken */
+        if (!take_option(option, optarg, out))
+            return misused(known_options[option - OPTION_UNIT].wants);
     }
     if (optind < argc) return misused("there are words too many");
-    if (unit == UINT64_MAX || !out->bus || !out->factory[0] || !out->data)
-        return misused("--unit, --bus, --factory and --data are needed");
-    out->unit = (uint32_t)unit;
-    return -1;
+    return complete_options(out);
 }
 
 /* ---- the two children ---- */
 
 static int tick_main(const unit_settings *settings, fw_unit_shared *shared) {
-    fw_unit_tick_config config = {.unit = settings->unit, .bus_path = settings->bus};
+    fw_unit_tick_config config = {.unit = settings->unit, .bus_path = settings->bus,
+                                  .captures_only = settings->captures_only,
+                                  .chunk_ns = (int64_t)(settings->chunk_s * 1e9)};
     fw_unit_tick *tick = NULL;
     fw_error error;
     if (fw_unit_tick_open(&config, shared, &tick, &error) != FW_OK) {
@@ -139,9 +237,15 @@ static int courier_main(const unit_settings *settings, fw_unit_shared *shared) {
     fw_error error;
     fw_unit_courier_config config = {.env = fw_env_real(), .unit = settings->unit,
                                      .factory = settings->factory, .data_folder = settings->data,
-                                     .load = fw_unit_tick_load};
+                                     .load = fw_unit_tick_load, .signals = &fw_drive_signals,
+                                     .upload_rate_bytes_per_s = settings->upload_rate_bytes_per_s,
+                                     .quiet_from_min = settings->quiet_from_min,
+                                     .quiet_to_min = settings->quiet_to_min,
+                                     .http = &settings->http};
     fw_unit_spool_config spool = {.env = fw_env_real(), .data_folder = settings->data,
-                                  .max_bytes = settings->spool_max_bytes, .unit = settings->unit};
+                                  .max_bytes = settings->spool_max_bytes,
+                                  .ring_max_bytes = settings->ring_max_bytes,
+                                  .unit = settings->unit, .salvage = fw_unit_tick_salvage};
     if (fw_unit_courier_run(&config, &spool, shared, &error) != FW_OK) {
         fw_log_error("%s", error.text);
         return 1;

@@ -5,18 +5,23 @@
  *     |-- courier  spool, uploader, updater
  *
  *   tick --pieces--> [ring, one writer, one reader] --> courier --> DIR/spool/<n>.mcap.part
- *        RECORDING_BEGIN | BYTES.. | RECORDING_END            --> DIR/spool/<sha256>.mcap
+ *        BEGIN | BYTES.. | END, of two streams interleaved       --> DIR/spool/<sha256>.mcap
+ *        (routine: all that is lived; capture: what a campaign asked for)
  *
  *   courier --checked model--> [slot A | slot B] + sequence --> tick, between two ticks
+ *   courier --campaigns------> [set A | set B] + sequence ----> tick, between two ticks
  *
  * A model file is untrusted text: the courier parses it and puts the ready, pointer-free model into
  * the slot; the tick copies it, checks its CRC and swaps. So the tick allocates and parses nothing.
+ * Campaigns go the same way.
  *
  * Invariants: (1) a piece is in the ring whole or not at all; (2) the reader moves `tail` only after
  * the piece's effect is on disk, and every effect may be repeated (bytes carry their place in the
  * file), so a courier that dies anywhere loses nothing; (3) slot n & 1 holds model n, and the courier
  * writes slot n only after announcing it in model_writing, so a tick that copied slot n - 2 meanwhile
- * sees that; (4) the memory is anonymous: it is gone when all three processes are.
+ * sees that; the same holds for campaign sets; (4) each stream has at most one open recording, whose
+ * serial and beginning lie in `open`, for a courier that replaces a dead one; (5) the memory is
+ * anonymous: it is gone when all three processes are.
  */
 #ifndef FW_UNIT_SHARED_H
 #define FW_UNIT_SHARED_H
@@ -31,19 +36,44 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "campaign/campaign.h"
 
 enum {
     FW_UNIT_RING_BYTES = 4 << 20, /* a power of two; 4000 ticks in dense traffic */
     FW_UNIT_PIECE_MAX = 1 << 20,
     FW_UNIT_MODEL_MAX = 1 << 20, /* a loaded model in memory */
     FW_UNIT_MODELS_NAMED = 64,
+    FW_UNIT_BOOT_MAX = 40,
+    FW_UNIT_VERSION_MAX = 64, /* of a list of campaigns */
 };
+
+typedef enum fw_unit_stream {
+    FW_UNIT_ROUTINE,
+    FW_UNIT_CAPTURE,
+    FW_UNIT_STREAM_COUNT
+} fw_unit_stream;
+
+/* What is lost, by its cause. Name and enum come from these lines. */
+#define FW_UNIT_LOSSES(X)                                                                          \
+    X(RING, "ring")       /* recordings given up because the ring was full */                      \
+    X(EVICTED, "evicted") /* whole, but the spool's quota was used up by more valuable ones */     \
+    X(DISK, "disk")       /* a write, an fdatasync or a rename failed */                           \
+    X(CUT, "cut")         /* not to be saved of a recording that nobody completed */               \
+    X(REFUSED, "refused") /* condemned by the factory, then removed to make room */
+
+typedef enum fw_unit_loss {
+#define X(name, text) FW_UNIT_LOSS_##name,
+    FW_UNIT_LOSSES(X)
+#undef X
+        FW_UNIT_LOSS_COUNT
+} fw_unit_loss;
 
 typedef enum fw_unit_piece_kind {
     FW_UNIT_PIECE_BEGIN = 1, /* a recording starts; one that was open is abandoned */
     FW_UNIT_PIECE_BYTES,     /* offset, then its bytes */
     FW_UNIT_PIECE_END,       /* it is whole: offset is its size */
     FW_UNIT_PIECE_DROP,      /* it is not wanted */
+    FW_UNIT_PIECE_PROMOTE,   /* payload fw_unit_promote: routine data a campaign wants */
 } fw_unit_piece_kind;
 
 /* Before each piece in the ring. */
@@ -51,8 +81,34 @@ typedef struct fw_unit_piece {
     uint32_t kind, size_bytes; /* of the payload that follows */
     uint64_t serial;           /* of the recording, counted from 1 */
     uint64_t offset;           /* BYTES: place in the file; END: size of the file */
-    uint32_t events, ticks, drive, first_tick; /* END only */
+    uint32_t events;           /* BYTES: so far; END: all */
+    uint32_t ticks, drive, first_tick; /* END only */
+    uint32_t stream, unused;   /* fw_unit_stream */
+    int64_t first_ns, last_ns; /* END only: the line's time of its first and last tick */
 } fw_unit_piece;
+
+/* Payload of BEGIN (or none: a routine recording of unknown time). */
+typedef struct fw_unit_begin {
+    char campaign[FW_CAMPAIGN_ID_MAX]; /* empty: routine */
+    uint32_t priority, unused;         /* the campaign's */
+    int64_t trigger_ns;                /* the line's time */
+    int64_t mono_ns, wall_ns;          /* the unit's clocks at its first tick */
+} fw_unit_begin;
+
+/* Payload of PROMOTE: routine recordings of `drive` that overlap [from_ns, to_ns] of the line's time
+ * are to be uploaded for a campaign. */
+typedef struct fw_unit_promote {
+    char campaign[FW_CAMPAIGN_ID_MAX];
+    uint32_t priority, drive;
+    int64_t from_ns, to_ns;
+} fw_unit_promote;
+
+/* An open recording, as the courier knows it; serial 0: none. */
+typedef struct fw_unit_open {
+    uint64_t serial;
+    fw_unit_begin begin;
+    fw_unit_promote wanted; /* campaign empty: not promoted */
+} fw_unit_open;
 
 /* One writer, one reader; head and tail only grow. */
 typedef struct fw_unit_ring {
@@ -69,10 +125,24 @@ typedef struct fw_unit_slot {
     _Alignas(64) uint8_t bytes[FW_UNIT_MODEL_MAX];
 } fw_unit_slot;
 
+/* A whole list of campaigns, compiled; no pointers. */
+typedef struct fw_unit_campaigns {
+    char version[FW_UNIT_VERSION_MAX];
+    uint32_t count, unused;
+    fw_campaign list[FW_CAMPAIGNS_MAX];
+} fw_unit_campaigns;
+
+typedef struct fw_unit_campaign_slot {
+    uint32_t crc, unused; /* CRC-32 of the set */
+    fw_unit_campaigns set;
+} fw_unit_campaign_slot;
+
 typedef struct fw_unit_shared {
     _Atomic bool stop;      /* everybody: finish and leave */
     _Atomic bool tick_gone; /* set by the supervisor when no more pieces will come */
     int ring_wake, net_wake; /* eventfds, made before the processes part */
+    char boot[FW_UNIT_BOOT_MAX];  /* the machine's boot: what the unit's clock counts from */
+    char start[FW_UNIT_BOOT_MAX]; /* this start of the unit: what its records are counted in */
 
     /* written by the tick */
     _Atomic uint64_t model_active;  /* sequence of the model that drives; 0 none */
@@ -81,16 +151,28 @@ typedef struct fw_unit_shared {
     _Atomic uint32_t recordings;    /* handed over whole */
     _Atomic uint32_t tick;
     _Atomic uint64_t ticks, vetoes;
-    _Atomic uint64_t lost_ring_bytes; /* recordings abandoned because the ring was full */
+    _Atomic uint64_t late_ticks;       /* answered more than a tick after the observation */
+    _Atomic uint64_t worst_tick_ns;    /* from an observation to the end of all its work */
+    _Atomic uint64_t campaign_active;  /* sequence of the set in force; 0 none */
+    _Atomic uint64_t triggers, captures; /* captures: handed over whole */
+    _Atomic uint64_t missed_ticks;     /* wanted by a capture, but no longer in memory */
 
     /* written by the courier */
     _Atomic uint64_t model_writing, model_staged; /* sequences; 0 none */
     fw_hash model_names[FW_UNIT_MODELS_NAMED];    /* by sequence % FW_UNIT_MODELS_NAMED */
+    _Atomic uint64_t campaign_writing, campaign_staged; /* sequences; 0 none */
     _Atomic uint64_t spool_bytes;
-    _Atomic uint64_t lost_spool_bytes; /* evicted, or cut off by a crash of the tick */
-    uint64_t open_serial; /* recording in DIR/spool/<n>.mcap.part; 0 none (for its successor) */
+    _Atomic uint64_t ring_file_bytes; /* routine recordings kept on disk, not to be uploaded */
+    _Atomic uint64_t salvaged;        /* recordings made whole after a crash */
+    fw_unit_open open[FW_UNIT_STREAM_COUNT]; /* in DIR/spool/<n>.mcap.part (for its successor) */
+    uint64_t records_next[4]; /* number of the next record, by stream (courier/records.h) */
+    char records_boot[4][FW_UNIT_BOOT_MAX];
+    bool versions_told; /* the record of this start is in the queue */
+
+    _Atomic uint64_t lost_bytes[FW_UNIT_LOSS_COUNT]; /* RING by the tick, others by the courier */
 
     fw_unit_slot slots[2];
+    fw_unit_campaign_slot sets[2];
     fw_unit_ring ring;
 } fw_unit_shared;
 
@@ -115,8 +197,16 @@ static inline void fw_unit_wait(int eventfd, int timeout_ms) {
     }
 }
 
+const char *fw_unit_loss_name(fw_unit_loss loss); /* "ring" ... */
+
+static inline void fw_unit_lose(fw_unit_shared *shared, fw_unit_loss loss, uint64_t size_bytes) {
+    atomic_fetch_add(&shared->lost_bytes[loss], size_bytes);
+}
+
 static inline uint64_t fw_unit_lost_bytes(fw_unit_shared *shared) {
-    return atomic_load(&shared->lost_ring_bytes) + atomic_load(&shared->lost_spool_bytes);
+    uint64_t sum = 0;
+    for (int i = 0; i < FW_UNIT_LOSS_COUNT; i++) sum += atomic_load(&shared->lost_bytes[i]);
+    return sum;
 }
 
 /* ---- the ring ---- */

@@ -1,17 +1,26 @@
-/* courier.h - the process that carries: recordings to the factory, models to the tick.
+/* courier.h - the process that carries: recordings and records to the factory, models and campaigns to
+ * the tick.
  *
  *   main thread   ring --> spool (never waits on the network)
- *   net thread    report --> target --> fetch, check, persist, stage;  spool --> upload
+ *   net thread    report --> target, version of the campaigns --> fetch, check, persist, stage
+ *                 spool --> upload (upload.c)        health, versions --> records.h --> send
  *
- *   upload of one recording:
- *     PUT --2xx, receipt matches--> removed        PUT --409 or cut--> HEAD, PUT from Upload-Offset
- *         --429, 5xx, no answer, wrong receipt--> again later        --other 4xx--> refused/
+ *   upload of one recording, the most valuable first (spool.h):
+ *     PUT --2xx, receipt matches--> removed            PUT --409 or cut--> HEAD, PUT from Upload-Offset
+ *         --400, 413, 422 (the content)--> refused/    --401, 403, 412, other 4xx--> kept, tried rarely
+ *         --408, 429, 5xx, no answer, wrong receipt--> again later
  *
- * Waits between failures grow from 0.25 s to 5 s, one each for reports, models and uploads; a
- * Retry-After is kept to. Invariants: (1) a recording leaves the disk only for a receipt with its
- * hash and size; (2) a model is staged only after its SHA-256 was checked, its file is durable in
- * DIR/models and it was parsed; (3) heap in use stays under FW_UNIT_COURIER_HEAP_MAX beside libcurl's
- * own: spool 1.4 MiB, one model file, one reply, a record of one recording at a time.
+ * Waits between failures grow from 0.25 s to 5 s with jitter, one each for reports, models, campaigns,
+ * records and uploads; a Retry-After is kept to. A recording that fails waits by itself too (0.25 to
+ * 5 s; 5 to 300 s for 401, 403, 412 and the other 4xx), so that one bad recording does not hold up the
+ * others. In quiet hours nothing leaves but reports and captures of priority >= 80.
+ *
+ * Invariants: (1) a recording leaves the disk only for a receipt with its hash and size, or by the
+ * quota; (2) a model is staged only after its SHA-256 was checked, its file is durable in DIR/models
+ * and it was parsed; campaigns only after all of them were parsed or left out, and DIR/campaigns.json is
+ * durable; (3) the process stays under FW_UNIT_COURIER_MEMORY_MAX of private memory, measured by
+ * tests/unit/test_unit_program.c: spool 2.4 MiB, one model file, one reply, one batch of records, a
+ * salvage of 4 MiB at its start.
  */
 #ifndef FW_UNIT_COURIER_H
 #define FW_UNIT_COURIER_H
@@ -20,9 +29,11 @@
 #include "unit/courier/spool.h"
 
 enum {
-    FW_UNIT_COURIER_HEAP_MAX = 16 << 20,
+    FW_UNIT_COURIER_MEMORY_MAX = 16 << 20,
     FW_UNIT_MODEL_FILE_MAX = 4 << 20,
     FW_UNIT_REPORT_MS = 500,
+    FW_UNIT_HEALTH_MS = 10000,
+    FW_UNIT_QUIET_PRIORITY = 80, /* captures of at least this leave in quiet hours */
 };
 
 /* Parses a model file into the pointer-free form the tick takes from its slot. */
@@ -35,7 +46,11 @@ typedef struct fw_unit_courier_config {
     const char *factory;     /* "http://127.0.0.1:8080", no slash at its end */
     const char *data_folder; /* DIR */
     fw_unit_model_load load;
-    uint32_t upload_timeout_ms, call_timeout_ms; /* 0: 60000, 10000 */
+    const fw_campaign_signals *signals; /* of the line; NULL: no campaigns */
+    uint64_t upload_rate_bytes_per_s;   /* 0: no limit */
+    uint32_t quiet_from_min, quiet_to_min; /* of the local day; equal: none */
+    uint32_t upload_timeout_ms, call_timeout_ms, health_ms; /* 0: 60000, 10000, FW_UNIT_HEALTH_MS */
+    const fw_http_client_options *http; /* for fw_unit_courier_run; may be NULL */
 } fw_unit_courier_config;
 
 typedef struct fw_unit_courier fw_unit_courier;
@@ -47,7 +62,8 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
                                fw_unit_courier **out, fw_error *error) FW_MUST;
 void fw_unit_courier_close(fw_unit_courier *courier);
 
-/* One round: a report if due, the model it asks for, at most one upload. Returns the milliseconds
+/* One round: a report if due, the model and the campaigns it asks for, a health record if due, at most one
+ * batch of records and one upload. Returns the milliseconds
  * after which another round makes sense (0: at once). */
 int fw_unit_courier_step(fw_unit_courier *courier);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "unit/courier/crc.h"
 
 static void model_path(const fw_unit_models *m, const fw_hash *hash, char out[FW_PATH_MAX]) {
     snprintf(out, FW_PATH_MAX, "%s/%.64s.safetensors", m->folder, hash->hex);
@@ -37,17 +38,6 @@ fw_status fw_unit_models_find(const fw_unit_models *m, const fw_hash *hash, char
     return FW_OK;
 }
 
-/* CRC-32 (ISO 3309) as the tick computes it. */
-static uint32_t crc32_of(uint32_t crc, const void *bytes, size_t size_bytes) {
-    const uint8_t *at = bytes;
-    crc = ~crc;
-    for (size_t i = 0; i < size_bytes; i++) {
-        crc ^= at[i];
-        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1)));
-    }
-    return ~crc;
-}
-
 /* The model into its slot: announced, written, staged (shared.h, invariant 3). */
 static fw_status fill_slot(fw_unit_models *m, const fw_hash *hash, const void *bytes,
                            size_t size_bytes, fw_error *error) {
@@ -64,7 +54,7 @@ static fw_status fill_slot(fw_unit_models *m, const fw_hash *hash, const void *b
         fw_unit_slot *slot = &shared->slots[sequence & 1];
         slot->hash = *hash;
         slot->size_bytes = (uint32_t)loaded_bytes;
-        slot->crc = crc32_of(0, loaded, loaded_bytes);
+        slot->crc = fw_unit_crc32(loaded, loaded_bytes);
         memcpy(slot->bytes, loaded, loaded_bytes);
         shared->model_names[sequence % FW_UNIT_MODELS_NAMED] = *hash;
         atomic_store_explicit(&shared->model_staged, sequence, memory_order_release);

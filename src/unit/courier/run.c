@@ -61,7 +61,7 @@ fw_status fw_unit_courier_run(const fw_unit_courier_config *config,
     pthread_t thread;
     n.shared = shared;
     FW_TRY(fw_unit_spool_open(spool_config, shared, &spool, error));
-    fw_status status = fw_http_client_curl(&client, error);
+    fw_status status = fw_http_client_curl_with(config->http, &client, error);
     if (status != FW_OK) goto close_spool;
     status = fw_unit_courier_open(config, shared, spool, &client, &n.courier, error);
     if (status != FW_OK) goto close_client;

@@ -10,17 +10,12 @@
 #include "bus/bus.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/act/recorder.h"
+#include "unit/tick/capture.h"
+#include "unit/tick/outlet.h"
 
 enum { POLL_MS = 200, CONNECT_MS = 500, MODEL_WAIT_MS = 10, RECORDING_TICKS_MIN = 2 };
+static const int64_t tick_ns = 100000000; /* FW_DRIVE_TICK_S */
 _Static_assert(sizeof(fw_policy) <= FW_UNIT_MODEL_MAX, "a loaded policy fits its slot");
-
-/* The recording being written into the ring. */
-typedef struct recording {
-    bool open;
-    bool lost;  /* a piece did not fit: the whole recording is given up */
-    bool fault; /* the writer failed; as lost */
-    uint64_t serial, offset;
-} recording;
 
 struct fw_unit_tick {
     fw_unit_tick_config config;
@@ -34,7 +29,9 @@ struct fw_unit_tick {
     fw_drive_event_state events;
     uint32_t events_drive;
     fw_drive_recorder *recorder;
-    recording recording;
+    fw_unit_outlet outlet;
+    int64_t first_ns, last_ns; /* the line's time in the open recording */
+    fw_unit_captures *captures;
     fw_drive_obs obs;
     uint8_t frame[FW_BUS_PAYLOAD_MAX];
 };
@@ -46,11 +43,16 @@ fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *s
     tick->config = *config;
     tick->shared = shared;
     snprintf(tick->name, sizeof tick->name, "%u", config->unit);
+    tick->outlet = (fw_unit_outlet){.shared = shared, .stream = FW_UNIT_ROUTINE};
     fw_status status = fw_drive_recorder_open(&tick->recorder, error);
+    if (status == FW_OK)
+        status = fw_unit_captures_open(shared, tick->name, config->chunk_ns, &tick->captures, error);
     if (status != FW_OK) {
+        fw_drive_recorder_close(tick->recorder);
         free(tick);
         return status;
     }
+    fw_drive_recorder_set_chunk_ns(tick->recorder, config->chunk_ns);
     *out = tick;
     return FW_OK;
 }
@@ -58,6 +60,7 @@ fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *s
 void fw_unit_tick_close(fw_unit_tick *tick) {
     if (!tick) return;
     fw_unit_tick_end_recording(tick);
+    fw_unit_captures_close(tick->captures);
     fw_drive_recorder_close(tick->recorder);
     free(tick);
 }
@@ -122,91 +125,73 @@ bool fw_unit_tick_take_model(fw_unit_tick *tick) {
 
 /* ---- the recording ---- */
 
-static bool put_piece(fw_unit_tick *tick, fw_unit_piece piece, const void *payload) {
-    piece.serial = tick->recording.serial;
-    return fw_unit_ring_put(&tick->shared->ring, &piece, payload);
-}
-
-/* The recorder's sink. A full ring never stops the recorder: what follows is only counted. */
-static fw_status to_ring(void *self, const void *bytes, size_t size_bytes, fw_error *error) {
-    (void)error;
-    fw_unit_tick *tick = self;
-    recording *rec = &tick->recording;
-    for (size_t at = 0; at < size_bytes;) {
-        size_t part = size_bytes - at < FW_UNIT_PIECE_MAX ? size_bytes - at : FW_UNIT_PIECE_MAX;
-        fw_unit_piece piece = {.kind = FW_UNIT_PIECE_BYTES, .size_bytes = (uint32_t)part,
-                               .offset = rec->offset};
-        if (!rec->lost && !put_piece(tick, piece, (const char *)bytes + at)) rec->lost = true;
-        rec->offset += part;
-        at += part;
-    }
-    return FW_OK;
-}
-
-static void begin_recording(fw_unit_tick *tick) {
-    recording *rec = &tick->recording;
-    *rec = (recording){.open = true};
-    rec->serial = atomic_fetch_add(&tick->shared->serial, 1) + 1;
-    rec->lost = !put_piece(tick, (fw_unit_piece){.kind = FW_UNIT_PIECE_BEGIN}, NULL);
+static void begin_recording(fw_unit_tick *tick, const fw_unit_lived *lived) {
     fw_error error;
-    fw_mcap_sink sink = {.self = tick, .write = to_ring};
-    if (fw_drive_recorder_begin(tick->recorder, sink, tick->name, &error) != FW_OK) {
+    fw_unit_begin begin = {.mono_ns = lived->mono_ns, .wall_ns = lived->wall_ns};
+    fw_unit_outlet_begin(&tick->outlet, &begin);
+    tick->first_ns = lived->obs->time_ns;
+    if (fw_drive_recorder_begin(tick->recorder, fw_unit_outlet_sink(&tick->outlet), tick->name,
+                                &error) != FW_OK) {
         fw_log_error("unit %u: %s", tick->config.unit, error.text);
-        rec->fault = true;
+        tick->outlet.fault = true;
     }
 }
 
-/* Hands the finished recording over; false when the ring had no room for it. */
-static bool hand_over(fw_unit_tick *tick, const fw_drive_recorded *done) {
-    recording *rec = &tick->recording;
-    uint32_t events = 0;
-    for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) events += done->event_counts[i];
-    fw_unit_piece end = {.kind = FW_UNIT_PIECE_END, .offset = rec->offset, .events = events,
-                         .ticks = done->ticks, .drive = done->drive,
-                         .first_tick = done->first_tick};
-    if (rec->lost || rec->fault || !put_piece(tick, end, NULL)) return false;
-    atomic_fetch_add(&tick->shared->recordings, 1);
-    return true;
+static void end_routine(fw_unit_tick *tick) {
+    fw_unit_outlet *outlet = &tick->outlet;
+    fw_drive_recorded done = {0};
+    fw_error error;
+    if (!outlet->open) return;
+    if (fw_drive_recorder_so_far(tick->recorder)->ticks < RECORDING_TICKS_MIN) {
+        fw_unit_outlet_drop(outlet);
+        return;
+    }
+    if (!outlet->fault && fw_drive_recorder_end(tick->recorder, &done, &error) != FW_OK) {
+        fw_log_error("unit %u: %s", tick->config.unit, error.text);
+        outlet->fault = true;
+    }
+    fw_unit_ended ended = {.ticks = done.ticks, .drive = done.drive, .first_tick = done.first_tick,
+                           .first_ns = tick->first_ns, .last_ns = tick->last_ns};
+    for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) ended.events += done.event_counts[i];
+    if (fw_unit_outlet_end(outlet, &ended) && !tick->config.captures_only)
+        atomic_fetch_add(&tick->shared->recordings, 1);
 }
 
 void fw_unit_tick_end_recording(fw_unit_tick *tick) {
-    recording *rec = &tick->recording;
-    fw_drive_recorded done;
-    fw_error error;
-    if (!rec->open) return;
-    rec->open = false;
-    if (fw_drive_recorder_so_far(tick->recorder)->ticks < RECORDING_TICKS_MIN) {
-        (void)put_piece(tick, (fw_unit_piece){.kind = FW_UNIT_PIECE_DROP}, NULL);
-    } else {
-        if (!rec->fault && fw_drive_recorder_end(tick->recorder, &done, &error) != FW_OK) {
-            fw_log_error("unit %u: %s", tick->config.unit, error.text);
-            rec->fault = true;
-        }
-        if (rec->fault || !hand_over(tick, &done)) {
-            (void)put_piece(tick, (fw_unit_piece){.kind = FW_UNIT_PIECE_DROP}, NULL);
-            atomic_fetch_add(&tick->shared->lost_ring_bytes, rec->offset);
-        }
-    }
-    fw_unit_wake(tick->shared->ring_wake);
+    end_routine(tick);
+    fw_unit_captures_finish(tick->captures);
 }
 
-static void record(fw_unit_tick *tick, const fw_drive_decision *decision) {
-    const fw_drive_obs *obs = &tick->obs;
+/* The routine recording's part of a tick. */
+static void record(fw_unit_tick *tick, const fw_unit_lived *lived) {
+    const fw_drive_obs *obs = lived->obs;
     fw_error error;
-    double values[FW_DRIVE_EVENT_COUNT];
-    if (tick->events_drive != obs->drive) memset(&tick->events, 0, sizeof tick->events);
-    tick->events_drive = obs->drive;
-    uint32_t begun = fw_drive_events(&tick->events, obs, decision, values);
-    if (tick->recording.open && !fw_drive_recorder_continues(tick->recorder, obs))
-        fw_unit_tick_end_recording(tick);
-    if (!tick->recording.open) begin_recording(tick);
-    if (tick->recording.fault) return;
-    uint64_t before = tick->recording.offset;
-    if (fw_drive_recorder_tick(tick->recorder, obs, decision, begun, values, &error) != FW_OK) {
+    if (tick->outlet.open && !fw_drive_recorder_continues(tick->recorder, obs)) end_routine(tick);
+    if (!tick->outlet.open) begin_recording(tick, lived);
+    if (tick->outlet.fault) return;
+    uint64_t before = tick->outlet.offset;
+    tick->outlet.events += (uint32_t)__builtin_popcount(lived->events);
+    tick->last_ns = obs->time_ns;
+    if (fw_drive_recorder_tick(tick->recorder, obs, lived->decision, lived->events, lived->values,
+                               &error) != FW_OK) {
         fw_log_error("unit %u: recording given up: %s", tick->config.unit, error.text);
-        tick->recording.fault = true;
+        tick->outlet.fault = true;
     }
-    if (tick->recording.offset != before) fw_unit_wake(tick->shared->ring_wake);
+    if (tick->outlet.offset != before) fw_unit_wake(tick->shared->ring_wake);
+}
+
+/* After the answer: events, the routine recording, campaigns. */
+static void remember(fw_unit_tick *tick, const fw_drive_decision *decision, size_t wire_bytes,
+                     int64_t mono_ns) {
+    double values[FW_DRIVE_EVENT_COUNT] = {0};
+    if (tick->events_drive != tick->obs.drive) memset(&tick->events, 0, sizeof tick->events);
+    tick->events_drive = tick->obs.drive;
+    fw_unit_lived lived = {.obs = &tick->obs, .wire = tick->frame, .wire_bytes = wire_bytes,
+                           .decision = decision, .values = values, .mono_ns = mono_ns,
+                           .wall_ns = fw_env_wall_ns(fw_env_real())};
+    lived.events = fw_drive_events(&tick->events, &tick->obs, decision, values);
+    record(tick, &lived);
+    fw_unit_captures_tick(tick->captures, &lived);
 }
 
 /* ---- one frame ---- */
@@ -244,6 +229,13 @@ static fw_status answer(fw_unit_tick *tick, int fd, uint32_t world_tick,
                        decision ? sizeof payload : FW_BUS_ACT_BYTES, error);
 }
 
+static void count_time(fw_unit_shared *shared, int64_t answer_ns, int64_t all_ns) {
+    if (answer_ns > tick_ns)
+        atomic_fetch_add_explicit(&shared->late_ticks, 1, memory_order_relaxed);
+    if ((uint64_t)all_ns > atomic_load_explicit(&shared->worst_tick_ns, memory_order_relaxed))
+        atomic_store_explicit(&shared->worst_tick_ns, (uint64_t)all_ns, memory_order_relaxed);
+}
+
 static fw_status observe(fw_unit_tick *tick, int fd, const fw_bus_head *head, fw_error *error) {
     FW_TRY(fw_drive_obs_decode(tick->frame, head->size_bytes, &tick->obs, error));
     const fw_env *env = fw_env_real();
@@ -251,7 +243,9 @@ static fw_status observe(fw_unit_tick *tick, int fd, const fw_bus_head *head, fw
     fw_drive_decision decision = decide(tick);
     int64_t decide_ns = fw_env_mono_ns(env) - before_ns;
     FW_TRY(answer(tick, fd, head->tick, &decision, decide_ns, error));
-    record(tick, &decision);
+    int64_t answered_ns = fw_env_mono_ns(env);
+    remember(tick, &decision, head->size_bytes, before_ns);
+    count_time(tick->shared, answered_ns - before_ns, fw_env_mono_ns(env) - before_ns);
     atomic_store_explicit(&tick->shared->tick, tick->obs.tick, memory_order_relaxed);
     atomic_fetch_add_explicit(&tick->shared->ticks, 1, memory_order_relaxed);
     if (decision.veto != FW_GUARD_NONE)
@@ -263,6 +257,7 @@ fw_status fw_unit_tick_once(fw_unit_tick *tick, int fd, int timeout_ms, fw_error
     fw_bus_head head;
     FW_TRY(fw_bus_receive(fd, &head, tick->frame, timeout_ms, error));
     FW_ASSERT(fw_unit_tick_take_model(tick));
+    fw_unit_captures_take_campaigns(tick->captures);
     if (head.unit != tick->config.unit)
         return fw_fail(error, FW_CORRUPT, "bus: a frame for unit %u reached unit %u", head.unit,
                        tick->config.unit);

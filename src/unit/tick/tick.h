@@ -1,7 +1,8 @@
 /* tick.h - the process that drives: one observation in, one action out, and a recording beside it.
  *
  *   OBSERVE -> decode -> policy -> guard -> ACT -> recorder -> ring
- *   END, FLUSH -> recording closed -> ACT without an action
+ *                                            \-> campaigns -> captures (capture.h) -> ring
+ *   END, FLUSH -> recording closed, captures written -> ACT without an action
  *
  * States of the recording:
  *
@@ -17,11 +18,14 @@
 #ifndef FW_UNIT_TICK_H
 #define FW_UNIT_TICK_H
 
+#include "unit/salvage.h"
 #include "unit/shared.h"
 
 typedef struct fw_unit_tick_config {
     uint32_t unit;
     const char *bus_path; /* outlives the tick */
+    bool captures_only;   /* routine recordings stay on the unit: they are not counted as handed over */
+    int64_t chunk_ns;     /* recordings reach the courier at least this often; 0: by size alone */
 } fw_unit_tick_config;
 
 typedef struct fw_unit_tick fw_unit_tick;
@@ -36,7 +40,7 @@ bool fw_unit_tick_take_model(fw_unit_tick *tick);
 /* Receives one frame of fd and answers it. FW_TIMEOUT: none came; other failures: cut the peer off.
  * Needs a model. */
 fw_status fw_unit_tick_once(fw_unit_tick *tick, int fd, int timeout_ms, fw_error *error) FW_MUST;
-/* Closes the open recording, if any. */
+/* Closes the open recording, if any, and writes all captures. */
 void fw_unit_tick_end_recording(fw_unit_tick *tick);
 /* Waits for a model, connects, ticks, reconnects, until shared->stop. */
 void fw_unit_tick_run(fw_unit_tick *tick);
@@ -44,5 +48,9 @@ void fw_unit_tick_run(fw_unit_tick *tick);
 /* The slot's bytes of a model file, for the courier: parses a driving policy into `out`. */
 fw_status fw_unit_tick_load(const void *file, size_t file_bytes, void *out, size_t out_max_bytes,
                             size_t *out_bytes, fw_error *error) FW_MUST;
+/* A cut driving recording made whole (fw_unit_salvage of unit/salvage.h), for the courier. */
+fw_status fw_unit_tick_salvage(const fw_env *env, const char *from, int to, uint32_t unit,
+                               const fw_unit_begin *begin, fw_unit_salvaged *out,
+                               fw_error *error) FW_MUST;
 
 #endif

@@ -1,13 +1,21 @@
 /* recorder.c - the driving line's recordings (recorder.h). */
 #include "lines/driving/act/recorder.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { CHUNK_TICKS_MIN = 8 }; /* between two chunks closed by time: chunks_max below holds */
+
 struct fw_drive_recorder {
     fw_mcap_writer *mcap;
     char unit[32];
+    char campaign[64]; /* empty: no capture */
+    int64_t trigger_ns;
+    int64_t chunk_ns; /* 0: chunks close by size alone */
+    int64_t chunk_since_ns;
+    uint32_t chunk_ticks;
     fw_drive_writer writer;
     fw_drive_recorded so_far;
     uint32_t last_tick;
@@ -17,19 +25,20 @@ struct fw_drive_recorder {
     char message[FW_DRIVE_MESSAGE_MAX];
 };
 
+const fw_mcap_writer_options fw_drive_file_options = {
+    .zstd_level = 1,
+    .chunk_bytes = 256 << 10,
+    .message_max_bytes = FW_DRIVE_MESSAGE_MAX + 1024,
+    .schemas_max = FW_DRIVE_CHANNEL_COUNT,
+    .channels_max = FW_DRIVE_CHANNEL_COUNT,
+    /* every message at its largest, six a tick */
+    .chunks_max = FW_DRIVE_RECORDING_TICKS_MAX / 2,
+};
+
 fw_status fw_drive_recorder_open(fw_drive_recorder **out, fw_error *error) {
-    static const fw_mcap_writer_options options = {
-        .zstd_level = 1,
-        .chunk_bytes = 256 << 10,
-        .message_max_bytes = FW_DRIVE_MESSAGE_MAX + 1024,
-        .schemas_max = FW_DRIVE_CHANNEL_COUNT,
-        .channels_max = FW_DRIVE_CHANNEL_COUNT,
-        /* every message at its largest, six a tick */
-        .chunks_max = FW_DRIVE_RECORDING_TICKS_MAX / 2,
-    };
     fw_drive_recorder *recorder = calloc(1, sizeof *recorder);
     if (!recorder) return fw_fail(error, FW_NO_MEMORY, "recorder: no memory");
-    fw_status status = fw_mcap_writer_open(&options, &recorder->mcap, error);
+    fw_status status = fw_mcap_writer_open(&fw_drive_file_options, &recorder->mcap, error);
     if (status != FW_OK) {
         free(recorder);
         return status;
@@ -44,13 +53,18 @@ void fw_drive_recorder_close(fw_drive_recorder *recorder) {
     free(recorder);
 }
 
-static fw_status add_channel(fw_drive_recorder *r, fw_drive_channel channel, fw_error *error) {
-    const char *schema = fw_drive_channel_schema(channel);
-    uint16_t schema_id = 0;
-    FW_TRY(fw_mcap_writer_add_schema(r->mcap, fw_drive_channel_schema_name(channel), "jsonschema",
-                                     schema, strlen(schema), &schema_id, error));
-    return fw_mcap_writer_add_channel(r->mcap, schema_id, fw_drive_channel_topic(channel), "json",
-                                      NULL, 0, &r->channels[channel], error);
+fw_status fw_drive_file_channels(fw_mcap_writer *mcap, uint16_t ids[FW_DRIVE_CHANNEL_COUNT],
+                                 fw_error *error) {
+    for (int i = 0; i < FW_DRIVE_CHANNEL_COUNT; i++) {
+        fw_drive_channel channel = (fw_drive_channel)i;
+        const char *schema = fw_drive_channel_schema(channel);
+        uint16_t schema_id = 0;
+        FW_TRY(fw_mcap_writer_add_schema(mcap, fw_drive_channel_schema_name(channel), "jsonschema",
+                                         schema, strlen(schema), &schema_id, error));
+        FW_TRY(fw_mcap_writer_add_channel(mcap, schema_id, fw_drive_channel_topic(channel), "json",
+                                          NULL, 0, &ids[i], error));
+    }
+    return FW_OK;
 }
 
 fw_status fw_drive_recorder_begin(fw_drive_recorder *r, fw_mcap_sink sink, const char *unit,
@@ -60,10 +74,29 @@ fw_status fw_drive_recorder_begin(fw_drive_recorder *r, fw_mcap_sink sink, const
     memset(r->sequences, 0, sizeof r->sequences);
     FW_ASSERT(strlen(unit) < sizeof r->unit);
     strcpy(r->unit, unit);
+    r->campaign[0] = '\0';
+    r->chunk_ticks = 0;
     FW_TRY(fw_mcap_writer_begin(r->mcap, sink, "", "flywheel", error));
-    for (int i = 0; i < FW_DRIVE_CHANNEL_COUNT; i++)
-        FW_TRY(add_channel(r, (fw_drive_channel)i, error));
-    return FW_OK;
+    return fw_drive_file_channels(r->mcap, r->channels, error);
+}
+
+void fw_drive_recorder_mark(fw_drive_recorder *r, const char *campaign, int64_t trigger_ns) {
+    FW_ASSERT(strlen(campaign) < sizeof r->campaign);
+    strcpy(r->campaign, campaign);
+    r->trigger_ns = trigger_ns;
+}
+
+void fw_drive_recorder_set_chunk_ns(fw_drive_recorder *r, int64_t chunk_ns) {
+    r->chunk_ns = chunk_ns;
+}
+
+/* Closes the chunk when it has lasted long enough. */
+static fw_status close_chunk(fw_drive_recorder *r, int64_t time_ns, fw_error *error) {
+    if (r->chunk_ns == 0) return FW_OK;
+    if (r->chunk_ticks++ == 0) r->chunk_since_ns = time_ns;
+    if (r->chunk_ticks < CHUNK_TICKS_MIN || time_ns - r->chunk_since_ns < r->chunk_ns) return FW_OK;
+    r->chunk_ticks = 0;
+    return fw_mcap_writer_flush(r->mcap, error);
 }
 
 static fw_status add_message(fw_drive_recorder *r, fw_drive_channel channel, int64_t time_ns,
@@ -109,7 +142,7 @@ fw_status fw_drive_recorder_tick(fw_drive_recorder *r, const fw_drive_obs *obs,
     r->last_tick = obs->tick;
     r->last_time_ns = obs->time_ns;
     r->so_far.model = decision->model;
-    return FW_OK;
+    return close_chunk(r, obs->time_ns, error);
 }
 
 /* {"hard_brake":2,"low_ttc":1}: only those that came. */
@@ -126,19 +159,28 @@ static void summarise_events(const fw_drive_recorded *so_far, char *out, size_t 
     out[used + 1] = '\0';
 }
 
-fw_status fw_drive_recorder_end(fw_drive_recorder *r, fw_drive_recorded *out, fw_error *error) {
-    char drive[16], first_tick[16], ticks[16], version[16], events[256];
-    snprintf(drive, sizeof drive, "%u", r->so_far.drive);
-    snprintf(first_tick, sizeof first_tick, "%u", r->so_far.first_tick);
-    snprintf(ticks, sizeof ticks, "%u", r->so_far.ticks);
+fw_status fw_drive_file_metadata(fw_mcap_writer *mcap, const char *unit, const char *campaign,
+                                 int64_t trigger_ns, const fw_drive_recorded *what,
+                                 fw_error *error) {
+    char drive[16], first_tick[16], ticks[16], version[16], events[256], trigger[24];
+    snprintf(drive, sizeof drive, "%u", what->drive);
+    snprintf(first_tick, sizeof first_tick, "%u", what->first_tick);
+    snprintf(ticks, sizeof ticks, "%u", what->ticks);
     snprintf(version, sizeof version, "%d", FW_DRIVE_VERSION);
-    summarise_events(&r->so_far, events, sizeof events);
+    snprintf(trigger, sizeof trigger, "%" PRId64, trigger_ns);
+    summarise_events(what, events, sizeof events);
     const fw_mcap_pair pairs[] = {
-        {"line", "driving"}, {"version", version}, {"unit", r->unit},
+        {"line", "driving"}, {"version", version}, {"unit", unit},
         {"drive", drive}, {"first_tick", first_tick}, {"ticks", ticks},
-        {"model", r->so_far.model.hex}, {"events", events},
+        {"model", what->model.hex}, {"events", events},
+        {"campaign", campaign}, {"trigger_ns", trigger},
     };
-    FW_TRY(fw_mcap_writer_metadata(r->mcap, "flywheel", pairs, sizeof pairs / sizeof *pairs, error));
+    size_t count = sizeof pairs / sizeof *pairs - (campaign && campaign[0] ? 0 : 2);
+    return fw_mcap_writer_metadata(mcap, "flywheel", pairs, count, error);
+}
+
+fw_status fw_drive_recorder_end(fw_drive_recorder *r, fw_drive_recorded *out, fw_error *error) {
+    FW_TRY(fw_drive_file_metadata(r->mcap, r->unit, r->campaign, r->trigger_ns, &r->so_far, error));
     FW_TRY(fw_mcap_writer_end(r->mcap, error));
     *out = r->so_far;
     return FW_OK;

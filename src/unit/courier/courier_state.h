@@ -1,0 +1,62 @@
+/* courier_state.h - what courier.c (report, models, campaigns, records) and upload.c share. */
+#ifndef FW_UNIT_COURIER_STATE_H
+#define FW_UNIT_COURIER_STATE_H
+
+#include <jansson.h>
+
+#include "base/random.h"
+#include "unit/courier/campaigns.h"
+#include "unit/courier/courier.h"
+#include "unit/courier/models.h"
+#include "unit/courier/records.h"
+
+/* When something may be tried again, and how long the next failure will wait. */
+typedef struct fw_unit_backoff {
+    int64_t not_before_ns;
+    uint32_t wait_ms;
+    bool failing;
+} fw_unit_backoff;
+
+struct fw_unit_courier {
+    fw_unit_courier_config config;
+    fw_unit_shared *shared;
+    fw_unit_spool *spool;
+    fw_http_client client;
+    fw_unit_models models;
+    fw_unit_campaign_list campaigns;
+    fw_unit_records records;
+    fw_random random; /* spreads the fleet's retries */
+    fw_unit_backoff reports, fetches, campaign_fetches, sendings, uploads;
+    int64_t started_ns, report_due_ns, health_due_ns;
+    uint64_t reported_state; /* what the last report said, mixed into one number */
+    fw_hash target, bad_target; /* wanted by the factory; what could not be loaded */
+    char campaigns_wanted[FW_UNIT_VERSION_MAX]; /* the version of the last report's answer */
+    uint64_t refused_logged;
+    bool ask_offset;      /* an upload failed: ask before sending again */
+    int64_t rate_free_ns; /* the rate's budget is used up until then */
+};
+
+int64_t fw_unit_now_ns(const fw_unit_courier *courier);
+bool fw_unit_may_try(const fw_unit_courier *courier, const fw_unit_backoff *backoff);
+void fw_unit_succeeded(fw_unit_courier *courier, fw_unit_backoff *backoff, const char *what);
+/* Logs the first failure of a row, and waits longer after each. */
+void fw_unit_failed(fw_unit_courier *courier, fw_unit_backoff *backoff, const char *what,
+                    int retry_after_s, const char *why);
+/* A call with the courier's bounds; the reply is cleared by fw_unit_clear_reply. */
+fw_status fw_unit_call(fw_unit_courier *courier, fw_http_call *call, fw_http_reply *reply,
+                       fw_error *error) FW_MUST;
+void fw_unit_clear_reply(fw_http_reply *reply);
+/* NULL when the body is no JSON. */
+json_t *fw_unit_reply_json(const fw_http_reply *reply);
+/* The factory's own words, one line. */
+void fw_unit_reason_of(const fw_http_reply *reply, char *out, size_t out_size);
+
+/* ---- upload.c ---- */
+
+bool fw_unit_is_quiet(const fw_unit_courier *courier);
+/* At most one recording. */
+void fw_unit_upload(fw_unit_courier *courier);
+/* When another makes sense; INT64_MAX: nothing waits. */
+int64_t fw_unit_upload_due_ns(fw_unit_courier *courier);
+
+#endif
