@@ -104,7 +104,7 @@ static fw_status unpack_lz4(fw_mcap_unpacker *u, const uint8_t *bytes, size_t si
         hint = LZ4F_decompress(u->lz4, out + made, &room, bytes + eaten, &in, NULL);
         if (LZ4F_isError(hint)) {
             *why = LZ4F_getErrorName(hint);
-            return FW_CORRUPT;
+            return strcmp(*why, "ERROR_allocation_failed") == 0 ? FW_NO_MEMORY : FW_CORRUPT;
         }
         if (in == 0 && room == 0) break; /* it wants to write more than there is room */
         eaten += in;
