@@ -92,6 +92,7 @@ static fw_status open_records(fw_factory *f, fw_error *error) {
     f->ingest.other_bytes = records_bytes;
     f->ingest.other_self = f;
     f->ingest.metrics = &f->metrics;
+    f->ingest.ledger = &f->ledger;
     return FW_OK;
 }
 
@@ -102,6 +103,7 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
     FW_TRY(fw_catalogue_open(path, &f->catalogue, error));
     FW_TRY(fw_identity_open(config->env, path, &f->identity, error));
     FW_TRY(fw_objects_open(config->env, config->data_folder, &f->objects, error));
+    FW_TRY(fw_ledger_open(config->env, config->data_folder, f->catalogue, &f->ledger, error));
     FW_TRY(fw_folder_sync(config->env, config->data_folder, error));
     FW_TRY(fw_units_open(&f->units, config->env, f->catalogue, error));
     fw_ingest_init(&f->ingest, config->env, f->catalogue, &f->objects, config->line,
@@ -133,6 +135,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
         if (f->units.env) fw_units_close(&f->units);
         fw_campaigns_close(&f->campaigns);
         fw_identity_close(f->identity);
+        fw_ledger_close(&f->ledger);
         fw_catalogue_close(f->catalogue);
         close(f->lock_fd);
         free(f);
@@ -150,6 +153,7 @@ void fw_factory_close(fw_factory *f) {
     fw_campaigns_close(&f->campaigns);
     fw_units_close(&f->units);
     fw_identity_close(f->identity);
+    fw_ledger_close(&f->ledger);
     fw_catalogue_close(f->catalogue);
     close(f->lock_fd);
     free(f);

@@ -46,6 +46,7 @@ typedef struct fw_factory {
     fw_catalogue *catalogue;
     fw_identity *identity;
     fw_objects objects;
+    fw_ledger ledger;
     fw_units units;
     fw_ingest ingest;
     fw_records *records;

@@ -470,7 +470,8 @@ static void enter_group(void *self, fw_group_item *items) {
         if (e->status == FW_OK) e->status = insert_apart(ingest, db, e);
     }
     int64_t begun_ns = fw_env_mono_ns(ingest->env);
-    if (db) status = fw_catalogue_end(ingest->catalogue, FW_OK, &error);
+    if (db && ingest->ledger) status = fw_ledger_append(ingest->ledger, db, &error);
+    if (db) status = fw_catalogue_end(ingest->catalogue, status, &error);
     if (ingest->metrics) {
         fw_metrics_flush(ingest->metrics, fw_env_mono_ns(ingest->env) - begun_ns);
         fw_metrics_add(&ingest->metrics->upload_commits, 1);

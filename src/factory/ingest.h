@@ -32,6 +32,7 @@
 
 #include "factory/catalogue.h"
 #include "factory/group.h"
+#include "factory/ledger.h"
 #include "factory/line.h"
 #include "factory/metrics.h"
 #include "factory/objects.h"
@@ -49,6 +50,7 @@ typedef struct fw_ingest {
     uint64_t upload_max_bytes, disk_cap_bytes;
     unsigned uploads_max;      /* open at once; FW_INGEST_UPLOADS_MAX */
     fw_metrics *metrics;       /* set after init; NULL: nothing is counted */
+    fw_ledger *ledger;         /* set after init; NULL: none is kept */
     /* Set after init; NULL: none. Bytes beside objects and catalogue that count under the cap. */
     uint64_t (*other_bytes)(void *self);
     void *other_self;
