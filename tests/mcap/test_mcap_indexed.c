@@ -259,7 +259,202 @@ static void test_random_files(void **state) {
     }
 }
 
+/* ----------------------------------------------------------------------------- few chunks ----- */
+
+/* Ten chunks of four messages: topic /a in the even ones, /b in the odd; times 100 * chunk + i,
+ * or all from 0 to 3 when they shall overlap. */
+static void make_ten(fw_mcap_compression compression, uint32_t omit, bool overlap) {
+    fw_mcap_writer_options o = {.compression = compression, .omit = omit};
+    fw_mcap_writer *w = NULL;
+    uint16_t ids[2];
+    uint8_t data[200] = {0};
+    ok(fw_mcap_writer_open(&o, &w, error));
+    ok(fw_mcap_writer_begin(w, made_file_sink(&file), "p", "l", error));
+    ok(fw_mcap_writer_add_channel(w, 0, "/a", "json", NULL, 0, &ids[0], error));
+    ok(fw_mcap_writer_add_channel(w, 0, "/b", "json", NULL, 0, &ids[1], error));
+    for (unsigned i = 0; i < 40; i++) {
+        uint64_t time_ns = overlap ? i % 4 : 100 * (i / 4) + i % 4;
+        ok(fw_mcap_writer_message(w, ids[i / 4 % 2], i, time_ns, 0, data, sizeof data, error));
+        if (i % 4 == 3) ok(fw_mcap_writer_flush(w, error));
+    }
+    ok(fw_mcap_writer_end(w, error));
+    fw_mcap_writer_close(w);
+    stream_all();
+    assert_int_equal(streamed_count, 40);
+}
+
+/* The messages of a query, or the failure. */
+static fw_status count(fw_mcap_indexed *ix, const fw_mcap_query *q, size_t *messages,
+                       fw_error *why) {
+    fw_mcap_message m;
+    fw_status status = fw_mcap_indexed_query(ix, q, why);
+    *messages = 0;
+    while (status == FW_OK && (status = fw_mcap_indexed_next(ix, &m, why)) == FW_OK) ++*messages;
+    return status;
+}
+
+/* A query opens only chunks that overlap it in time and hold a topic of it: all others are broken
+ * here, and nobody notices. */
+static void test_only_needed_chunks_are_read(void **state) {
+    (void)state;
+    make_ten(FW_MCAP_NONE, 0, false);
+    fw_mcap_indexed *ix = NULL;
+    ok(fw_mcap_indexed_open_bytes(NULL, file.at, file.memory.size_bytes, &ix, error));
+    const uint8_t *data[10];
+    fw_mcap_message m;
+    ok(fw_mcap_indexed_query(ix, NULL, error));
+    for (size_t i = 0; i < 40; i++) {
+        ok(fw_mcap_indexed_next(ix, &m, error));
+        if (i % 4 == 0) data[i / 4] = m.data;
+        assert_true(m.data > file.at && m.data < file.at + file.memory.size_bytes); /* no copy */
+    }
+    for (size_t i = 0; i < 10; i++) {
+        if (i != 4 && i != 6) file.at[data[i] - file.at] ^= 1;
+    }
+    const char *const topic = "/a";
+    const fw_mcap_query q = {
+        .topics = &topic, .topic_count = 1, .start_time_ns = 402, .end_time_ns = 700};
+    size_t messages;
+    fw_error why;
+    assert_int_equal(count(ix, &q, &messages, &why), FW_END);
+    assert_int_equal(messages, 6);
+    assert_int_equal(count(ix, NULL, &messages, &why), FW_CORRUPT);
+    assert_non_null(strstr(why.text, "wrong CRC"));
+    fw_mcap_indexed_close(ix);
+}
+
+/* Overlapping chunks cost memory together, up to the limit; in file order one at a time. */
+static void test_overlap_is_bounded(void **state) {
+    (void)state;
+    make_ten(FW_MCAP_ZSTD, 0, true);
+    const fw_mcap_limits limits = {.chunk_max_bytes = 4000}; /* each has about 1000 */
+    fw_mcap_indexed *ix = NULL;
+    ok(fw_mcap_indexed_open_bytes(&limits, file.at, file.memory.size_bytes, &ix, error));
+    size_t messages;
+    fw_error why;
+    assert_int_equal(count(ix, NULL, &messages, &why), FW_TOO_BIG);
+    assert_non_null(strstr(why.text, "overlap"));
+    assert_int_equal(fw_mcap_indexed_next(ix, &(fw_mcap_message){0}, &why), FW_TOO_BIG);
+    const fw_mcap_query in_file = {.order = FW_MCAP_ORDER_FILE};
+    assert_int_equal(count(ix, &in_file, &messages, &why), FW_END);
+    assert_int_equal(messages, 40);
+    fw_mcap_indexed_close(ix);
+    ok(fw_mcap_indexed_open_bytes(NULL, file.at, file.memory.size_bytes, &ix, error));
+    for (int order = FW_MCAP_ORDER_TIME; order <= FW_MCAP_ORDER_FILE; order++) {
+        check_query(ix, &(fw_mcap_query){.order = (fw_mcap_order)order});
+    }
+    fw_mcap_indexed_close(ix);
+}
+
+/* ---------------------------------------------------------------------------------- lies ----- */
+
+/* Every order over the file as it stands: an error with a line, or all forty messages. */
+static void lie_is_noticed(size_t at) {
+    uint8_t *exact = malloc(file.memory.size_bytes);
+    memcpy(exact, file.at, file.memory.size_bytes);
+    fw_mcap_indexed *ix = NULL;
+    fw_error why = {.text = ""};
+    fw_status status =
+        fw_mcap_indexed_open_bytes(NULL, exact, file.memory.size_bytes, &ix, &why);
+    for (int order = FW_MCAP_ORDER_TIME; status == FW_OK && order <= FW_MCAP_ORDER_FILE; order++) {
+        const fw_mcap_query q = {.order = (fw_mcap_order)order};
+        size_t messages;
+        status = count(ix, &q, &messages, &why);
+        if (status != FW_END) break;
+        if (messages != 40) fail_msg("byte %zu: %zu messages", at, messages);
+        status = FW_OK;
+    }
+    if (status != FW_OK && (why.text[0] == '\0' || (status != FW_CORRUPT && status != FW_TOO_BIG &&
+                                                    status != FW_UNSUPPORTED))) {
+        fail_msg("byte %zu: %s '%s'", at, fw_status_text(status), why.text);
+    }
+    fw_mcap_indexed_close(ix);
+    free(exact);
+}
+
+/* The summary and the footer, which no CRC protects here: each byte, and each eight as one number,
+ * becomes something else. */
+static void test_lying_summary(void **state) {
+    (void)state;
+    for (int compression = FW_MCAP_ZSTD; compression <= FW_MCAP_NONE; compression++) {
+        make_ten((fw_mcap_compression)compression, FW_MCAP_OMIT_CRC, compression == FW_MCAP_LZ4);
+        size_t size = file.memory.size_bytes;
+        size_t start = (size_t)fw_mcap_load_u64(file.at + size - 28);
+        const uint64_t numbers[] = {0, 1, 8, size, UINT64_MAX, UINT64_MAX - 8, (uint64_t)1 << 63};
+        for (size_t at = start; at < size; at++) {
+            uint8_t before[8];
+            for (unsigned mask = 1; mask < 256; mask <<= 2) {
+                file.at[at] ^= (uint8_t)mask;
+                lie_is_noticed(at);
+                file.at[at] ^= (uint8_t)mask;
+            }
+            if (at + 8 > size) continue;
+            memcpy(before, file.at + at, 8);
+            for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+                (void)fw_mcap_put_u64(file.at + at, numbers[i]);
+                lie_is_noticed(at);
+            }
+            memcpy(file.at + at, before, 8);
+        }
+    }
+}
+
+/* Cut anywhere: what is whole is served, and the reader says that it is not all. */
+static void test_cut_everywhere(void **state) {
+    (void)state;
+    make_ten(FW_MCAP_LZ4, 0, false);
+    size_t last = 0;
+    for (size_t size = 0; size < file.memory.size_bytes; size++) {
+        uint8_t *exact = malloc(size == 0 ? 1 : size);
+        memcpy(exact, file.at, size);
+        fw_mcap_indexed *ix = NULL;
+        fw_error why = {.text = ""};
+        fw_status status = fw_mcap_indexed_open_bytes(NULL, exact, size, &ix, &why);
+        size_t messages = 0;
+        if (size < 27) {
+            assert_int_equal(status, FW_CORRUPT);
+        } else {
+            assert_int_equal(status, FW_OK);
+            assert_false(fw_mcap_indexed_is_whole(ix));
+            assert_int_equal(count(ix, NULL, &messages, &why), FW_END);
+            assert_true(messages >= last && messages % 4 == 0);
+        }
+        last = messages;
+        fw_mcap_indexed_close(ix);
+        free(exact);
+    }
+    assert_int_equal(last, 40);
+}
+
+static void test_misuse(void **state) {
+    (void)state;
+    make_ten(FW_MCAP_NONE, 0, false);
+    fw_mcap_indexed *ix = NULL;
+    fw_error why;
+    fw_mcap_message m;
+    ok(fw_mcap_indexed_open_bytes(NULL, file.at, file.memory.size_bytes, &ix, error));
+    assert_int_equal(fw_mcap_indexed_next(ix, &m, &why), FW_INVALID);
+    const fw_mcap_query bad = {.order = (fw_mcap_order)7};
+    assert_int_equal(fw_mcap_indexed_query(ix, &bad, &why), FW_INVALID);
+    const fw_mcap_query empty = {.start_time_ns = 5, .end_time_ns = 5};
+    size_t messages;
+    assert_int_equal(count(ix, &empty, &messages, &why), FW_END);
+    assert_int_equal(messages, 0);
+    fw_mcap_indexed_close(ix);
+    fw_mcap_indexed_close(NULL);
+    assert_int_equal(fw_mcap_indexed_open_path(NULL, "not there", &ix, &why), FW_NOT_FOUND);
+    const fw_mcap_limits few = {.chunks_max = 9}, short_ = {.messages_max = 39};
+    assert_int_equal(
+        fw_mcap_indexed_open_bytes(&few, file.at, file.memory.size_bytes, &ix, &why), FW_TOO_BIG);
+    ok(fw_mcap_indexed_open_bytes(&short_, file.at, file.memory.size_bytes, &ix, error));
+    assert_int_equal(count(ix, NULL, &messages, &why), FW_TOO_BIG);
+    fw_mcap_indexed_close(ix);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_files),      cmocka_unit_test(test_only_needed_chunks_are_read),
+        cmocka_unit_test(test_overlap_is_bounded), cmocka_unit_test(test_lying_summary),
+        cmocka_unit_test(test_cut_everywhere),    cmocka_unit_test(test_misuse)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
