@@ -28,7 +28,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(models, "list, show, make and add models")                                                   \
     X(import, "other tools' data as recordings: CommonRoad, comma2k19, candump, CSV")              \
     X(campaign, "what units are asked to capture: add, list, show, end")                            \
-    X(log, "look into a recording file")                                                           \
+    X(log, "look into recordings, mend them, make new ones of them")                               \
     X(enroll, "a certificate for a unit; list and revoke them")                                    \
     X(token, "tokens for people: create, list, revoke")                                            \
     X(version, "print the version")                                                                \

@@ -1,4 +1,5 @@
-/* text.h - private: JSON text that grows up to a maximum, and memory that goes all at once.
+/* text.h - JSON text that grows up to a maximum, and memory that goes all at once:
+ * for the decoders, and for who prints lines beside them.
  *
  * Puts never fail one by one: once the text is full, further ones do nothing and
  * fw_payload_text_status says so.
