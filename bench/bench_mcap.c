@@ -280,7 +280,7 @@ static void peer_writes(const char *compression, size_t size) {
 }
 
 static void peer_read(const char *what, const char *path, const char *compression, size_t size) {
-    char words[512];
+    char words[640];
     snprintf(words, sizeof words, "%s '%s'", what, path);
     bench_peer(result_of("c++", what, compression, size), words);
 }

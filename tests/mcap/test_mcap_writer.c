@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "base/random.h"
+#include "mcap/format.h"
 
 static made_file file;
 
@@ -212,12 +213,152 @@ static void test_full_sink(void **state) {
     fw_mcap_writer_close(w);
 }
 
+/* ---------------------------------------------------------- attachments and metadata ----- */
+
+enum { LARGE = 300000 };
+static uint8_t large[LARGE];
+
+static void fill_large(void) {
+    fw_random random = fw_random_named(7, "mcap/attachment");
+    for (size_t i = 0; i < LARGE; i++) large[i] = (uint8_t)fw_random_u32(&random);
+}
+
+/* A file with a message before and behind one attachment, given in pieces of at most `step` bytes;
+ * step 0: in one call. */
+static void write_attachment(fw_mcap_writer *w, made_file *to, size_t size, size_t step) {
+    uint16_t id;
+    ok(fw_mcap_writer_begin(w, made_file_sink(to), "", "", error));
+    ok(fw_mcap_writer_add_channel(w, 0, "/a", "raw", NULL, 0, &id, error));
+    ok(fw_mcap_writer_message(w, id, 1, 1, 1, "x", 1, error));
+    if (step == 0) {
+        ok(fw_mcap_writer_attachment(w, 3, 4, "video", "video/mp4", large, size, error));
+    } else {
+        ok(fw_mcap_writer_attachment_begin(w, 3, 4, "video", "video/mp4", size, error));
+        for (size_t at = 0; at < size; at += step) {
+            size_t n = size - at < step ? size - at : step;
+            ok(fw_mcap_writer_attachment_write(w, large + at, n, error));
+        }
+        ok(fw_mcap_writer_attachment_end(w, error));
+    }
+    ok(fw_mcap_writer_message(w, id, 2, 2, 2, "y", 1, error));
+    ok(fw_mcap_writer_end(w, error));
+}
+
+/* In pieces of any size the file has the same bytes, and the writer takes no heap for them. */
+static void test_attachment_in_pieces(void **state) {
+    (void)state;
+    static made_file other;
+    fill_large();
+    const size_t sizes[] = {0, 1, 100, 8191, 8192, 50000, LARGE};
+    const size_t steps[] = {1000, 8192, 8193, 100000, LARGE};
+    fw_mcap_writer *w = NULL;
+    ok(fw_mcap_writer_open(NULL, &w, error));
+    unsigned long before = heap_calls;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        write_attachment(w, &file, sizes[i], 0);
+        for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
+            write_attachment(w, &other, sizes[i], steps[k]);
+            assert_int_equal(other.memory.size_bytes, file.memory.size_bytes);
+            assert_memory_equal(other.at, file.at, file.memory.size_bytes);
+        }
+        assert_int_equal(heap_calls, before);
+        check_valid(2);
+        before = heap_calls;
+    }
+    fw_mcap_writer_close(w);
+}
+
+static void test_attachment_misused(void **state) {
+    (void)state;
+    fw_mcap_writer *w = NULL;
+    fw_error why;
+    uint16_t id;
+    ok(fw_mcap_writer_open(NULL, &w, error));
+    assert_int_equal(fw_mcap_writer_attachment_write(w, "a", 1, &why), FW_INVALID);
+    ok(fw_mcap_writer_begin(w, made_file_sink(&file), "", "", error));
+    ok(fw_mcap_writer_add_channel(w, 0, "/a", "raw", NULL, 0, &id, error));
+    assert_int_equal(fw_mcap_writer_attachment_write(w, "a", 1, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_attachment_end(w, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_attachment_begin(w, 1, 1, "n", "t", UINT64_MAX, &why),
+                     FW_TOO_BIG);
+    ok(fw_mcap_writer_attachment_begin(w, 1, 1, "n", "t", 5, error));
+    uint64_t size = fw_mcap_writer_size_bytes(w);
+    assert_int_equal(fw_mcap_writer_message(w, id, 0, 1, 1, "a", 1, &why), FW_INVALID);
+    assert_non_null(strstr(why.text, "5 of its bytes are missing"));
+    assert_int_equal(fw_mcap_writer_metadata(w, "m", NULL, 0, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_attachment_begin(w, 1, 1, "n", "t", 5, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_add_channel(w, 0, "/b", "raw", NULL, 0, &id, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_flush(w, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_end(w, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_attachment_end(w, &why), FW_INVALID);
+    assert_int_equal(fw_mcap_writer_attachment_write(w, "abcdef", 6, &why), FW_TOO_BIG);
+    assert_int_equal(fw_mcap_writer_size_bytes(w), size);
+    ok(fw_mcap_writer_attachment_write(w, "abcde", 5, error));
+    ok(fw_mcap_writer_attachment_end(w, error));
+    ok(fw_mcap_writer_end(w, error));
+    check_valid(0);
+    /* Another begin leaves a half-written one behind. */
+    ok(fw_mcap_writer_begin(w, made_file_sink(&file), "", "", error));
+    ok(fw_mcap_writer_attachment_begin(w, 1, 1, "n", "t", 5, error));
+    write_attachment(w, &file, 10, 3);
+    check_valid(2);
+    fw_mcap_writer_close(w);
+}
+
+/* The sink is full in the middle: told at once, and by every call until begin. */
+static void test_attachment_full_sink(void **state) {
+    (void)state;
+    fw_mcap_writer *w = NULL;
+    ok(fw_mcap_writer_open(NULL, &w, error));
+    fw_mcap_memory memory = {.bytes = file.at, .capacity_bytes = 150};
+    fw_error why;
+    ok(fw_mcap_writer_begin(w, fw_mcap_memory_sink(&memory), "", "", error));
+    ok(fw_mcap_writer_attachment_begin(w, 1, 1, "n", "t", 400, error));
+    assert_int_equal(fw_mcap_writer_attachment_write(w, large, 200, &why), FW_NO_SPACE);
+    assert_int_equal(fw_mcap_writer_attachment_write(w, large, 1, &why), FW_NO_SPACE);
+    assert_int_equal(fw_mcap_writer_attachment_end(w, &why), FW_NO_SPACE);
+    assert_int_equal(fw_mcap_writer_end(w, &why), FW_NO_SPACE);
+    write_attachment(w, &file, 10, 3);
+    check_valid(2);
+    fw_mcap_writer_close(w);
+}
+
+static void test_large_metadata(void **state) {
+    (void)state;
+    static char value[200001];
+    memset(value, 'v', sizeof value - 1);
+    fw_mcap_pair pair = {"key", value};
+    fw_mcap_writer_options o = {.metadata_max_bytes = 200100};
+    fw_mcap_writer *w = NULL;
+    fw_error why;
+    ok(fw_mcap_writer_open(NULL, &w, error));
+    ok(fw_mcap_writer_begin(w, made_file_sink(&file), "", "", error));
+    assert_int_equal(fw_mcap_writer_metadata(w, "m", &pair, 1, &why), FW_TOO_BIG);
+    fw_mcap_writer_close(w);
+    ok(fw_mcap_writer_open(&o, &w, error));
+    ok(fw_mcap_writer_begin(w, made_file_sink(&file), "", "", error));
+    ok(fw_mcap_writer_metadata(w, "m", &pair, 1, error));
+    ok(fw_mcap_writer_end(w, error));
+    fw_mcap_writer_close(w);
+    check_valid(0);
+    fw_mcap_reader *r = NULL;
+    fw_mcap_record record;
+    fw_mcap_text found;
+    ok(fw_mcap_reader_open_bytes(NULL, file.at, file.memory.size_bytes, &r, error));
+    do ok(fw_mcap_reader_next(r, &record, error));
+    while (record.opcode != FW_MCAP_METADATA);
+    assert_true(fw_mcap_map_find(record.of.metadata.map, "key", &found));
+    assert_true(fw_mcap_text_is(found, value));
+    fw_mcap_reader_close(r);
+}
+
 static void test_bad_options(void **state) {
     (void)state;
     const fw_mcap_writer_options bad[] = {{.zstd_level = 20},
                                           {.zstd_level = -1},
                                           {.compression = (fw_mcap_compression)3},
                                           {.chunk_bytes = UINT32_MAX},
+                                          {.metadata_max_bytes = UINT32_MAX},
                                           {.channels_max = 65536}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fw_mcap_writer *w = NULL;
@@ -250,6 +391,8 @@ static void test_crc32(void **state) {
             size_t cut = size * start / 17;
             uint32_t first = fw_mcap_crc32(0, data + start, cut);
             assert_int_equal(fw_mcap_crc32(first, data + start + cut, size - cut), wanted);
+            uint32_t second = fw_mcap_crc32(0, data + start + cut, size - cut);
+            assert_int_equal(fw_mcap_crc32_join(first, second, size - cut), wanted);
         }
     }
 }
@@ -289,6 +432,10 @@ int main(void) {
                                        cmocka_unit_test(test_limits_leave_a_valid_file),
                                        cmocka_unit_test(test_rest_bound),
                                        cmocka_unit_test(test_full_sink),
+                                       cmocka_unit_test(test_attachment_in_pieces),
+                                       cmocka_unit_test(test_attachment_misused),
+                                       cmocka_unit_test(test_attachment_full_sink),
+                                       cmocka_unit_test(test_large_metadata),
                                        cmocka_unit_test(test_bad_options),
                                        cmocka_unit_test(test_crc32),
                                        cmocka_unit_test(test_info)};
