@@ -19,6 +19,7 @@
 #include "bus/bus.h"
 #include "lines/driving/act/channels.h"
 #include "lines/driving/act/policy.h"
+#include "lines/driving/act/signals.h"
 #include "mcap/mcap.h"
 #include "unit/shared.h"
 #include "unit/tick/tick.h"
@@ -59,6 +60,25 @@ static inline fw_hash stage_rule(fw_unit_shared *shared, fw_policy_kind kind) {
     atomic_store(&shared->model_staged, sequence);
     free(bytes);
     return hash;
+}
+
+/* Puts campaigns (JSON texts, NULL-terminated) into their slot, as the courier does. */
+static inline void stage_campaigns(fw_unit_shared *shared, const char *unit, const char *const *texts) {
+    uint64_t sequence = atomic_load(&shared->campaign_writing) + 1;
+    fw_unit_campaign_slot *slot = &shared->sets[sequence & 1];
+    atomic_store(&shared->campaign_writing, sequence);
+    memset(&slot->set, 0, sizeof slot->set);
+    for (; *texts; texts++) {
+        fw_error error;
+        bool wanted = false;
+        fw_campaign *campaign = &slot->set.list[slot->set.count];
+        if (fw_campaign_parse(*texts, strlen(*texts), &fw_drive_signals, unit, campaign, &wanted,
+                              &error) != FW_OK)
+            fail_msg("%s", error.text);
+        slot->set.count += wanted;
+    }
+    slot->crc = fw_mcap_crc32(0, &slot->set, sizeof slot->set);
+    atomic_store(&shared->campaign_staged, sequence);
 }
 
 /* Tick `tick` of a straight drive at 8 m/s with a leader. */
@@ -102,20 +122,28 @@ static inline fw_bus_act take_act(int fd, fw_drive_action *action) {
 /* A recording as it came through the ring; bytes are the caller's to free. */
 typedef struct ring_recording {
     bool ended, dropped;
-    uint32_t ticks, events;
+    uint32_t ticks, events, first_tick;
+    int64_t first_ns, last_ns;
+    fw_unit_begin begin;
     uint64_t size_bytes;
     uint8_t *bytes;
 } ring_recording;
 
-/* Takes one recording out of the ring; all zero when the ring is empty. */
-static inline ring_recording take_recording(fw_unit_shared *shared) {
+/* Takes one recording of a stream out of the ring, throwing away what else is there up to its end; all
+ * zero when the ring is empty. */
+static inline ring_recording take_stream(fw_unit_shared *shared, fw_unit_stream stream) {
     static uint8_t payload[FW_UNIT_PIECE_MAX];
     fw_unit_piece piece;
     ring_recording got = {0};
     while (fw_unit_ring_peek(&shared->ring, &piece, payload)) {
-        if (piece.kind == FW_UNIT_PIECE_BEGIN && got.bytes) break; /* abandoned */
+        bool ours = piece.stream == stream && piece.kind != FW_UNIT_PIECE_PROMOTE;
+        if (ours && piece.kind == FW_UNIT_PIECE_BEGIN && got.bytes) break; /* abandoned */
         fw_unit_ring_pop(&shared->ring, &piece);
-        if (piece.kind == FW_UNIT_PIECE_BEGIN) got.bytes = calloc(1, 16 << 20);
+        if (!ours) continue;
+        if (piece.kind == FW_UNIT_PIECE_BEGIN) {
+            got.bytes = calloc(1, 16 << 20);
+            memcpy(&got.begin, payload, sizeof got.begin);
+        }
         if (piece.kind == FW_UNIT_PIECE_BYTES) {
             assert_true(piece.offset == got.size_bytes);
             memcpy(got.bytes + piece.offset, payload, piece.size_bytes);
@@ -123,11 +151,16 @@ static inline ring_recording take_recording(fw_unit_shared *shared) {
         }
         got.ended = piece.kind == FW_UNIT_PIECE_END;
         got.dropped = piece.kind == FW_UNIT_PIECE_DROP;
-        got.ticks = piece.ticks, got.events = piece.events;
+        got.ticks = piece.ticks, got.events = piece.events, got.first_tick = piece.first_tick;
+        got.first_ns = piece.first_ns, got.last_ns = piece.last_ns;
         if (got.ended) assert_true(piece.offset == got.size_bytes);
         if (got.ended || got.dropped) break;
     }
     return got;
+}
+
+static inline ring_recording take_recording(fw_unit_shared *shared) {
+    return take_stream(shared, FW_UNIT_ROUTINE);
 }
 
 #endif

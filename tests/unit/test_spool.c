@@ -12,11 +12,13 @@ typedef struct rig {
     fw_env env; /* the machine, with switches */
     bool fail_write, fail_sync, fail_rename;
     fw_unit_spool *spool;
-    uint64_t max_bytes, serial;
+    uint64_t max_bytes, ring_max_bytes, serial;
+    int full_writes; /* so many writes find a full disk */
 } rig;
 
 static ssize_t rig_write(void *self, int fd, const void *bytes, size_t size_bytes) {
-    if (((rig *)self)->fail_write) return errno = ENOSPC, -1;
+    rig *r = self;
+    if (r->fail_write || (r->full_writes > 0 && r->full_writes--)) return errno = ENOSPC, -1;
     return write(fd, bytes, size_bytes > 1000 ? 1000 : size_bytes); /* always torn */
 }
 
@@ -32,7 +34,8 @@ static int rig_rename(void *self, const char *from, const char *to) {
 static void open_spool(rig *r) {
     fw_error error;
     fw_unit_spool_config config = {.env = &r->env, .data_folder = r->folder,
-                                   .max_bytes = r->max_bytes, .unit = 4};
+                                   .max_bytes = r->max_bytes, .unit = 4,
+                                   .ring_max_bytes = r->ring_max_bytes};
     fw_status status = fw_unit_spool_open(&config, r->shared, &r->spool, &error);
     if (status != FW_OK) fail_msg("%s", error.text);
 }
@@ -73,6 +76,48 @@ static fw_hash put_recording(rig *r, char letter, size_t size_bytes, uint32_t ev
     fw_hash hash = fw_hash_bytes(bytes, size_bytes);
     free(bytes);
     return hash;
+}
+
+/* A piece of a stream, as the tick puts it. */
+static void put_piece(rig *r, fw_unit_piece piece, const void *payload) {
+    assert_true(fw_unit_ring_put(&r->shared->ring, &piece, payload));
+}
+
+/* One of two streams: BEGIN, two pieces of bytes, END; `step` 0 to 3. */
+static void put_step(rig *r, fw_unit_stream stream, uint64_t serial, int step, size_t size_bytes,
+                     uint32_t priority) {
+    static uint8_t bytes[FW_UNIT_PIECE_MAX];
+    fw_unit_begin begin = {.priority = priority, .trigger_ns = 77, .mono_ns = 5, .wall_ns = 6};
+    fw_unit_piece p = {.serial = serial, .stream = (uint32_t)stream};
+    size_t half = size_bytes / 2;
+    memset(bytes, 'A' + (int)serial, size_bytes);
+    if (stream == FW_UNIT_CAPTURE) strcpy(begin.campaign, "bump");
+    if (step == 0) {
+        p.kind = FW_UNIT_PIECE_BEGIN, p.size_bytes = sizeof begin;
+        put_piece(r, p, &begin);
+    } else if (step < 3) {
+        p.kind = FW_UNIT_PIECE_BYTES;
+        p.offset = step == 1 ? 0 : half;
+        p.size_bytes = (uint32_t)(step == 1 ? half : size_bytes - half);
+        put_piece(r, p, bytes + p.offset);
+    } else {
+        p.kind = FW_UNIT_PIECE_END, p.offset = size_bytes, p.drive = 3, p.ticks = 9;
+        p.first_ns = (int64_t)serial * 100, p.last_ns = (int64_t)serial * 100 + 99;
+        put_piece(r, p, NULL);
+    }
+}
+
+static fw_hash hash_of(uint64_t serial, size_t size_bytes) {
+    static uint8_t bytes[FW_UNIT_PIECE_MAX];
+    memset(bytes, 'A' + (int)serial, size_bytes);
+    return fw_hash_bytes(bytes, size_bytes);
+}
+
+static fw_hash put_whole(rig *r, fw_unit_stream stream, size_t size_bytes, uint32_t priority) {
+    r->serial++;
+    for (int step = 0; step < 4; step++)
+        put_step(r, stream, r->serial, step, size_bytes, priority);
+    return hash_of(r->serial, size_bytes);
 }
 
 static bool on_disk(const rig *r, const fw_hash *hash) {
@@ -285,6 +330,143 @@ static void test_refused_recordings_are_kept_with_their_reason(void **state) {
     drop_rig(r);
 }
 
+/* Every interleaving point of a routine recording and a capture, with the courier dying after each
+ * piece, popped or not. */
+static void test_two_open_recordings_and_a_courier_that_dies(void **state) {
+    (void)state;
+    static uint8_t payload[FW_UNIT_PIECE_MAX];
+    for (uint32_t stage = 0; stage < 16; stage++) {
+        bool popped = stage & 1;
+        rig *r = make_rig(1 << 20);
+        fw_unit_piece piece;
+        static const int order[8][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}, {1, 3}, {0, 3}};
+        for (int i = 0; i < 8; i++)
+            put_step(r, (fw_unit_stream)order[i][0], (uint64_t)order[i][0] + 1, order[i][1], 3000, 20);
+        uint64_t ends[9] = {0}, head = atomic_load(&r->shared->ring.head);
+        for (int i = 0; i < 8; i++) {
+            assert_true(fw_unit_ring_peek(&r->shared->ring, &piece, payload));
+            fw_unit_ring_pop(&r->shared->ring, &piece);
+            ends[i + 1] = atomic_load(&r->shared->ring.tail);
+        }
+        uint32_t done = stage / 2 + 1;
+        atomic_store(&r->shared->ring.tail, 0);
+        atomic_store(&r->shared->ring.head, ends[done]);
+        fw_unit_spool_drain(r->spool);
+        atomic_store(&r->shared->ring.head, head);
+        if (!popped) atomic_store(&r->shared->ring.tail, ends[done - 1]);
+        fw_unit_spool_close(r->spool);
+        open_spool(r);
+        fw_unit_spool_drain(r->spool);
+        fw_hash routine = hash_of(1, 3000), capture = hash_of(2, 3000);
+        assert_true(on_disk(r, &routine) && on_disk(r, &capture));
+        assert_int_equal(fw_unit_spool_count(r->spool), 2);
+        assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+        fw_unit_spooled file;
+        assert_true(fw_unit_spool_next(r->spool, 0, 0, &file));
+        assert_string_equal(file.hash.hex, capture.hex); /* the capture first */
+        assert_string_equal(file.campaign, "bump");
+        assert_int_equal(file.value, FW_UNIT_VALUE_CAPTURE + 20);
+        assert_int_equal(file.trigger_ns, 77);
+        assert_int_equal(file.wall_ns, 6);
+        assert_string_equal(file.boot, r->shared->boot);
+        char folder[FW_PATH_MAX];
+        fw_path_join(folder, sizeof folder, r->folder, "spool");
+        assert_true(fw_folder_size_bytes(folder) < 2 * 3000 + 2 * 600); /* nothing left behind */
+        drop_rig(r);
+    }
+}
+
+static void test_value_decides_what_stays(void **state) {
+    (void)state;
+    rig *r = make_rig(10000);
+    fw_hash low = put_whole(r, FW_UNIT_CAPTURE, 3000, 10);
+    fw_hash high = put_whole(r, FW_UNIT_CAPTURE, 3000, 90);
+    fw_hash event = put_recording(r, 'e', 3000, 1, true);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+    fw_hash plain = put_recording(r, 'p', 3000, 0, true); /* worth less than all: gives way itself */
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &plain));
+    assert_true(on_disk(r, &low) && on_disk(r, &high) && on_disk(r, &event));
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_EVICTED]), 3000);
+    fw_hash more = put_whole(r, FW_UNIT_CAPTURE, 3000, 50);
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &event));
+    fw_hash most = put_whole(r, FW_UNIT_CAPTURE, 3000, 60);
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &low));
+    assert_true(on_disk(r, &high) && on_disk(r, &more) && on_disk(r, &most));
+    fw_unit_spooled file;
+    assert_true(fw_unit_spool_next(r->spool, 0, 0, &file));
+    assert_string_equal(file.hash.hex, high.hex);
+    assert_false(fw_unit_spool_next(r->spool, 0, FW_UNIT_VALUE_CAPTURE + 91, &file));
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 9000);
+    drop_rig(r);
+}
+
+static void test_a_full_disk_costs_the_least_valuable(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    fw_hash plain = put_recording(r, 'p', 3000, 0, true);
+    fw_hash event = put_recording(r, 'e', 3000, 1, true);
+    fw_unit_spool_drain(r->spool);
+    put_step(r, FW_UNIT_CAPTURE, 9, 0, 4000, 5);
+    fw_unit_spool_drain(r->spool);
+    r->full_writes = 1;
+    for (int step = 1; step < 4; step++) put_step(r, FW_UNIT_CAPTURE, 9, step, 4000, 5);
+    fw_unit_spool_drain(r->spool);
+    fw_hash capture = hash_of(9, 4000);
+    assert_true(on_disk(r, &capture) && on_disk(r, &event));
+    assert_false(on_disk(r, &plain));
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_EVICTED]), 3000);
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_DISK]), 0);
+    drop_rig(r);
+}
+
+static void test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it(void **state) {
+    (void)state;
+    rig *r = calloc(1, sizeof *r);
+    make_folder(r->folder);
+    r->shared = make_shared();
+    r->max_bytes = 1 << 20, r->ring_max_bytes = 10000;
+    r->env = *fw_env_real();
+    r->env.self = r;
+    r->env.write = rig_write, r->env.fdatasync = rig_sync, r->env.rename = rig_rename;
+    open_spool(r);
+    fw_hash hashes[6];
+    for (int i = 0; i < 6; i++) {
+        hashes[i] = put_whole(r, FW_UNIT_ROUTINE, 3000, 0);
+        fw_unit_spool_drain(r->spool);
+    }
+    for (int i = 0; i < 6; i++) assert_int_equal(on_disk(r, &hashes[i]), i >= 3); /* the ring */
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 0); /* goes round: no loss */
+    assert_int_equal(fw_unit_spool_count(r->spool), 0); /* and nothing leaves the unit */
+    fw_unit_promote wanted = {.campaign = "late", .priority = 70, .drive = 3, .from_ns = 450,
+                              .to_ns = 480}; /* serial 5 has 400 to 499 of drive 3 */
+    wanted.from_ns = 510, wanted.to_ns = 520;
+    fw_unit_piece piece = {.kind = FW_UNIT_PIECE_PROMOTE, .size_bytes = sizeof wanted};
+    put_piece(r, piece, &wanted);
+    fw_unit_spool_drain(r->spool);
+    fw_unit_spooled file;
+    assert_int_equal(fw_unit_spool_count(r->spool), 1);
+    assert_true(fw_unit_spool_next(r->spool, 0, 0, &file));
+    assert_string_equal(file.hash.hex, hashes[4].hex);
+    assert_string_equal(file.campaign, "late");
+    assert_int_equal(file.value, FW_UNIT_VALUE_CAPTURE + 70);
+    /* it stays so over a restart, and one that is open is promoted at its end */
+    put_step(r, FW_UNIT_ROUTINE, 7, 0, 3000, 0);
+    wanted.from_ns = 700, wanted.to_ns = 710;
+    put_piece(r, piece, &wanted);
+    fw_unit_spool_drain(r->spool);
+    fw_unit_spool_close(r->spool);
+    open_spool(r);
+    assert_int_equal(fw_unit_spool_count(r->spool), 1);
+    for (int step = 1; step < 4; step++) put_step(r, FW_UNIT_ROUTINE, 7, step, 3000, 0);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_spool_count(r->spool), 2);
+    drop_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ring_to_disk_and_away),
@@ -295,6 +477,10 @@ int main(void) {
         cmocka_unit_test(test_over_the_cap_recordings_without_events_go_first),
         cmocka_unit_test(test_disk_faults_cost_the_recording_not_the_unit),
         cmocka_unit_test(test_refused_recordings_are_kept_with_their_reason),
+        cmocka_unit_test(test_two_open_recordings_and_a_courier_that_dies),
+        cmocka_unit_test(test_value_decides_what_stays),
+        cmocka_unit_test(test_a_full_disk_costs_the_least_valuable),
+        cmocka_unit_test(test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* After its start the tick allocates nothing: 1000 ticks with events, model swaps, ends and flushes,
+/* After its start the tick allocates nothing: 1000 ticks with events, model swaps, ends, flushes and captures,
  * while malloc and its relatives are counted. */
 #include "support.h"
 
@@ -69,8 +69,13 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
     assert_int_equal(fw_unit_tick_open(&config, shared, &tick, &error), FW_OK);
     stage_rule(shared, FW_POLICY_CONSTANT);
     assert_true(fw_unit_tick_take_model(tick));
+    static const char *const campaigns[] = {
+        "{\"id\":\"brakes\",\"when\":\"rising(/ego.accel_mps2 < -4)\",\"before_s\":5,\"after_s\":2}",
+        "{\"id\":\"long\",\"when\":\"/event.hard_brake\",\"before_s\":60,\"after_s\":20}", NULL};
+    stage_campaigns(shared, "2", campaigns);
     for (uint32_t i = 0; i < TICKS; i++) {
         if (i % 300 == 299) stage_rule(shared, i % 600 == 299 ? FW_POLICY_IDM : FW_POLICY_CONSTANT);
+        if (i % 350 == 349) stage_campaigns(shared, "2", campaigns);
         fw_drive_obs obs;
         straight_road(i / 400, i, &obs);
         if (i % 50 == 0) obs.accel_mps2 = -6, obs.users[0].x_m = obs.x_m + 6; /* events */
@@ -88,8 +93,9 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
         while (fw_unit_ring_peek(&shared->ring, &piece, piece_bytes))
             fw_unit_ring_pop(&shared->ring, &piece);
     }
-    printf("%d ticks, %u recordings, %lu allocations\n", TICKS, atomic_load(&shared->recordings),
-           calls);
+    printf("%d ticks, %u recordings, %u of them captures, %lu allocations\n", TICKS,
+           atomic_load(&shared->recordings), (unsigned)atomic_load(&shared->captures), calls);
+    assert_true(atomic_load(&shared->captures) >= 8);
     assert_true(atomic_load(&shared->recordings) >= 5);
     assert_int_equal(calls, 0);
     fw_unit_tick_close(tick);

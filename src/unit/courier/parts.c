@@ -59,6 +59,7 @@ static void give_up_part(fw_unit_spool *s, fw_unit_stream stream, fw_unit_loss l
     fw_unit_lose(s->shared, loss, size_bytes);
     if (part->fd >= 0 && ftruncate(part->fd, 0) != 0) fw_log_debug("unit: part not cut");
     part->lost = true;
+    part->loss = loss;
     part->dirty = false;
     (void)set_part_bytes(s, stream, 0);
 }
@@ -183,6 +184,7 @@ static void take_begin(fw_unit_spool *s, const fw_unit_piece *piece) {
     if (open_part(s, stream, piece->serial, O_CREAT, &error) != FW_OK) {
         fw_log_error("unit %u: %s", s->config.unit, error.text);
         s->parts[stream].lost = true;
+        s->parts[stream].loss = FW_UNIT_LOSS_DISK;
     } else if (fw_unit_part_sidecar_write(s, piece->serial, &begin, &error) != FW_OK) {
         fw_log_warn("unit %u: %s", s->config.unit, error.text); /* a salvage would miss it */
     }
@@ -195,7 +197,9 @@ static void find_part(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_unit_part *part = &s->parts[stream];
     fw_error error;
     if (part->fd >= 0 || part->lost || s->shared->open[stream].serial != piece->serial) return;
-    if (open_part(s, stream, piece->serial, 0, &error) != FW_OK) part->lost = true;
+    if (open_part(s, stream, piece->serial, 0, &error) == FW_OK) return;
+    part->lost = true;
+    part->loss = FW_UNIT_LOSS_DISK;
 }
 
 static fw_status write_at(fw_unit_spool *s, int fd, uint64_t offset, size_t size_bytes,
@@ -224,7 +228,7 @@ static void take_bytes(fw_unit_spool *s, const fw_unit_piece *piece) {
     uint64_t size = piece->offset + piece->size_bytes;
     if (s->shared->open[stream].serial != piece->serial) return;
     if (part->lost) {
-        fw_unit_lose(s->shared, FW_UNIT_LOSS_DISK, piece->size_bytes);
+        fw_unit_lose(s->shared, part->loss, piece->size_bytes);
         return;
     }
     part->events = piece->events;

@@ -13,7 +13,8 @@
 /* An open recording's file. */
 typedef struct fw_unit_part {
     int fd;         /* -1: none */
-    bool lost;      /* given up: its remaining pieces are passed over */
+    bool lost;      /* given up: its remaining pieces are passed over, */
+    fw_unit_loss loss; /* and counted so */
     bool dirty;     /* bytes since the last fdatasync */
     uint64_t bytes;
     uint32_t events; /* so far */
