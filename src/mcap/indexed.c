@@ -360,7 +360,7 @@ static fw_status scan(fw_mcap_indexed *ix, fw_error *error) {
     }
     ix->whole = status == FW_END;
     if (status == FW_CORRUPT) {
-        if (fw_mcap_reader_in_chunk(reader)) ix->part_count--; /* broken inside */
+        if (fw_mcap_reader_failed_in_chunk(reader)) ix->part_count--; /* broken inside */
         ix->has_statistics = false;
     }
     if (status == FW_END || status == FW_CORRUPT) {

@@ -40,7 +40,7 @@ struct fw_mcap_reader {
     uint32_t crc; /* of the data section, then of the summary */
     uint64_t summary_start, summary_end, summary_offset_start; /* as found; 0: none */
 
-    bool in_chunk;
+    bool in_chunk, broken_chunk; /* broken: reading failed inside it */
     const uint8_t *chunk_bytes;
     uint64_t chunk_size, chunk_at, chunk_position, chunk_offset;
     fw_mcap_unpacker unpacker;
@@ -348,12 +348,35 @@ static fw_status bad_record(const fw_mcap_record *record, const char *what, fw_e
                    fw_mcap_opcode_name(record->opcode), record->offset, what);
 }
 
+static void add_bytes(fw_mcap_reader *r, const void *bytes, uint64_t size) {
+    r->crc = fw_mcap_crc32(r->crc, bytes, (size_t)size);
+}
+
+/* Counts a record into its section's CRC. */
 static void add_crc(fw_mcap_reader *r, const uint8_t prefix[FW_MCAP_PREFIX_BYTES],
                     const uint8_t *content, uint64_t size) {
     if (prefix[0] == FW_MCAP_DATA_END) return;
     if (prefix[0] == FW_MCAP_FOOTER) size = size < 16 ? size : 16;
-    r->crc = fw_mcap_crc32(r->crc, prefix, FW_MCAP_PREFIX_BYTES);
-    r->crc = fw_mcap_crc32(r->crc, content, (size_t)size);
+    add_bytes(r, prefix, FW_MCAP_PREFIX_BYTES);
+    add_bytes(r, content, size);
+}
+
+/* A chunk that was entered: the bytes of an unpacked one are not passed over twice, their CRC, just
+ * proven, is joined. */
+static void add_chunk_crc(fw_mcap_reader *r, const uint8_t prefix[FW_MCAP_PREFIX_BYTES],
+                          const uint8_t *content, uint64_t size, const fw_mcap_chunk *k,
+                          const uint8_t *data) {
+    enum { JOIN_MIN_BYTES = 32768 }; /* below, joining costs more than it saves */
+    if (k->compression.size_bytes > 0 || k->uncompressed_crc == 0 ||
+        k->compressed_size_bytes < JOIN_MIN_BYTES) {
+        add_crc(r, prefix, content, size);
+        return;
+    }
+    uint64_t head = (uint64_t)(data - content), end = head + k->compressed_size_bytes;
+    add_bytes(r, prefix, FW_MCAP_PREFIX_BYTES);
+    add_bytes(r, content, head);
+    r->crc = fw_mcap_crc32_join(r->crc, k->uncompressed_crc, k->compressed_size_bytes);
+    add_bytes(r, content + end, size - end);
 }
 
 static fw_status check_attachment(const fw_mcap_record *record, const uint8_t *content,
@@ -449,7 +472,7 @@ static fw_status next_in_file(fw_mcap_reader *r, fw_mcap_record *record, bool *f
     const uint8_t *content = NULL, *chunk_data = NULL;
     FW_TRY(take_content(r, prefix[0], record->offset, length, &content, error));
     record->length_bytes = FW_MCAP_PREFIX_BYTES + length;
-    add_crc(r, prefix, content, length);
+    if (prefix[0] != FW_MCAP_CHUNK) add_crc(r, prefix, content, length);
     if (prefix[0] > FW_MCAP_DATA_END && r->phase != HEADER) return FW_OK;
     if (prefix[0] > FW_MCAP_DATA_END || !may_stand(r->phase, prefix[0])) {
         return bad_record(record,
@@ -461,7 +484,11 @@ static fw_status next_in_file(fw_mcap_reader *r, fw_mcap_record *record, bool *f
     if (!fw_mcap_parse(content, length, record, &chunk_data)) {
         return bad_record(record, "its content does not hold its fields", error);
     }
-    return act_on(r, record, content, chunk_data, found, error);
+    FW_TRY(act_on(r, record, content, chunk_data, found, error));
+    if (prefix[0] == FW_MCAP_CHUNK) {
+        add_chunk_crc(r, prefix, content, length, &record->of.chunk, chunk_data);
+    }
+    return FW_OK;
 }
 
 static fw_status step(fw_mcap_reader *r, fw_mcap_record *record, bool *found, fw_error *error) {
@@ -477,7 +504,37 @@ static fw_status step(fw_mcap_reader *r, fw_mcap_record *record, bool *found, fw
                        : next_in_file(r, record, found, error);
 }
 
-fw_status fw_mcap_reader_next(fw_mcap_reader *r, fw_mcap_record *record, fw_error *error) {
+/* The common case, without detours: the chunk's next record is a sound message. False: anything
+ * else, for the long way to deal with; nothing has moved then. */
+static inline bool next_plain_message(fw_mcap_reader *r, fw_mcap_message *m, uint64_t *length) {
+    if (!r->in_chunk || r->message_count >= r->limits.messages_max) return false;
+    uint64_t left = r->chunk_size - r->chunk_at;
+    if (left < FW_MCAP_PREFIX_BYTES + FW_MCAP_MESSAGE_HEAD_BYTES) return false;
+    const uint8_t *at = r->chunk_bytes + r->chunk_at, *content = at + FW_MCAP_PREFIX_BYTES;
+    uint64_t size = fw_mcap_load_u64(at + 1);
+    if (at[0] != FW_MCAP_MESSAGE || size > left - FW_MCAP_PREFIX_BYTES ||
+        size < FW_MCAP_MESSAGE_HEAD_BYTES) {
+        return false;
+    }
+    uint16_t id = fw_mcap_load_u16(content);
+    const fw_mcap_known_channel *channel = fw_mcap_known_find(&r->known, id);
+    if (channel == NULL) return false;
+    m->channel_id = id;
+    m->sequence = fw_mcap_load_u32(content + 2);
+    m->log_time_ns = fw_mcap_load_u64(content + 6);
+    m->publish_time_ns = fw_mcap_load_u64(content + 14);
+    m->data = content + FW_MCAP_MESSAGE_HEAD_BYTES;
+    m->size_bytes = size - FW_MCAP_MESSAGE_HEAD_BYTES;
+    m->channel = &channel->channel;
+    m->schema = channel->schema;
+    *length = FW_MCAP_PREFIX_BYTES + size;
+    r->chunk_position = r->chunk_at;
+    r->chunk_at += *length;
+    r->message_count++;
+    return true;
+}
+
+static fw_status next_record(fw_mcap_reader *r, fw_mcap_record *record, fw_error *error) {
     if (r->failed != FW_OK) {
         return fw_fail(error, r->failed, "mcap: reading failed before, near byte %" PRIu64,
                        r->offset);
@@ -488,19 +545,38 @@ fw_status fw_mcap_reader_next(fw_mcap_reader *r, fw_mcap_record *record, fw_erro
         fw_status status = step(r, &found_record, &found, error);
         if (status == FW_END) return FW_END;
         r->failed = status;
-        if (status != FW_OK) return status;
+        if (status != FW_OK) {
+            r->broken_chunk = r->in_chunk;
+            r->in_chunk = false; /* nothing more of it is given */
+            return status;
+        }
     }
     *record = found_record;
     return FW_OK;
 }
 
+fw_status fw_mcap_reader_next(fw_mcap_reader *r, fw_mcap_record *record, fw_error *error) {
+    if (!next_plain_message(r, &record->of.message, &record->length_bytes)) {
+        return next_record(r, record, error);
+    }
+    record->opcode = FW_MCAP_MESSAGE;
+    record->in_chunk = true;
+    record->in_summary = false;
+    record->offset = r->chunk_offset;
+    return FW_OK;
+}
+
 fw_status fw_mcap_reader_next_message(fw_mcap_reader *r, fw_mcap_message *message,
                                       fw_error *error) {
-    fw_mcap_record record;
-    do FW_TRY(fw_mcap_reader_next(r, &record, error));
-    while (record.opcode != FW_MCAP_MESSAGE);
-    *message = record.of.message;
-    return FW_OK;
+    uint64_t length;
+    for (;;) {
+        if (next_plain_message(r, message, &length)) return FW_OK;
+        fw_mcap_record record;
+        FW_TRY(next_record(r, &record, error));
+        if (record.opcode != FW_MCAP_MESSAGE) continue;
+        *message = record.of.message;
+        return FW_OK;
+    }
 }
 
 uint32_t fw_mcap_reader_schema_count(const fw_mcap_reader *r) {
@@ -515,12 +591,13 @@ uint64_t fw_mcap_reader_offset(const fw_mcap_reader *r) {
     return r->offset;
 }
 
-bool fw_mcap_reader_in_chunk(const fw_mcap_reader *r) {
-    return r->in_chunk;
+bool fw_mcap_reader_failed_in_chunk(const fw_mcap_reader *r) {
+    return r->broken_chunk;
 }
 
 void fw_mcap_reader_take_known(fw_mcap_reader *r, fw_mcap_known *out) {
     *out = r->known;
     r->known = (fw_mcap_known){0};
     r->failed = FW_CLOSED;
+    r->in_chunk = false;
 }
