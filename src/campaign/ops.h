@@ -35,6 +35,8 @@ typedef enum fw_campaign_op_kind {
 fw_status fw_campaign_compile(const char *when, size_t size_bytes,
                               const fw_campaign_signals *signals, fw_campaign *out,
                               fw_error *error) FW_MUST;
+/* Names of a campaign's fields, NULL after the last: for the test that compares the schema. */
+const char *fw_campaign_field(uint32_t index);
 /* The one of names nearest to text (fewest letters changed, added or taken away), NULL when none is
  * near. */
 const char *fw_campaign_nearest(const char *text, size_t size_bytes, const char *const *names,

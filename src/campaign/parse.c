@@ -179,6 +179,10 @@ static const struct {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
+const char *fw_campaign_field(uint32_t index) {
+    return index < FIELD_COUNT ? fields[index].name : NULL;
+}
+
 static fw_status check_names(const reader *r) {
     const char *names[FIELD_COUNT], *name;
     json_t *value;
