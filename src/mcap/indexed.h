@@ -16,6 +16,7 @@
 #define FW_MCAP_INDEXED_H
 
 #include "mcap/chunk.h"
+#include "mcap/format.h"
 #include "mcap/known.h"
 
 typedef struct fw_mcap_part {
@@ -39,13 +40,13 @@ typedef struct fw_mcap_slot {
     const uint8_t *bytes;
     uint64_t size;
     uint64_t at;            /* walked: of the record behind the one to give */
+    bool all;               /* the query chooses every message */
     fw_mcap_entry *entries; /* sorted; NULL when walked */
     size_t entry_next, entry_count, entry_capacity;
     fw_mcap_buffer unpacked;
     /* The message to give next: */
     uint64_t time_ns;
     const uint8_t *record;
-    const fw_mcap_known_channel *channel;
     struct fw_mcap_slot *next_spare;
 } fw_mcap_slot;
 
@@ -81,6 +82,7 @@ struct fw_mcap_indexed {
     fw_mcap_slot *spares;
     uint64_t unpacked_bytes, entries_bytes; /* held by slots, spare ones too */
     bool given; /* the heap's top was handed out by the last call */
+    bool alone; /* and its part is walked, and no other part concerns its rest */
     fw_mcap_unpacker unpacker;
     uint8_t listed[8192]; /* bit of each channel id that the opened chunk's index lists */
 };
@@ -98,9 +100,50 @@ fw_status fw_mcap_indexed_open_part(fw_mcap_indexed *ix, size_t part, fw_mcap_sl
                                     fw_error *error) FW_MUST;
 /* To the next chosen message of the slot; false at its end. */
 bool fw_mcap_indexed_advance(const fw_mcap_indexed *ix, fw_mcap_slot *slot);
+/* The same for a slot that is walked: the record of the next chosen message, or NULL. */
+static inline const uint8_t *fw_mcap_indexed_walk(const fw_mcap_indexed *ix, fw_mcap_slot *slot);
 /* Keeps the slot's buffers for the next part. */
 void fw_mcap_indexed_spare(fw_mcap_indexed *ix, fw_mcap_slot *slot);
 /* Compares channels that came since the last call with the query's topics. */
 void fw_mcap_indexed_choose(fw_mcap_indexed *ix);
+
+static inline uint16_t fw_mcap_record_channel(const uint8_t *record) {
+    return fw_mcap_load_u16(record + FW_MCAP_PREFIX_BYTES);
+}
+static inline uint64_t fw_mcap_record_time(const uint8_t *record) {
+    return fw_mcap_load_u64(record + FW_MCAP_PREFIX_BYTES + 6);
+}
+
+/* Records of about one size follow each other: asks for the head of one to come. */
+static inline void fw_mcap_look_ahead(const uint8_t *record, uint64_t length) {
+    __builtin_prefetch((const void *)((uintptr_t)record + 8 * (length + FW_MCAP_PREFIX_BYTES)));
+}
+
+static inline bool fw_mcap_indexed_is_chosen(const fw_mcap_indexed *ix,
+                                             const fw_mcap_known_channel *channel,
+                                             uint64_t time_ns) {
+    return channel->chosen && time_ns >= ix->query.start_time_ns && time_ns <= ix->last_time_ns;
+}
+
+static inline const uint8_t *fw_mcap_indexed_walk(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
+    const uint8_t *bytes = slot->bytes;
+    uint64_t at = slot->at, size = slot->size;
+    while (at < size) {
+        const uint8_t *record = bytes + at;
+        uint64_t length = fw_mcap_load_u64(record + 1);
+        fw_mcap_look_ahead(record, length);
+        at += FW_MCAP_PREFIX_BYTES + length;
+        if (record[0] != FW_MCAP_MESSAGE) continue;
+        if (!slot->all) {
+            const fw_mcap_known_channel *channel =
+                fw_mcap_known_find(&ix->known, fw_mcap_record_channel(record));
+            if (!fw_mcap_indexed_is_chosen(ix, channel, fw_mcap_record_time(record))) continue;
+        }
+        slot->at = at;
+        return record;
+    }
+    slot->at = size;
+    return NULL;
+}
 
 #endif

@@ -5,8 +5,6 @@
 #include "mcap/format.h"
 #include "mcap/indexed.h"
 
-enum { MESSAGE_RECORD = FW_MCAP_PREFIX_BYTES + FW_MCAP_MESSAGE_HEAD_BYTES };
-
 static fw_status lies(const fw_mcap_part *part, const char *what, fw_error *error) {
     return fw_fail(error, FW_CORRUPT, "mcap: chunk at byte %" PRIu64 ": %s", part->offset, what);
 }
@@ -16,24 +14,6 @@ static fw_status bad_inside(const fw_mcap_part *part, uint64_t at, const char *w
     return fw_fail(error, FW_CORRUPT,
                    "mcap: %s at byte %" PRIu64 ", record at byte %" PRIu64 " of it: %s",
                    part->loose ? "messages" : "chunk", part->offset, at, what);
-}
-
-static inline uint16_t message_channel(const uint8_t *record) {
-    return fw_mcap_load_u16(record + FW_MCAP_PREFIX_BYTES);
-}
-
-static inline uint64_t message_time(const uint8_t *record) {
-    return fw_mcap_load_u64(record + FW_MCAP_PREFIX_BYTES + 6);
-}
-
-/* Records of about one size follow each other: asks for the head of one to come. */
-static inline void look_ahead(const uint8_t *record, uint64_t length) {
-    __builtin_prefetch((const void *)((uintptr_t)record + 8 * (length + FW_MCAP_PREFIX_BYTES)));
-}
-
-static inline bool is_chosen(const fw_mcap_indexed *ix, const fw_mcap_known_channel *channel,
-                             uint64_t time_ns) {
-    return channel->chosen && time_ns >= ix->query.start_time_ns && time_ns <= ix->last_time_ns;
 }
 
 /* ------------------------------------------------------------------------------- memory ----- */
@@ -67,7 +47,7 @@ void fw_mcap_indexed_end_query(fw_mcap_indexed *ix) {
     ix->heap = NULL;
     ix->order = NULL;
     ix->heap_count = ix->heap_capacity = ix->order_count = ix->order_next = 0;
-    ix->given = false;
+    ix->given = ix->alone = false;
     ix->state = FW_INVALID;
 }
 
@@ -188,7 +168,7 @@ static fw_status load_chunk(fw_mcap_indexed *ix, const fw_mcap_part *part, fw_mc
 
 typedef struct findings {
     uint64_t messages;
-    size_t chosen; /* messages of the query */
+    uint64_t chosen; /* messages of the query */
     bool sorted;   /* those, by time */
 } findings;
 
@@ -227,43 +207,57 @@ static fw_status meet_channel(fw_mcap_indexed *ix, const fw_mcap_part *part, uin
     return FW_OK;
 }
 
+/* Any record but a message, and messages that are not sound. */
+static fw_status examine_other(fw_mcap_indexed *ix, const fw_mcap_part *part,
+                               const fw_mcap_slot *slot, uint64_t at, fw_error *error) {
+    const uint8_t *record = slot->bytes + at;
+    uint64_t left = slot->size - at;
+    if (left < FW_MCAP_PREFIX_BYTES) return bad_inside(part, at, "it is cut short", error);
+    uint64_t length = fw_mcap_load_u64(record + 1);
+    if (length > left - FW_MCAP_PREFIX_BYTES) {
+        return bad_inside(part, at, "it claims more bytes than there are", error);
+    }
+    if (record[0] > FW_MCAP_DATA_END) return FW_OK;
+    if (record[0] != FW_MCAP_MESSAGE) return learn(ix, part, record, length, at, error);
+    return bad_inside(part, at, "it is shorter than its fields", error);
+}
+
 static fw_status examine(fw_mcap_indexed *ix, const fw_mcap_part *part, const fw_mcap_slot *slot,
                          findings *found, fw_error *error) {
-    uint64_t last_ns = 0;
-    const uint8_t *bytes = slot->bytes;
-    for (uint64_t at = 0; at < slot->size;) {
-        uint64_t left = slot->size - at;
-        if (left < FW_MCAP_PREFIX_BYTES) return bad_inside(part, at, "it is cut short", error);
+    const uint8_t *const bytes = slot->bytes;
+    const uint64_t size = slot->size, start_ns = part->start_ns, end_ns = part->end_ns;
+    const uint64_t first_ns = ix->query.start_time_ns, last_ns = ix->last_time_ns;
+    const uint32_t serial = ix->serial;
+    uint64_t messages = 0, chosen = 0, before_ns = 0;
+    bool sorted = true;
+    for (uint64_t at = 0; at < size;) {
         const uint8_t *record = bytes + at;
-        uint64_t length = fw_mcap_load_u64(record + 1), position = at;
-        if (length > left - FW_MCAP_PREFIX_BYTES) {
-            return bad_inside(part, at, "it claims more bytes than there are", error);
-        }
-        look_ahead(record, length);
-        at += FW_MCAP_PREFIX_BYTES + length;
-        if (record[0] != FW_MCAP_MESSAGE) {
-            if (record[0] > FW_MCAP_DATA_END) continue;
-            FW_TRY(learn(ix, part, record, length, position, error));
+        uint64_t left = size - at;
+        uint64_t length = left < FW_MCAP_PREFIX_BYTES ? left : fw_mcap_load_u64(record + 1);
+        if (left < FW_MCAP_PREFIX_BYTES || length > left - FW_MCAP_PREFIX_BYTES ||
+            record[0] != FW_MCAP_MESSAGE || length < FW_MCAP_MESSAGE_HEAD_BYTES) {
+            FW_TRY(examine_other(ix, part, slot, at, error));
+            at += FW_MCAP_PREFIX_BYTES + length;
             continue;
         }
-        if (length < FW_MCAP_MESSAGE_HEAD_BYTES) {
-            return bad_inside(part, position, "it is shorter than its fields", error);
-        }
-        uint16_t id = message_channel(record);
+        fw_mcap_look_ahead(record, length);
+        uint16_t id = fw_mcap_record_channel(record);
         const fw_mcap_known_channel *channel = fw_mcap_known_find(&ix->known, id);
-        if (channel == NULL || channel->mark != ix->serial) {
-            FW_TRY(meet_channel(ix, part, id, position, error));
+        if (channel == NULL || channel->mark != serial) {
+            FW_TRY(meet_channel(ix, part, id, at, error));
         }
-        uint64_t time_ns = message_time(record);
-        if (time_ns < part->start_ns || time_ns > part->end_ns) {
-            return bad_inside(part, position, "its time is outside what the chunk claims", error);
+        uint64_t time_ns = fw_mcap_record_time(record);
+        if (time_ns < start_ns || time_ns > end_ns) {
+            return bad_inside(part, at, "its time is outside what the chunk claims", error);
         }
-        found->messages++;
-        if (!is_chosen(ix, channel, time_ns)) continue;
-        found->chosen++;
-        if (time_ns < last_ns) found->sorted = false;
-        last_ns = time_ns;
+        at += FW_MCAP_PREFIX_BYTES + length;
+        messages++;
+        if (!channel->chosen || time_ns < first_ns || time_ns > last_ns) continue;
+        chosen++;
+        sorted = sorted && time_ns >= before_ns;
+        before_ns = time_ns;
     }
+    *found = (findings){.messages = messages, .chosen = chosen, .sorted = sorted};
     return FW_OK;
 }
 
@@ -300,8 +294,8 @@ static void collect(const fw_mcap_indexed *ix, fw_mcap_slot *slot, size_t count)
     for (uint64_t at = 0; at < slot->size && found < count;) {
         const uint8_t *record = slot->bytes + at;
         if (record[0] == FW_MCAP_MESSAGE) {
-            uint64_t time_ns = message_time(record);
-            if (is_chosen(ix, fw_mcap_known_find(&ix->known, message_channel(record)), time_ns)) {
+            uint64_t time_ns = fw_mcap_record_time(record);
+            if (fw_mcap_indexed_is_chosen(ix, fw_mcap_known_find(&ix->known, fw_mcap_record_channel(record)), time_ns)) {
                 slot->entries[found++] = (fw_mcap_entry){.time_ns = time_ns, .offset = at};
             }
         }
@@ -312,31 +306,20 @@ static void collect(const fw_mcap_indexed *ix, fw_mcap_slot *slot, size_t count)
 
 /* ----------------------------------------------------------------------------- position ----- */
 
-static void stand_at(const fw_mcap_indexed *ix, fw_mcap_slot *slot, const uint8_t *record) {
-    slot->record = record;
-    slot->time_ns = message_time(record);
-    slot->channel = fw_mcap_known_find(&ix->known, message_channel(record));
-}
-
 bool fw_mcap_indexed_advance(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
-    if (slot->entry_count > 0) {
-        if (slot->entry_next == slot->entry_count) return false;
+    const uint8_t *record = NULL;
+    if (slot->entry_count == 0) {
+        record = fw_mcap_indexed_walk(ix, slot);
+    } else if (slot->entry_next < slot->entry_count) {
         bool back = ix->query.order == FW_MCAP_ORDER_REVERSE;
         size_t i = back ? slot->entry_count - 1 - slot->entry_next : slot->entry_next;
         slot->entry_next++;
-        stand_at(ix, slot, slot->bytes + slot->entries[i].offset);
-        return true;
+        record = slot->bytes + slot->entries[i].offset;
     }
-    while (slot->at < slot->size) {
-        const uint8_t *record = slot->bytes + slot->at;
-        uint64_t length = fw_mcap_load_u64(record + 1);
-        look_ahead(record, length);
-        slot->at += FW_MCAP_PREFIX_BYTES + length;
-        if (record[0] != FW_MCAP_MESSAGE) continue;
-        stand_at(ix, slot, record);
-        if (is_chosen(ix, slot->channel, slot->time_ns)) return true;
-    }
-    return false;
+    if (record == NULL) return false;
+    slot->record = record;
+    slot->time_ns = fw_mcap_record_time(record);
+    return true;
 }
 
 static fw_status prepare(fw_mcap_indexed *ix, const fw_mcap_part *part, fw_mcap_slot *slot,
@@ -349,7 +332,7 @@ static fw_status prepare(fw_mcap_indexed *ix, const fw_mcap_part *part, fw_mcap_
     } else {
         FW_TRY(load_chunk(ix, part, slot, error));
     }
-    findings found = {.sorted = true};
+    findings found = {0};
     ix->serial++;
     FW_TRY(examine(ix, part, slot, &found, error));
     ix->examined += found.messages;
@@ -357,12 +340,13 @@ static fw_status prepare(fw_mcap_indexed *ix, const fw_mcap_part *part, fw_mcap_
         return fw_fail(error, FW_TOO_BIG, "mcap: over %" PRIu64 " messages at byte %" PRIu64,
                        ix->limits.messages_max, part->offset);
     }
+    slot->all = found.chosen == found.messages;
     *empty = found.chosen == 0;
     bool walks = ix->query.order == FW_MCAP_ORDER_FILE ||
                  (ix->query.order == FW_MCAP_ORDER_TIME && found.sorted);
     if (*empty || walks) return FW_OK;
-    FW_TRY(reserve_entries(ix, slot, found.chosen, part->offset, error));
-    collect(ix, slot, found.chosen);
+    FW_TRY(reserve_entries(ix, slot, (size_t)found.chosen, part->offset, error));
+    collect(ix, slot, (size_t)found.chosen);
     if (!found.sorted) sort_entries(slot->entries, slot->entry_count);
     return FW_OK;
 }

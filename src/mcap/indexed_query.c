@@ -159,32 +159,51 @@ static fw_status open_needed(fw_mcap_indexed *ix, fw_error *error) {
     return FW_OK;
 }
 
-static void give(const fw_mcap_slot *slot, fw_mcap_message *m) {
-    const uint8_t *at = slot->record + FW_MCAP_PREFIX_BYTES;
-    m->channel_id = fw_mcap_load_u16(at);
-    m->sequence = fw_mcap_load_u32(at + 2);
-    m->log_time_ns = slot->time_ns;
-    m->publish_time_ns = fw_mcap_load_u64(at + 14);
-    m->data = at + FW_MCAP_MESSAGE_HEAD_BYTES;
-    m->size_bytes = fw_mcap_load_u64(slot->record + 1) - FW_MCAP_MESSAGE_HEAD_BYTES;
-    m->channel = &slot->channel->channel;
-    m->schema = slot->channel->schema;
+/* Is the rest of the heap's top a plain walk: no other part open, none to open before its end? */
+static bool is_alone(const fw_mcap_indexed *ix) {
+    const fw_mcap_slot *top = ix->heap[0];
+    if (ix->heap_count != 1 || top->entry_count > 0) return false;
+    if (ix->query.order == FW_MCAP_ORDER_FILE || ix->order_next == ix->order_count) return true;
+    return ix->parts[ix->order[ix->order_next]].start_ns > ix->parts[top->part].end_ns;
 }
 
-fw_status fw_mcap_indexed_next(fw_mcap_indexed *ix, fw_mcap_message *message, fw_error *error) {
+static inline void give(const fw_mcap_indexed *ix, const uint8_t *record, fw_mcap_message *m) {
+    const uint8_t *at = record + FW_MCAP_PREFIX_BYTES;
+    uint16_t id = fw_mcap_load_u16(at);
+    const fw_mcap_known_channel *channel = fw_mcap_known_find(&ix->known, id);
+    m->channel_id = id;
+    m->sequence = fw_mcap_load_u32(at + 2);
+    m->log_time_ns = fw_mcap_load_u64(at + 6);
+    m->publish_time_ns = fw_mcap_load_u64(at + 14);
+    m->data = at + FW_MCAP_MESSAGE_HEAD_BYTES;
+    m->size_bytes = fw_mcap_load_u64(record + 1) - FW_MCAP_MESSAGE_HEAD_BYTES;
+    m->channel = &channel->channel;
+    m->schema = channel->schema;
+}
+
+static fw_status next_of_heap(fw_mcap_indexed *ix, fw_mcap_message *message, fw_error *error) {
     if (ix->state != FW_OK) {
         if (ix->state == FW_END) return FW_END;
         return fw_fail(error, ix->state, "mcap: no query runs: none was started, or it failed");
     }
     if (ix->given) step_top(ix);
-    ix->given = false;
+    ix->given = ix->alone = false;
     fw_status status = open_needed(ix, error);
     if (status == FW_OK && ix->heap_count == 0) status = FW_END;
     if (status != FW_OK) {
         ix->state = status;
         return status;
     }
-    give(ix->heap[0], message);
+    give(ix, ix->heap[0]->record, message);
     ix->given = true;
+    ix->alone = is_alone(ix);
+    return FW_OK;
+}
+
+fw_status fw_mcap_indexed_next(fw_mcap_indexed *ix, fw_mcap_message *message, fw_error *error) {
+    if (!ix->alone) return next_of_heap(ix, message, error);
+    const uint8_t *record = fw_mcap_indexed_walk(ix, ix->heap[0]);
+    if (record == NULL) return next_of_heap(ix, message, error);
+    give(ix, record, message);
     return FW_OK;
 }
