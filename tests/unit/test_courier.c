@@ -16,6 +16,10 @@ typedef struct factory {
     fw_status broken;        /* no answer at all */
     bool wrong_receipt;
     bool bend_model;
+    const char *campaigns_version; /* told in the answer to a report; NULL none */
+    const char *campaigns;         /* answered to GET of the unit's campaigns */
+    uint32_t campaign_gets;
+    char clock[400], last_put[FW_HASH_HEX + 1];
     int64_t cut_at;          /* PUT: takes this many bytes, then the line is cut; -1 never */
     int retry_after_s;
     char target[FW_HASH_HEX + 1];
@@ -37,7 +41,8 @@ typedef struct rig {
     fw_unit_spool *spool;
     fw_http_client client;
     fw_unit_courier *courier;
-    uint64_t serial;
+    uint64_t serial, rate;
+    uint32_t quiet_from, quiet_to;
 } rig;
 
 static const char *header(const fw_http_call *call, const char *name) {
@@ -58,6 +63,9 @@ static fw_status take_put(factory *f, const fw_http_call *call, fw_http_reply *r
     char *bytes = NULL, text[300];
     size_t size = 0;
     f->puts++;
+    snprintf(f->last_put, sizeof f->last_put, "%s", strrchr(call->url, '/') + 1);
+    snprintf(f->clock, sizeof f->clock, "%s",
+             header(call, "Flywheel-Clock") ? header(call, "Flywheel-Clock") : "");
     if (f->put_status) {
         reply_text(reply, f->put_status, "{\"error\":\"no,\\nthank you\"}");
         reply->retry_after_s = f->retry_after_s;
@@ -110,7 +118,7 @@ static fw_status take_get(factory *f, fw_http_reply *reply) {
     return FW_OK;
 }
 
-/* Counts and numbers only: tests/unit/test_records.c looks at the records themselves. */
+/* Counts and numbers only: tests/unit/test_unit_records.c looks at the records themselves. */
 static fw_status take_records(factory *f, const fw_http_call *call, fw_http_reply *reply) {
     char text[100];
     const char *body = call->body;
@@ -135,6 +143,11 @@ static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *re
         return fw_fail(error, f->broken, "nobody there");
     }
     if (strcmp(call->method, "PUT") == 0) return take_put(f, call, reply, error);
+    if (strcmp(call->url, "http://factory/v1/units/5/campaigns") == 0) {
+        f->campaign_gets++;
+        reply_text(reply, f->campaigns ? 200 : 500, f->campaigns ? f->campaigns : "{}");
+        return FW_OK;
+    }
     if (strcmp(call->method, "GET") == 0) return take_get(f, reply);
     if (strcmp(call->method, "HEAD") == 0) {
         f->heads++;
@@ -147,7 +160,11 @@ static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *re
     f->reports++;
     snprintf(f->last_report, sizeof f->last_report, "%.*s", (int)call->body_bytes,
              (const char *)call->body);
-    snprintf(text, sizeof text, f->target[0] ? "{\"target\":\"%s\"}" : "{\"target\":null}", f->target);
+    char target[100];
+    snprintf(target, sizeof target, f->target[0] ? "\"%s\"" : "null", f->target);
+    snprintf(text, sizeof text, "{\"target\":%s%s%s%s}", target,
+             f->campaigns_version ? ",\"campaigns\":\"" : "",
+             f->campaigns_version ? f->campaigns_version : "", f->campaigns_version ? "\"" : "");
     reply_text(reply, 200, text);
     return FW_OK;
 }
@@ -165,7 +182,10 @@ static void open_courier(rig *r) {
     fw_unit_spool_config spool = {.env = &r->env, .data_folder = r->folder, .max_bytes = 1 << 20,
                                   .unit = UNIT};
     fw_unit_courier_config config = {.env = &r->env, .unit = UNIT, .factory = "http://factory",
-                                     .data_folder = r->folder, .load = fw_unit_tick_load};
+                                     .data_folder = r->folder, .load = fw_unit_tick_load,
+                                     .signals = &fw_drive_signals,
+                                     .upload_rate_bytes_per_s = r->rate,
+                                     .quiet_from_min = r->quiet_from, .quiet_to_min = r->quiet_to};
     assert_int_equal(fw_unit_spool_open(&spool, r->shared, &r->spool, &error), FW_OK);
     r->client = (fw_http_client){.self = &r->factory, .perform = perform};
     assert_int_equal(
@@ -211,6 +231,24 @@ static fw_hash put_recording(rig *r, char letter, size_t size_bytes) {
     p.kind = FW_UNIT_PIECE_BYTES, p.size_bytes = (uint32_t)size_bytes;
     assert_true(fw_unit_ring_put(&r->shared->ring, &p, bytes));
     p = (fw_unit_piece){.kind = FW_UNIT_PIECE_END, .serial = r->serial, .offset = size_bytes};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
+    fw_hash hash = fw_hash_bytes(bytes, size_bytes);
+    free(bytes);
+    fw_unit_spool_drain(r->spool);
+    return hash;
+}
+
+/* A capture of a priority. */
+static fw_hash put_capture(rig *r, char letter, size_t size_bytes, uint32_t priority) {
+    uint8_t *bytes = malloc(size_bytes);
+    fw_unit_begin begin = {.campaign = "bump", .priority = priority, .mono_ns = 5, .wall_ns = 6};
+    memset(bytes, letter, size_bytes);
+    fw_unit_piece p = {.kind = FW_UNIT_PIECE_BEGIN, .serial = ++r->serial, .stream = FW_UNIT_CAPTURE,
+                       .size_bytes = sizeof begin};
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, &begin));
+    p.kind = FW_UNIT_PIECE_BYTES, p.size_bytes = (uint32_t)size_bytes;
+    assert_true(fw_unit_ring_put(&r->shared->ring, &p, bytes));
+    p.kind = FW_UNIT_PIECE_END, p.size_bytes = 0, p.offset = size_bytes;
     assert_true(fw_unit_ring_put(&r->shared->ring, &p, NULL));
     fw_hash hash = fw_hash_bytes(bytes, size_bytes);
     free(bytes);
@@ -458,6 +496,195 @@ static void test_a_change_is_reported_at_once(void **state) {
     drop_rig(r);
 }
 
+/* Every answer a PUT can get: is the recording still there, refused, tried again, and how often in ten
+ * minutes? */
+static void test_no_answer_makes_it_forget(void **state) {
+    (void)state;
+    static const struct {
+        int status;
+        bool refused;
+        uint32_t least, most; /* tries in 600 s */
+    } table[] = {
+        {200, false, 100, 300}, {201, false, 100, 300}, {204, false, 100, 300}, {301, false, 100, 300},
+        {400, true, 1, 1},      {401, false, 4, 12},    {402, false, 4, 12},    {403, false, 4, 12},
+        {404, false, 4, 12},    {405, false, 4, 12},    {408, false, 100, 300}, {409, false, 100, 300},
+        {410, false, 4, 12},    {412, false, 4, 12},    {413, true, 1, 1},      {415, false, 4, 12},
+        {422, true, 1, 1},      {429, false, 100, 300}, {451, false, 4, 12},    {500, false, 100, 300},
+        {501, false, 100, 300}, {502, false, 100, 300}, {503, false, 100, 300}, {504, false, 100, 300},
+        {507, false, 100, 300}, {599, false, 100, 300},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        rig *r = make_rig();
+        char path[FW_PATH_MAX];
+        r->factory.put_status = table[i].status;
+        fw_hash hash = put_recording(r, 'a', 500);
+        live(r, 600000);
+        if (r->factory.puts < table[i].least || r->factory.puts > table[i].most)
+            fail_msg("HTTP %d: %u tries", table[i].status, r->factory.puts);
+        snprintf(path, sizeof path, "%s/spool/%s%s.mcap", r->folder, table[i].refused ? "refused/" : "",
+                 hash.hex);
+        if (!fw_file_exists(path)) fail_msg("HTTP %d: %s is gone", table[i].status, path);
+        assert_int_equal(fw_unit_spool_count(r->spool), !table[i].refused);
+        assert_int_equal(fw_unit_lost_bytes(r->shared), 0);
+        r->factory.put_status = 0;
+        live(r, 301000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 0);
+        assert_int_equal(r->factory.whole, !table[i].refused);
+        drop_rig(r);
+    }
+}
+
+static void test_the_most_valuable_first_and_a_denied_one_holds_up_nobody(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.broken = FW_CLOSED;
+    fw_hash plain = put_recording(r, 'p', 400);
+    fw_hash low = put_capture(r, 'l', 500, 10), high = put_capture(r, 'h', 600, 90);
+    live(r, 3000);
+    r->factory.broken = FW_OK;
+    const char *order[] = {high.hex, low.hex, plain.hex};
+    for (int i = 0; i < 3; i++) {
+        uint32_t left = fw_unit_spool_count(r->spool);
+        while (fw_unit_spool_count(r->spool) == left) live(r, 1);
+        assert_string_equal(r->factory.last_put, order[i]);
+        next_object(r);
+    }
+    r->factory.put_status = 403;
+    put_capture(r, 'd', 700, 99);
+    live(r, 1);
+    assert_int_equal(fw_unit_spool_count(r->spool), 1);
+    r->factory.put_status = 0;
+    fw_hash next = put_recording(r, 'n', 300);
+    while (fw_unit_spool_count(r->spool) == 2) live(r, 1);
+    assert_string_equal(r->factory.last_put, next.hex); /* before the capture's 5 s are over */
+    drop_rig(r);
+}
+
+static void test_the_clocks_of_a_recording_go_with_it(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    char wanted[200];
+    put_recording(r, 'a', 500); /* its times are unknown, its boot is not */
+    live(r, 1);
+    assert_true(strncmp(r->factory.clock, "boot=", 5) == 0);
+    next_object(r);
+    put_capture(r, 'c', 600, 1);
+    int64_t sent_ns = r->factory.time_ns;
+    fw_unit_courier_step(r->courier);
+    snprintf(wanted, sizeof wanted,
+             "boot=%s; start-mono=5; start-wall=6; sent-mono=%lld; sent-wall=%lld", r->shared->boot,
+             (long long)sent_ns, (long long)sent_ns);
+    assert_string_equal(r->factory.clock, wanted);
+    next_object(r);
+    r->factory.broken = FW_CLOSED;
+    put_capture(r, 'd', 600, 1);
+    live(r, 1000);
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    strcpy(r->shared->boot, "another"); /* the machine started again: its monotonic clock too */
+    open_courier(r);
+    r->factory.broken = FW_OK;
+    live(r, 6000);
+    assert_null(strstr(r->factory.clock, "sent-mono"));
+    assert_non_null(strstr(r->factory.clock, "start-mono=5; start-wall=6; sent-wall="));
+    drop_rig(r);
+}
+
+static void test_the_rate_is_kept_over_many_small_recordings(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    r->rate = 1000;
+    open_courier(r);
+    for (int i = 0; i < 20; i++) put_recording(r, (char)('a' + i), 500);
+    int64_t start_ns = r->factory.time_ns;
+    while (fw_unit_spool_count(r->spool) > 0) {
+        live(r, 1);
+        next_object(r);
+        double s = (double)(r->factory.time_ns - start_ns) * 1e-9;
+        assert_true((double)r->factory.bytes_taken <= 1000 * s + 1000);
+        assert_true((double)r->factory.bytes_taken >= 900 * s - 1000);
+    }
+    assert_int_equal(r->factory.bytes_taken, 20 * 500);
+    drop_rig(r);
+}
+
+static void test_quiet_hours(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    setenv("TZ", "UTC", 1);
+    r->quiet_from = 22 * 60, r->quiet_to = 6 * 60 + 30; /* over midnight */
+    r->factory.time_ns = INT64_C(23) * 3600 * 1000000000;
+    open_courier(r);
+    put_recording(r, 'p', 500);
+    put_capture(r, 'l', 500, 79);
+    fw_hash urgent = put_capture(r, 'u', 500, 80);
+    live(r, 3600000);
+    assert_int_equal(r->factory.puts, 1);
+    assert_string_equal(r->factory.last_put, urgent.hex);
+    assert_true(r->factory.reports > 1000);
+    assert_int_equal(r->factory.records, 0);
+    next_object(r);
+    r->factory.time_ns = (INT64_C(86400) + 6 * 3600 + 29 * 60) * 1000000000;
+    live(r, 50000);
+    assert_int_equal(r->factory.puts, 1);
+    live(r, 15000);
+    assert_true(r->factory.puts >= 2);
+    assert_true(r->factory.records > 0);
+    drop_rig(r);
+}
+
+static void test_campaigns_are_fetched_kept_and_staged(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    live(r, 2000);
+    assert_int_equal(r->factory.campaign_gets, 0); /* a factory that has none is not asked */
+    r->factory.campaigns_version = "v1";
+    live(r, 3000);
+    assert_true(r->factory.campaign_gets > 0); /* it answers 500: again later */
+    r->factory.campaigns = "{\"version\":\"v1\",\"campaigns\":[{\"id\":\"a\",\"when\":"
+                           "\"/ego.speed_mps > 3\"},{\"id\":\"b\",\"when\":\"/no.such > 1\"},"
+                           "{\"id\":\"c\",\"when\":\"/guard.veto\",\"units\":[\"4\"]},"
+                           "{\"id\":\"d\",\"when\":\"/guard.veto\",\"units\":[\"5\"]}]}";
+    live(r, 6000);
+    uint64_t staged = atomic_load(&r->shared->campaign_staged);
+    const fw_unit_campaigns *set = &r->shared->sets[staged & 1].set;
+    assert_int_equal(staged, 1);
+    assert_int_equal(set->count, 2); /* one does not compile here, one is for another unit */
+    assert_string_equal(set->list[0].id, "a");
+    assert_string_equal(set->list[1].id, "d");
+    uint32_t gets = r->factory.campaign_gets;
+    live(r, 5000);
+    assert_int_equal(r->factory.campaign_gets, gets);
+    assert_non_null(strstr(r->factory.last_report, "\"campaigns\":\"v1\""));
+    /* off and on without a network: they are there, and the tick takes them */
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared);
+    r->shared = make_shared();
+    r->factory.broken = FW_CLOSED;
+    open_courier(r);
+    assert_int_equal(atomic_load(&r->shared->campaign_staged), 1);
+    assert_int_equal(r->shared->sets[1].set.count, 2);
+    /* the courier alone dies: what is staged stays */
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    open_courier(r);
+    assert_int_equal(atomic_load(&r->shared->campaign_staged), 1);
+    r->factory.broken = FW_OK;
+    r->factory.campaigns_version = "v2", r->factory.campaigns = "no JSON";
+    live(r, 3000);
+    assert_int_equal(atomic_load(&r->shared->campaign_staged), 1);
+    r->factory.campaigns = "{\"version\":\"v2\",\"campaigns\":[]}";
+    live(r, 6000);
+    assert_int_equal(atomic_load(&r->shared->campaign_staged), 2);
+    assert_int_equal(r->shared->sets[0].set.count, 0);
+    drop_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_upload_and_receipt),
@@ -472,6 +699,12 @@ int main(void) {
         cmocka_unit_test(test_the_target_is_fetched_checked_staged_and_remembered),
         cmocka_unit_test(test_what_is_no_model_is_refused_once),
         cmocka_unit_test(test_a_change_is_reported_at_once),
+        cmocka_unit_test(test_no_answer_makes_it_forget),
+        cmocka_unit_test(test_the_most_valuable_first_and_a_denied_one_holds_up_nobody),
+        cmocka_unit_test(test_the_clocks_of_a_recording_go_with_it),
+        cmocka_unit_test(test_the_rate_is_kept_over_many_small_recordings),
+        cmocka_unit_test(test_quiet_hours),
+        cmocka_unit_test(test_campaigns_are_fetched_kept_and_staged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
