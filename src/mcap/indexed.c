@@ -471,8 +471,8 @@ fw_status fw_mcap_indexed_metadata(const fw_mcap_indexed *ix, size_t position,
                                    fw_mcap_metadata *out, fw_error *error) {
     if (position >= ix->metadata.count) return FW_END;
     fw_mcap_record record;
-    FW_TRY(fw_mcap_indexed_record_at(ix, ix->metadata.at[position], ix->size, &record, NULL,
-                                     error));
+    FW_TRY(
+        fw_mcap_indexed_record_at(ix, ix->metadata.at[position], ix->size, &record, NULL, error));
     *out = record.of.metadata;
     return FW_OK;
 }

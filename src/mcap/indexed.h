@@ -22,12 +22,12 @@
 typedef struct fw_mcap_part {
     uint64_t offset, length; /* of the Chunk record, or of the run */
     uint64_t start_ns, end_ns;
-    bool loose;   /* a run outside chunks */
-    bool claimed; /* a ChunkIndex says all this; the chunk has not been seen */
-    fw_mcap_compression compression;              /* from here on as claimed: */
-    uint64_t packed, unpacked;                    /* sizes */
-    uint64_t index_length;                        /* of the MessageIndex records behind */
-    const uint8_t *index_offsets;                 /* (index_offset_count), as in the file */
+    bool loose;                      /* a run outside chunks */
+    bool claimed;                    /* a ChunkIndex says all this; the chunk has not been seen */
+    fw_mcap_compression compression; /* from here on as claimed: */
+    uint64_t packed, unpacked;       /* sizes */
+    uint64_t index_length;           /* of the MessageIndex records behind */
+    const uint8_t *index_offsets;    /* (index_offset_count), as in the file */
     uint32_t index_offset_count;
 } fw_mcap_part;
 
@@ -81,7 +81,7 @@ struct fw_mcap_indexed {
     size_t heap_count, heap_capacity;
     fw_mcap_slot *spares;
     uint64_t unpacked_bytes, entries_bytes; /* held by slots, spare ones too */
-    bool given; /* the heap's top was handed out by the last call */
+    bool given;                             /* the heap's top was handed out by the last call */
     bool alone; /* and its part is walked, and no other part concerns its rest */
     fw_mcap_unpacker unpacker;
     uint8_t listed[8192]; /* bit of each channel id that the opened chunk's index lists */

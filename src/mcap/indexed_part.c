@@ -169,7 +169,7 @@ static fw_status load_chunk(fw_mcap_indexed *ix, const fw_mcap_part *part, fw_mc
 typedef struct findings {
     uint64_t messages;
     uint64_t chosen; /* messages of the query */
-    bool sorted;   /* those, by time */
+    bool sorted;     /* those, by time */
 } findings;
 
 static fw_status learn(fw_mcap_indexed *ix, const fw_mcap_part *part, const uint8_t *at,
@@ -295,7 +295,8 @@ static void collect(const fw_mcap_indexed *ix, fw_mcap_slot *slot, size_t count)
         const uint8_t *record = slot->bytes + at;
         if (record[0] == FW_MCAP_MESSAGE) {
             uint64_t time_ns = fw_mcap_record_time(record);
-            if (fw_mcap_indexed_is_chosen(ix, fw_mcap_known_find(&ix->known, fw_mcap_record_channel(record)), time_ns)) {
+            if (fw_mcap_indexed_is_chosen(
+                    ix, fw_mcap_known_find(&ix->known, fw_mcap_record_channel(record)), time_ns)) {
                 slot->entries[found++] = (fw_mcap_entry){.time_ns = time_ns, .offset = at};
             }
         }

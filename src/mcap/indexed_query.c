@@ -98,8 +98,7 @@ static void sift_down(fw_mcap_indexed *ix) {
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= ix->heap_count) break;
-        if (child + 1 < ix->heap_count &&
-            comes_before(ix, ix->heap[child + 1], ix->heap[child])) {
+        if (child + 1 < ix->heap_count && comes_before(ix, ix->heap[child + 1], ix->heap[child])) {
             child++;
         }
         if (!comes_before(ix, ix->heap[child], slot)) break;

@@ -49,9 +49,9 @@ typedef struct rescue {
     needs needs;
     fw_mcap_recovered report;
     bool schema_missing;
-    bool data_ended; /* DataEnd was passed: only what has a CRC is still believed */
-    uint8_t used[FW_MCAP_IDS / 8];           /* channels with messages */
-    uint8_t wanted[FW_MCAP_IDS / 8];         /* schemas that channels name */
+    bool data_ended;                 /* DataEnd was passed: only what has a CRC is still believed */
+    uint8_t used[FW_MCAP_IDS / 8];   /* channels with messages */
+    uint8_t wanted[FW_MCAP_IDS / 8]; /* schemas that channels name */
     uint16_t new_schema[FW_MCAP_IDS], new_channel[FW_MCAP_IDS];
     fw_mcap_writer *writer;
 } rescue;
@@ -224,8 +224,8 @@ static bool next_inside(const uint8_t *bytes, uint64_t size, uint64_t *at, fw_mc
         *broken = false;
         *at += FW_MCAP_PREFIX_BYTES + length;
         if (head[0] > FW_MCAP_DATA_END) continue;
-        *broken = (head[0] != FW_MCAP_SCHEMA && head[0] != FW_MCAP_CHANNEL &&
-                   head[0] != FW_MCAP_MESSAGE);
+        *broken =
+            (head[0] != FW_MCAP_SCHEMA && head[0] != FW_MCAP_CHANNEL && head[0] != FW_MCAP_MESSAGE);
         record->opcode = head[0];
         if (!*broken) *broken = !fw_mcap_parse(head + FW_MCAP_PREFIX_BYTES, length, record, NULL);
         return !*broken;
@@ -276,7 +276,8 @@ static fw_status take_chunk(rescue *r, const found *f, const uint8_t *inner, fw_
     return add_item(r, f, CHUNK, error);
 }
 
-/* ------------------------------------------------------------------------------ the survey ----- */
+/* ------------------------------------------------------------------------------ the survey -----
+ */
 
 static bool is_known_message(const rescue *r, const found *f) {
     return f->record.opcode == FW_MCAP_MESSAGE &&
@@ -294,13 +295,15 @@ static fw_status take(rescue *r, found *f, fw_error *error) {
     case FW_MCAP_CHUNK:
         FW_TRY(unpack(r, f, &inner, error));
         if (f->record.of.chunk.uncompressed_crc == 0 && !free_standing) return FW_CORRUPT;
-        settle_length(r, f, (uint64_t)(f->chunk_data - f->content) +
-                                f->record.of.chunk.compressed_size_bytes);
+        settle_length(r, f,
+                      (uint64_t)(f->chunk_data - f->content) +
+                          f->record.of.chunk.compressed_size_bytes);
         return take_chunk(r, f, inner, error);
     case FW_MCAP_ATTACHMENT:
         if (f->record.of.attachment.crc == 0 ? !free_standing : !attachment_proven(f)) break;
-        settle_length(r, f, (uint64_t)(f->record.of.attachment.data - f->content) +
-                                f->record.of.attachment.size_bytes + 4);
+        settle_length(r, f,
+                      (uint64_t)(f->record.of.attachment.data - f->content) +
+                          f->record.of.attachment.size_bytes + 4);
         r->report.attachments++;
         r->needs.text += (uint64_t)f->record.of.attachment.name.size_bytes +
                          f->record.of.attachment.media_type.size_bytes;
@@ -470,7 +473,8 @@ static fw_status explain_channels(rescue *r, fw_error *error) {
     return FW_OK;
 }
 
-/* --------------------------------------------------------------------------------- writing ----- */
+/* --------------------------------------------------------------------------------- writing -----
+ */
 
 /* Terminated copies for the writer; zero bytes inside become '?'. The strings of one call live
  * together: begin, then texts of the announced size. */
@@ -556,8 +560,8 @@ static fw_status write_metadata(rescue *r, const fw_mcap_metadata *m, fw_error *
 
 static fw_status write_attachment(rescue *r, const fw_mcap_attachment *a, fw_error *error) {
     uint8_t *at;
-    FW_TRY(begin_strings(r, (uint64_t)a->name.size_bytes + a->media_type.size_bytes + 2, &at,
-                         error));
+    FW_TRY(
+        begin_strings(r, (uint64_t)a->name.size_bytes + a->media_type.size_bytes + 2, &at, error));
     const char *name = string(&at, a->name), *type = string(&at, a->media_type);
     return fw_mcap_writer_attachment(r->writer, a->log_time_ns, a->create_time_ns, name, type,
                                      a->data, (size_t)a->size_bytes, error);
@@ -600,8 +604,7 @@ static void count_definitions(rescue *r) {
         if (size > r->needs.record_max) r->needs.record_max = size;
     }
     for (uint32_t i = 0; i < r->known.channel_count; i++) {
-        const fw_mcap_channel *c =
-            &fw_mcap_known_find(&r->known, r->known.channel_ids[i])->channel;
+        const fw_mcap_channel *c = &fw_mcap_known_find(&r->known, r->known.channel_ids[i])->channel;
         uint64_t size = 32 + (uint64_t)c->topic.size_bytes + c->message_encoding.size_bytes +
                         c->metadata.size_bytes;
         r->needs.text += size;
@@ -643,8 +646,8 @@ static fw_status write_all(rescue *r, const fw_mcap_writer_options *options, fw_
         FW_TRY(write_schema(r, fw_mcap_known_schema(&r->known, r->known.schema_ids[i]), error));
     }
     for (uint32_t i = 0; i < r->known.channel_count; i++) {
-        FW_TRY(write_channel(
-            r, &fw_mcap_known_find(&r->known, r->known.channel_ids[i])->channel, error));
+        FW_TRY(write_channel(r, &fw_mcap_known_find(&r->known, r->known.channel_ids[i])->channel,
+                             error));
     }
     for (size_t i = 0; i < r->item_count; i++) FW_TRY(write_item(r, &r->items[i], error));
     return fw_mcap_writer_end(r->writer, error);
@@ -669,8 +672,7 @@ static fw_status recover(rescue *r, const fw_mcap_writer_options *options, fw_mc
                          fw_error *error) {
     uint64_t header_end = 0;
     FW_TRY(read_header(r, &header_end, error));
-    fw_status status =
-        fw_mcap_validate_bytes(&r->limits, r->bytes, (size_t)r->size, NULL, error);
+    fw_status status = fw_mcap_validate_bytes(&r->limits, r->bytes, (size_t)r->size, NULL, error);
     if (status == FW_NO_MEMORY) return status;
     r->report.was_whole = status == FW_OK;
     FW_TRY(learn_summary(r, header_end, error));

@@ -32,8 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes) {
         info.metadata_count != report.metadata || report.bytes_read > size_bytes) {
         abort();
     }
-    bool whole =
-        fw_mcap_validate_bytes(&limits, bytes, size_bytes, &before, NULL) == FW_OK;
+    bool whole = fw_mcap_validate_bytes(&limits, bytes, size_bytes, &before, NULL) == FW_OK;
     if (whole != report.was_whole) abort();
     if (whole) {
         if (report.records_lost == 0 && (before.message_count != info.message_count ||

@@ -181,8 +181,8 @@ static void make_file(fw_mcap_compression compression) {
     ok(fw_mcap_writer_add_channel(w, 0, "/a", "json", NULL, 0, &id, error));
     for (unsigned i = 0; i < 400; i++) { /* times that overlap and are out of order */
         uint8_t data[300];
-        ok(fw_mcap_writer_message(w, id, i, (i * 7919u) % 401u + i, 0, data, sample_message(i, data),
-                                  error));
+        ok(fw_mcap_writer_message(w, id, i, (i * 7919u) % 401u + i, 0, data,
+                                  sample_message(i, data), error));
     }
     ok(fw_mcap_writer_metadata(w, "m", NULL, 0, error));
     ok(fw_mcap_writer_attachment(w, 0, 0, "a", "t", "x", 1, error));

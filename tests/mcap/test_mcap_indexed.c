@@ -3,6 +3,7 @@
  * lies: a clear error or the right answer, bounded memory, never a crash. */
 #include "support.h"
 
+#include <ftw.h>
 #include <time.h>
 
 #include "base/random.h"
@@ -141,10 +142,10 @@ typedef struct shape {
 } shape;
 
 static void random_file(fw_random *random, shape *s) {
-    static const uint32_t parts[] = {FW_MCAP_OMIT_CHUNKS,          FW_MCAP_OMIT_MESSAGE_INDEX,
-                                     FW_MCAP_OMIT_STATISTICS,      FW_MCAP_OMIT_SUMMARY_SCHEMAS,
+    static const uint32_t parts[] = {FW_MCAP_OMIT_CHUNKS,           FW_MCAP_OMIT_MESSAGE_INDEX,
+                                     FW_MCAP_OMIT_STATISTICS,       FW_MCAP_OMIT_SUMMARY_SCHEMAS,
                                      FW_MCAP_OMIT_SUMMARY_CHANNELS, FW_MCAP_OMIT_CHUNK_INDEX,
-                                     FW_MCAP_OMIT_SUMMARY_OFFSET,  FW_MCAP_OMIT_CRC};
+                                     FW_MCAP_OMIT_SUMMARY_OFFSET,   FW_MCAP_OMIT_CRC};
     *s = (shape){0};
     if (below(random, 2) == 0) {
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -354,8 +355,7 @@ static void lie_is_noticed(size_t at) {
     memcpy(exact, file.at, file.memory.size_bytes);
     fw_mcap_indexed *ix = NULL;
     fw_error why = {.text = ""};
-    fw_status status =
-        fw_mcap_indexed_open_bytes(NULL, exact, file.memory.size_bytes, &ix, &why);
+    fw_status status = fw_mcap_indexed_open_bytes(NULL, exact, file.memory.size_bytes, &ix, &why);
     for (int order = FW_MCAP_ORDER_TIME; status == FW_OK && order <= FW_MCAP_ORDER_FILE; order++) {
         const fw_mcap_query q = {.order = (fw_mcap_order)order};
         size_t messages;
@@ -444,17 +444,57 @@ static void test_misuse(void **state) {
     fw_mcap_indexed_close(NULL);
     assert_int_equal(fw_mcap_indexed_open_path(NULL, "not there", &ix, &why), FW_NOT_FOUND);
     const fw_mcap_limits few = {.chunks_max = 9}, short_ = {.messages_max = 39};
-    assert_int_equal(
-        fw_mcap_indexed_open_bytes(&few, file.at, file.memory.size_bytes, &ix, &why), FW_TOO_BIG);
+    assert_int_equal(fw_mcap_indexed_open_bytes(&few, file.at, file.memory.size_bytes, &ix, &why),
+                     FW_TOO_BIG);
     ok(fw_mcap_indexed_open_bytes(&short_, file.at, file.memory.size_bytes, &ix, error));
     assert_int_equal(count(ix, NULL, &messages, &why), FW_TOO_BIG);
     fw_mcap_indexed_close(ix);
 }
 
+/* --------------------------------------------------------------------- conformance vectors -----
+ */
+
+static int vectors;
+
+static int check_vector(const char *path, const struct stat *st, int type, struct FTW *where) {
+    (void)where;
+    size_t length = strlen(path);
+    if (type != FTW_F || length < 5 || strcmp(path + length - 5, ".mcap") != 0) return 0;
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    file.memory.size_bytes = fread(file.at, 1, sizeof file.at, in);
+    fclose(in);
+    assert_int_equal(file.memory.size_bytes, st->st_size);
+    stream_all();
+    fw_mcap_indexed *ix = NULL;
+    ok(fw_mcap_indexed_open_path(NULL, path, &ix, error));
+    if (!fw_mcap_indexed_is_whole(ix)) fail_msg("%s is whole", path);
+    for (int order = FW_MCAP_ORDER_TIME; order <= FW_MCAP_ORDER_FILE; order++) {
+        check_query(ix, &(fw_mcap_query){.order = (fw_mcap_order)order});
+    }
+    fw_mcap_indexed_close(ix);
+    vectors++;
+    return 0;
+}
+
+/* The official vectors, where FLYWHEEL_DATA holds them: whatever parts a file leaves out. */
+static void test_conformance(void **state) {
+    (void)state;
+    const char *data = getenv("FLYWHEEL_DATA");
+    char folder[1024];
+    snprintf(folder, sizeof folder, "%s/mcap-conformance", data == NULL ? "" : data);
+    if (data == NULL || nftw(folder, check_vector, 8, FTW_PHYS) != 0) skip();
+    print_message("%d conformance vectors\n", vectors);
+    assert_true(vectors >= 400);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_files),      cmocka_unit_test(test_only_needed_chunks_are_read),
-        cmocka_unit_test(test_overlap_is_bounded), cmocka_unit_test(test_lying_summary),
-        cmocka_unit_test(test_cut_everywhere),    cmocka_unit_test(test_misuse)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_files),
+                                       cmocka_unit_test(test_only_needed_chunks_are_read),
+                                       cmocka_unit_test(test_overlap_is_bounded),
+                                       cmocka_unit_test(test_lying_summary),
+                                       cmocka_unit_test(test_cut_everywhere),
+                                       cmocka_unit_test(test_misuse),
+                                       cmocka_unit_test(test_conformance)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,8 +76,8 @@ static fw_mcap_recovered recover(const uint8_t *bytes, size_t size,
     memcpy(exact, bytes, size);
     fw_mcap_recovered report = {0};
     fw_error why = {.text = ""};
-    fw_status status = fw_mcap_recover(NULL, options, exact, size, made_file_sink(&fixed), &report,
-                                       &why);
+    fw_status status =
+        fw_mcap_recover(NULL, options, exact, size, made_file_sink(&fixed), &report, &why);
     free(exact);
     if (status != FW_OK) fail_msg("%zu bytes: %s", size, why.text);
     fw_mcap_info info;
@@ -145,8 +145,8 @@ static size_t whole_before(const uint64_t *ends, size_t count, uint64_t cut) {
 static void cut_everywhere(void) {
     for (size_t cut = 0; cut < original.header_end; cut++) {
         fw_error why = {.text = ""};
-        fw_status status = fw_mcap_recover(NULL, NULL, file.at, cut, made_file_sink(&fixed), NULL,
-                                           &why);
+        fw_status status =
+            fw_mcap_recover(NULL, NULL, file.at, cut, made_file_sink(&fixed), NULL, &why);
         assert_int_equal(status, FW_CORRUPT);
         assert_non_null(strstr(why.text, "nothing to recover"));
     }
