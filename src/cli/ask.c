@@ -31,6 +31,14 @@ static fw_status status_of(int http_status) {
 
 fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path, char **text,
                          fw_error *error) {
+    fw_http_reply reply;
+    FW_TRY(fw_ask_reply(ask, call, path, &reply, error));
+    *text = reply.body;
+    return FW_OK;
+}
+
+fw_status fw_ask_reply(const fw_ask *ask, fw_http_call *call, const char *path,
+                       fw_http_reply *out, fw_error *error) {
     fw_http_client client;
     fw_http_reply reply;
     char url[8192];
@@ -39,7 +47,7 @@ fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path
         return fw_fail(error, FW_TOO_BIG, "the address is too long");
     call->url = url;
     call->reply_max_bytes = REPLY_MAX_BYTES;
-    call->timeout_ms = TIMEOUT_MS;
+    if (call->timeout_ms == 0) call->timeout_ms = TIMEOUT_MS;
     const fw_http_client_options options = {
         .ca_path = ask->ca ? ask->ca : getenv("FLYWHEEL_CA"),
         .token = ask->token ? ask->token : getenv("FLYWHEEL_TOKEN")};
@@ -54,7 +62,7 @@ fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path
                        "serve, or name it with --url",
                        ask->url, why.text);
     if (reply.status < 400) {
-        *text = reply.body;
+        *out = reply;
         return FW_OK;
     }
     json_t *json = json_loadb(reply.body, reply.body_bytes, 0, NULL);

@@ -36,6 +36,9 @@ fw_status fw_ask_options(int argc, char **argv, fw_ask *ask, fw_error *error) FW
 /* Performs a call; answers of 400 and more fail with the factory's reason. *text is malloc'd. */
 fw_status fw_ask_perform(const fw_ask *ask, fw_http_call *call, const char *path, char **text,
                          fw_error *error) FW_MUST;
+/* The same with the whole reply: for bodies that are no text. The caller clears it. */
+fw_status fw_ask_reply(const fw_ask *ask, fw_http_call *call, const char *path,
+                       fw_http_reply *reply, fw_error *error) FW_MUST;
 /* GETs path and prints it: as JSON when asked, else the rows as a table. Returns the exit status.
  */
 int fw_ask_list(const char *command, const char *help, int argc, char **argv, const char *path,

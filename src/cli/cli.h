@@ -22,6 +22,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(status, "what the factory is doing")                                                         \
     X(recordings, "what units uploaded")                                                           \
     X(query, "which recordings there are: by unit, time, event, place, figures")                   \
+    X(slice, "many recordings, or the seconds around events, as one file")                         \
     X(events, "moments that units flagged")                                                        \
     X(units, "what each unit last reported")                                                       \
     X(generations, "every turn of the loop, with its decision and figures")                        \

@@ -19,7 +19,9 @@ static const char help_text[] =
     "  --limit N        at most N rows (default 1000)\n"
     "  --after NEXT     the rows behind an earlier answer's \"next\"\n"
     "  --json           print what the API answers\n"
-    "  --url URL        the factory (default FLYWHEEL_URL or http://127.0.0.1:8080)\n\n"
+    "  --url URL        the factory (default FLYWHEEL_URL or http://127.0.0.1:8080)\n"
+    "  --ca FILE        the factory's authority (default FLYWHEEL_CA)\n"
+    "  --token T        a token (default FLYWHEEL_TOKEN)\n\n"
     "Columns: unit line form role campaign state id duplicate_of boot event model topic bytes\n"
     "messages events sequence generation duration_s moved_s time received. Functions: min max mean\n"
     "of a field (/ego.speed_mps), count of a field, topic or event, size of a topic, near(x, y, r).\n"
@@ -41,6 +43,8 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
                             {"--help", FW_ARG_FLAG, &o->ask.help, 0, 0},
                             {"--count", FW_ARG_FLAG, &o->count, 0, 0},
                             {"--after", FW_ARG_TEXT, &o->after, 1, 60},
+                            {"--ca", FW_ARG_TEXT, &o->ask.ca, 1, 400},
+                            {"--token", FW_ARG_TEXT, &o->ask.token, 1, 200},
                             {"--url", FW_ARG_TEXT, &o->ask.url, 8, 300},
                             {"--limit", FW_ARG_U64, &o->ask.limit, 1, FW_QUERY_LIMIT_MAX}};
     FW_TRY(fw_cli_words(&argc, argv, flags, words, 1, &count, error));

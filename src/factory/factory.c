@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "factory/api_query.h"
 #include "factory/registry.h"
 
 /* ---- life ---- */
@@ -164,6 +165,7 @@ fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
     if (f->swept_ns == 0 || now_ns - f->swept_ns > FW_FACTORY_SWEEP_S * 1000000000LL) {
         f->swept_ns = now_ns;
         fw_objects_sweep(&f->objects, FW_FACTORY_PART_AGE_S);
+        fw_slices_sweep(f->config.env, f->config.data_folder);
     }
     FW_TRY(fw_records_tick(f->records, error));
     return fw_generations_tick(&f->generations, error);

@@ -15,8 +15,8 @@
 enum { CONDITION_MAX = 48 << 10, WORD_MAX = 200, LIST_MAX = 256, PREFIX_MIN = 6 };
 
 struct fw_query {
-    json_t *values, *named_units, *named_ids;
-    char *values_text;
+    json_t *values, *named_units, *named_ids, *named_events;
+    char *values_text, *events_text;
     size_t used;
     char condition[CONDITION_MAX];
 };
@@ -269,10 +269,12 @@ static fw_status take_value(parser *p, const struct column *c, json_t **out) {
     return FW_OK;
 }
 
-/* Remembers which units and recordings are asked for by name: they may have been erased. */
+/* Remembers what is asked for by name: units and recordings may have been erased, and the seconds
+ * around events are those of the kinds named. */
 static void remember(parser *p, const struct column *c, json_t *value) {
     if (strcmp(c->sql, "r.unit") == 0) json_array_append(p->query->named_units, value);
     if (strcmp(c->sql, "r.sha256") == 0) json_array_append(p->query->named_ids, value);
+    if (c->kind == EVENT) json_array_append(p->query->named_events, value);
 }
 
 /* ---- tests ---- */
@@ -482,7 +484,10 @@ static fw_status parse(parser *p) {
     if (p->now.kind == END) return put(p, "1");
     while (more) FW_TRY(take_round(p, &more));
     p->query->values_text = json_dumps(p->query->values, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    return p->query->values_text ? FW_OK : fw_fail(p->error, FW_NO_MEMORY, "no memory for a query");
+    p->query->events_text = json_dumps(p->query->named_events, JSON_COMPACT);
+    return p->query->values_text && p->query->events_text
+               ? FW_OK
+               : fw_fail(p->error, FW_NO_MEMORY, "no memory for a query");
 }
 
 fw_status fw_query_parse(const char *text, fw_query **out, fw_error *error) {
@@ -493,6 +498,7 @@ fw_status fw_query_parse(const char *text, fw_query **out, fw_error *error) {
     q->values = json_array();
     q->named_units = json_array();
     q->named_ids = json_array();
+    q->named_events = json_array();
     parser p = {.text = text, .query = q, .error = error};
     fw_status status = parse(&p);
     if (status != FW_OK) {
@@ -508,6 +514,8 @@ void fw_query_free(fw_query *q) {
     json_decref(q->values);
     json_decref(q->named_units);
     json_decref(q->named_ids);
+    json_decref(q->named_events);
+    free(q->events_text);
     free(q->values_text);
     free(q);
 }
@@ -518,6 +526,10 @@ const char *fw_query_condition(const fw_query *query) {
 
 const char *fw_query_values(const fw_query *query) {
     return query->values_text ? query->values_text : "[]";
+}
+
+const char *fw_query_events(const fw_query *query) {
+    return query->events_text ? query->events_text : "[]";
 }
 
 /* ---- answers ---- */
@@ -565,7 +577,9 @@ fw_status fw_query_check_erased(sqlite3 *db, const fw_query *q, fw_error *error)
     if (status == FW_OK)
         status = fw_db_each(db, error, take_named, &n,
                             "SELECT 'unit '||unit,id FROM erasures WHERE unit IN (SELECT value FROM "
-                            "json_each(?)) LIMIT 1", "t", units);
+                            "json_each(?)) AND NOT EXISTS(SELECT 1 FROM recordings r WHERE r.unit="
+                            "erasures.unit) LIMIT 1",
+                            "t", units);
     if (status == FW_OK && !n.text[0])
         status = fw_db_each(db, error, take_named, &n,
                             "SELECT 'recording '||o.sha256,'' FROM json_each(?) j JOIN objects o ON "

@@ -46,14 +46,16 @@ void fw_query_free(fw_query *query);
 /* For "FROM recordings r JOIN objects o USING(sha256) WHERE " condition, with values as ?1. */
 const char *fw_query_condition(const fw_query *query);
 const char *fw_query_values(const fw_query *query);
+/* The kinds of events that it names, as a JSON array. */
+const char *fw_query_events(const fw_query *query);
 
 /* {"recordings":[...],"count":n,"bytes":b,"next":"..."|null}: newest first by the time they were
  * recorded; count and bytes are of all that match. after: "" or an earlier answer's next. FW_ERASED:
  * nothing matches and a unit or a recording that it names was erased. */
 fw_status fw_query_json(fw_catalogue *catalogue, const fw_query *query, int64_t limit,
                         const char *after, char **json, fw_error *error) FW_MUST;
-/* FW_ERASED with the tombstone when a unit or a recording named in it was erased; else FW_OK. The
- * lock is held. */
+/* FW_ERASED when a unit or a recording named in it was erased (a unit that records again after it is
+ * there again); else FW_OK. The lock is held. */
 fw_status fw_query_check_erased(sqlite3 *db, const fw_query *query, fw_error *error) FW_MUST;
 
 /* "2026-11-01", "2026-11-01T12:30:15.5Z", or nanoseconds since 1970. */
