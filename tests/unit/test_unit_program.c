@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "http/server.h"
+#include "unit/courier/courier.h"
 
 enum { UNIT = 3, OBJECTS_MAX = 64, PATIENCE_S = 60 };
 
@@ -19,6 +20,9 @@ typedef struct factory {
     char *model;
     size_t model_bytes;
     fw_hash target, active;
+    const char *campaigns; /* the unit's list, told as version "v1"; NULL none */
+    uint64_t records;      /* lines taken by /v1/records */
+    bool knows_versions;
     fw_http_server *server;
     uint16_t port;
 } factory;
@@ -49,16 +53,32 @@ static void take_object(factory *f, const fw_http_request *request, fw_http_resp
     fw_http_respond_json(response, 201, strdup(text));
 }
 
+static void take_records(factory *f, const fw_http_request *request, fw_http_response *response) {
+    char text[100];
+    const char *first = request->header(request->native, "Flywheel-First");
+    unsigned long long next = strtoull(first, NULL, 10);
+    for (size_t i = 0; i < request->body_bytes; i++)
+        if (request->body[i] == '\n') next++, f->records++;
+    if (strstr(request->body, "\"program\":\"flywheel-unit\"")) f->knows_versions = true;
+    snprintf(text, sizeof text, "{\"next\":%llu}", next);
+    fw_http_respond_json(response, 200, strdup(text));
+}
+
 static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
     factory *f = self;
     char text[200];
     pthread_mutex_lock(&f->lock);
     if (strcmp(request->method, "PUT") == 0) {
         take_object(f, request, response);
+    } else if (strcmp(request->path, "/v1/records") == 0) {
+        take_records(f, request, response);
+    } else if (strcmp(request->path, "/v1/units/3/campaigns") == 0) {
+        fw_http_respond_json(response, 200, strdup(f->campaigns));
     } else if (strcmp(request->method, "POST") == 0) {
         const char *active = request->body ? strstr(request->body, "\"active\":\"") : NULL;
         if (active) memcpy(f->active.hex, active + 10, FW_HASH_HEX);
-        snprintf(text, sizeof text, "{\"target\":\"%s\"}", f->target.hex);
+        snprintf(text, sizeof text, "{\"target\":\"%s\"%s}", f->target.hex,
+                 f->campaigns ? ",\"campaigns\":\"v1\"" : "");
         fw_http_respond_json(response, 200, strdup(text));
     } else if (strcmp(request->method, "GET") == 0) {
         response->status = 200;
@@ -112,6 +132,7 @@ static void await_objects(factory *f, uint32_t count) {
 /* ---- the unit ---- */
 
 typedef struct rig {
+    const char *record; /* "all" unless set */
     char folder[64], bus[96], data[96], url[64];
     factory factory;
     int listener;
@@ -124,7 +145,8 @@ static void start_unit(rig *r) {
         char number[16];
         snprintf(number, sizeof number, "%d", UNIT);
         execl(FW_BINARY_DIR "/src/flywheel-unit", "flywheel-unit", "--unit", number, "--bus", r->bus,
-              "--factory", r->url, "--data", r->data, (char *)NULL);
+              "--factory", r->url, "--data", r->data, "--record", r->record ? r->record : "all",
+              (char *)NULL);
         _exit(127);
     }
     assert_true(r->unit > 0);
@@ -140,7 +162,7 @@ static void stop_unit(rig *r) {
 
 static void make_rig(rig *r) {
     fw_error error;
-    memset(r, 0, sizeof *r);
+    *r = (rig){.record = r->record, .factory.campaigns = r->factory.campaigns};
     make_folder(r->folder);
     snprintf(r->bus, sizeof r->bus, "%s/bus", r->folder);
     snprintf(r->data, sizeof r->data, "%s/unit", r->folder);
@@ -205,7 +227,7 @@ static pid_t child_pid(const rig *r, int which) {
 
 static void test_lives_records_uploads_and_stops(void **state) {
     (void)state;
-    rig r;
+    rig r = {.record = NULL};
     make_rig(&r);
     int fd = accept_unit(&r);
     fw_bus_act act = drive(fd, 1, 0, 100);
@@ -237,7 +259,7 @@ static void test_lives_records_uploads_and_stops(void **state) {
 
 static void test_children_die_and_the_factory_goes_away(void **state) {
     (void)state;
-    rig r;
+    rig r = {.record = NULL};
     make_rig(&r);
     int fd = accept_unit(&r);
     drive(fd, 1, 0, 60);
@@ -271,7 +293,7 @@ static void test_children_die_and_the_factory_goes_away(void **state) {
 
 static void test_a_power_cut_keeps_what_was_closed(void **state) {
     (void)state;
-    rig r;
+    rig r = {.record = NULL};
     make_rig(&r);
     int fd = accept_unit(&r);
     drive(fd, 1, 0, 60); /* connected, so the model is on disk */
@@ -293,6 +315,78 @@ static void test_a_power_cut_keeps_what_was_closed(void **state) {
     await_objects(&r.factory, 2);
     stop_unit(&r);
     close(fd);
+    drop_rig(&r);
+}
+
+/* Private memory of a process, in bytes: what /proc calls RssAnon. */
+static uint64_t private_bytes(pid_t pid) {
+    char path[64], line[200];
+    unsigned long long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, "RssAnon:", 8) == 0) sscanf(line + 8, "%llu", &kib);
+    fclose(file);
+    return kib << 10;
+}
+
+static fw_bus_act bump(int fd, uint32_t number, uint32_t tick) {
+    fw_drive_obs obs;
+    straight_road(number, tick, &obs);
+    obs.impact_mps2 = 9;
+    send_obs(fd, UNIT, &obs);
+    return take_act(fd, NULL);
+}
+
+static const char bumps[] =
+    "{\"version\":\"v1\",\"campaigns\":[{\"id\":\"bumps\",\"when\":\"/ego.impact_mps2 > 5\","
+    "\"before_s\":2,\"after_s\":1,\"priority\":60}]}";
+
+/* With --record campaigns only the capture leaves the unit; a kill in the middle of a drive loses
+ * little of it; the courier stays under its stated memory all the while. */
+static void test_only_what_campaigns_want_leaves_the_unit(void **state) {
+    (void)state;
+    rig r = {.record = "campaigns", .factory.campaigns = bumps};
+    make_rig(&r);
+    int fd = accept_unit(&r);
+    char path[128];
+    snprintf(path, sizeof path, "%s/campaigns.json", r.data);
+    for (int i = 0; i < PATIENCE_S * 50 && !fw_file_exists(path); i++) usleep(20000);
+    usleep(100000);
+    drive(fd, 1, 0, 60);
+    assert_int_equal(bump(fd, 1, 60).recordings, 0);
+    drive(fd, 1, 61, 30);
+    assert_int_equal(say(fd, FW_BUS_END, 91).recordings, 1); /* the routine one is not counted */
+    await_objects(&r.factory, 1);
+    drive(fd, 2, 100, 200); /* chunks of two seconds reach the disk */
+    usleep(600000);
+    kill(r.unit, SIGKILL);
+    waitpid(r.unit, NULL, 0);
+    close(fd);
+    stop_factory(&r.factory); /* and without a network the campaigns are known */
+    start_unit(&r);
+    fd = accept_unit(&r);
+    snprintf(path, sizeof path, "%s/spool", r.data);
+    assert_true(fw_folder_size_bytes(path) > 10000); /* both drives: in the ring */
+    drive(fd, 3, 400, 30);
+    bump(fd, 3, 430);
+    drive(fd, 3, 431, 30);
+    assert_int_equal(say(fd, FW_BUS_END, 461).recordings, 1);
+    start_factory(&r.factory);
+    await_objects(&r.factory, 2);
+    usleep(300000);
+    uint64_t used = private_bytes(child_pid(&r, 1));
+    printf("the courier uses %llu KiB, stated %d\n", (unsigned long long)used >> 10,
+           FW_UNIT_COURIER_MEMORY_MAX >> 10);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_true(used > 0 && used < FW_UNIT_COURIER_MEMORY_MAX);
+#endif
+    for (int i = 0; i < PATIENCE_S * 50 && !r.factory.knows_versions; i++) usleep(20000);
+    assert_true(r.factory.knows_versions);
+    stop_unit(&r);
+    close(fd);
+    assert_int_equal(object_count(&r.factory), 2);
     drop_rig(&r);
 }
 
@@ -318,6 +412,13 @@ static void test_usage(void **state) {
     assert_int_equal(run_unit("--factory", "ftp://x", NULL, NULL), 2);
     assert_int_equal(run_unit("--spool-max-bytes", "5", NULL, NULL), 2);
     assert_int_equal(run_unit("--unit", "1", "--wheels", NULL), 2);
+    assert_int_equal(run_unit("--record", "some", NULL, NULL), 2);
+    assert_int_equal(run_unit("--ring-max-bytes", "5", NULL, NULL), 2);
+    assert_int_equal(run_unit("--chunk-s", "-1", NULL, NULL), 2);
+    assert_int_equal(run_unit("--quiet-hours", "22:00", NULL, NULL), 2);
+    assert_int_equal(run_unit("--quiet-hours", "22:00-24:00", NULL, NULL), 2);
+    assert_int_equal(run_unit("--quiet-hours", "22:00-06:00x", NULL, NULL), 2);
+    assert_int_equal(run_unit("--upload-rate-bytes-per-s", "fast", NULL, NULL), 2);
 }
 
 int main(void) {
@@ -330,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_lives_records_uploads_and_stops),
         cmocka_unit_test(test_children_die_and_the_factory_goes_away),
         cmocka_unit_test(test_a_power_cut_keeps_what_was_closed),
+        cmocka_unit_test(test_only_what_campaigns_want_leaves_the_unit),
         cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
