@@ -1,10 +1,14 @@
 #define ZSTD_STATIC_LINKING_ONLY /* ZSTD_initStaticCCtx, ZSTD_estimateCCtxSize */
 #include "mcap/codec.h"
 
+#include <limits.h>
+#include <lz4.h>
 #include <lz4frame.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+
+#include "mcap/format.h"
 
 static LZ4F_preferences_t lz4_preferences(size_t size_bytes) {
     LZ4F_preferences_t p;
@@ -90,6 +94,53 @@ static fw_status unpack_zstd(fw_mcap_unpacker *u, const void *bytes, size_t size
     return made == out_size ? FW_OK : FW_CORRUPT;
 }
 
+/* The blocks of a frame without checksums and dictionary, behind its header, straight into `out`:
+ * the library's own way goes through a buffer of the block size whenever a block might be larger
+ * than the room left. False: not exactly one whole such frame of out_size bytes. */
+static bool unpack_blocks(const LZ4F_frameInfo_t *info, const uint8_t *bytes, size_t size_bytes,
+                          uint8_t *out, size_t out_size) {
+    const size_t history_max = 65536;
+    size_t eaten = 0, made = 0;
+    while (size_bytes - eaten >= 4) {
+        uint32_t head = fw_mcap_load_u32(bytes + eaten), size = head & INT32_MAX;
+        eaten += 4;
+        if (head == 0) return eaten == size_bytes && made == out_size;
+        size_t room = out_size - made < INT_MAX ? out_size - made : INT_MAX;
+        if (size > size_bytes - eaten) return false;
+        const char *from = (const char *)bytes + eaten;
+        char *to = (char *)out + made;
+        size_t history = made < history_max ? made : history_max;
+        int n = (int)size;
+        if (head != size) { /* stored as it is */
+            if (size > room) return false;
+            memcpy(to, from, size);
+        } else if (info->blockMode == LZ4F_blockIndependent) {
+            n = LZ4_decompress_safe(from, to, (int)size, (int)room);
+        } else {
+            n = LZ4_decompress_safe_usingDict(from, to, (int)size, (int)room, to - history,
+                                              (int)history);
+        }
+        if (n < 0) return false;
+        eaten += size;
+        made += (size_t)n;
+    }
+    return false;
+}
+
+/* The usual frame; false: anything else, to be unpacked or refused with the library's words. */
+static bool unpack_lz4_plain(fw_mcap_unpacker *u, const uint8_t *bytes, size_t size_bytes,
+                             uint8_t *out, size_t out_size) {
+    LZ4F_frameInfo_t info = {0};
+    size_t header = size_bytes;
+    if (LZ4F_isError(LZ4F_getFrameInfo(u->lz4, &info, bytes, &header))) return false;
+    if (info.frameType != LZ4F_frame || info.contentChecksumFlag != LZ4F_noContentChecksum ||
+        info.blockChecksumFlag != LZ4F_noBlockChecksum || info.dictID != 0 ||
+        (info.contentSize != 0 && info.contentSize != out_size)) {
+        return false;
+    }
+    return unpack_blocks(&info, bytes + header, size_bytes - header, out, out_size);
+}
+
 static fw_status unpack_lz4(fw_mcap_unpacker *u, const uint8_t *bytes, size_t size_bytes,
                             uint8_t *out, size_t out_size, const char **why) {
     if (u->lz4 == NULL) {
@@ -97,6 +148,8 @@ static fw_status unpack_lz4(fw_mcap_unpacker *u, const uint8_t *bytes, size_t si
         if (LZ4F_isError(LZ4F_createDecompressionContext(&made, LZ4F_VERSION))) return FW_NO_MEMORY;
         u->lz4 = made;
     }
+    LZ4F_resetDecompressionContext(u->lz4);
+    if (unpack_lz4_plain(u, bytes, size_bytes, out, out_size)) return FW_OK;
     LZ4F_resetDecompressionContext(u->lz4);
     size_t eaten = 0, made = 0, hint = 1;
     while (eaten < size_bytes) {
