@@ -387,12 +387,19 @@ void fw_mcap_file_unmap(fw_mcap_file *file);
  *   bytes --open--> summary (or, without one, a scan) --> chunks, channels, schemas
  *         --query--> the chunks that overlap --next--> messages
  *
- * Whatever the summary claims is checked against the records it names before it is used; a lying
- * one is FW_CORRUPT. A file without a usable summary (cut, or written without) is scanned once: its
- * messages up to the last whole record are served, and `fw_mcap_indexed_is_whole` says false.
+ * Whatever the summary claims is checked before it is used: claimed chunks may not overlap, every
+ * byte of the data section that they leave out is looked at, a chunk that is opened must be the one
+ * that was claimed, its messages within its times and on its listed channels. A lie is FW_CORRUPT.
+ * Only what a query does not need goes unread: a chunk whose claimed times or channels keep it out
+ * is not opened to see whether they are true.
+ * A file without a usable summary (cut, or written without) is scanned once: its messages up to the
+ * last whole record are served. The same holds for chunks without index, and messages that stand
+ * outside chunks are served like all others.
  * Memory: one unpacked chunk per chunk that overlaps in time with the one being read, within
- * limits->chunk_max_bytes together; uncompressed chunks are not copied (message data points into
- * the file). Pointers of a message are valid until the next call. */
+ * limits->chunk_max_bytes together, else FW_TOO_BIG; as much again for the order of messages whose
+ * times do not rise. Uncompressed chunks are not copied (message data points into the file).
+ * messages_max counts the messages of all opened chunks of one query.
+ * Pointers of a message are valid until the next call; its channel and schema until close. */
 typedef struct fw_mcap_indexed fw_mcap_indexed;
 
 typedef enum fw_mcap_order {
@@ -415,10 +422,11 @@ fw_status fw_mcap_indexed_open_bytes(const fw_mcap_limits *limits, const void *b
 fw_status fw_mcap_indexed_open_path(const fw_mcap_limits *limits, const char *path,
                                     fw_mcap_indexed **out, fw_error *error) FW_MUST;
 void fw_mcap_indexed_close(fw_mcap_indexed *indexed);
-/* False when the file was cut or had no summary and was scanned. */
+/* False when the file is cut or damaged, so that messages may be missing. True only says that the
+ * file ends as it should: chunks that were not opened may still be broken. */
 bool fw_mcap_indexed_is_whole(const fw_mcap_indexed *indexed);
-/* Header, statistics (FW_NOT_FOUND without), and what the file holds, by position; false past the
- * end. Valid until close. */
+/* Header, statistics (as the file claims them; FW_NOT_FOUND without), and what the file holds, by
+ * position; false past the end. Valid until close. */
 void fw_mcap_indexed_header(const fw_mcap_indexed *indexed, fw_mcap_text *profile,
                             fw_mcap_text *library);
 fw_status fw_mcap_indexed_statistics(const fw_mcap_indexed *indexed, fw_mcap_statistics *out,
@@ -451,9 +459,12 @@ typedef struct fw_mcap_recovered {
 } fw_mcap_recovered;
 
 /* Writes a valid file with all that can be read of a cut or broken one: every message of every
- * whole chunk, attachments and metadata, schemas and channels with their ids' meaning kept. FW_CORRUPT
- * only when not even the magic and the header are there. `options` as for the writer (its sizes are
- * raised to what the input needs, within limits). */
+ * whole chunk (of a file without chunks, every whole message), attachments and metadata, schemas
+ * and channels with their ids' meaning kept. Where framing is destroyed, it searches on for the next
+ * chunk or attachment that its CRC proves. Zero bytes inside texts become '?'. FW_CORRUPT only when
+ * not even the magic and the header are there; limits that a chunk passes make it a lost one.
+ * `options` as for the writer (its sizes are raised to what the input needs, within limits). After a
+ * failure what the sink has got is no file. report may be NULL. */
 fw_status fw_mcap_recover(const fw_mcap_limits *limits, const fw_mcap_writer_options *options,
                           const void *bytes, size_t size_bytes, fw_mcap_sink sink,
                           fw_mcap_recovered *report, fw_error *error) FW_MUST;
