@@ -99,14 +99,22 @@ static bool find_at(const rescue *r, uint64_t at, found *f) {
     return fw_mcap_parse(f->content, f->content_size, &f->record, &f->chunk_data);
 }
 
+/* A tail of zeros, as a power cut leaves it. */
+static bool zeros_to_the_end(rescue *r, uint64_t at) {
+    uint64_t from = at;
+    while (at < r->size && r->bytes[at] == 0 && at - from < r->budget) at++;
+    r->budget -= at - from;
+    return at == r->size;
+}
+
 /* Could a record, a cut one too, or the end of a file stand here? */
-static bool plausible(const rescue *r, uint64_t at) {
+static bool plausible(rescue *r, uint64_t at) {
     uint64_t left = r->size - at;
     if (left == 0 || magic_at(r, at)) return true;
     uint8_t head[FW_MCAP_PREFIX_BYTES] = {0};
     memcpy(head, r->bytes + at, left < sizeof head ? (size_t)left : sizeof head);
     uint64_t length = fw_mcap_load_u64(head + 1);
-    if (head[0] == 0) return length == 0; /* a tail of zeros, as a power cut leaves it */
+    if (head[0] == 0) return length == 0 && zeros_to_the_end(r, at);
     if (head[0] > FW_MCAP_DATA_END) return length <= left; /* a kind of others: it must fit */
     return length < (uint64_t)1 << 40;
 }
