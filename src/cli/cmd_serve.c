@@ -34,7 +34,7 @@ enum {
 };
 
 /* What pages named by --cors may read. */
-static const char *const cors_paths[] = {"/v1/objects/", NULL};
+static const char *const cors_paths[] = {"/v1/objects/", "/v1/slice", NULL};
 
 static const char help_text[] =
     "usage: flywheel serve --data DIR [OPTIONS]\n\n"

@@ -223,6 +223,7 @@ static const fw_api_route routes[] = {
     {"GET", "/metrics", NULL, fw_api_metrics_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/status", NULL, get_status, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/live", NULL, get_live, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/openapi.json", NULL, fw_api_openapi_get, FW_SCOPE_READ, FW_UNIT_NEVER},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 

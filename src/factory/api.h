@@ -46,6 +46,9 @@ const fw_api_route *fw_api_routes(int *count);
 bool fw_api_may(fw_factory *factory, const fw_api_route *route, const char *argument,
                 const fw_who *who, const fw_http_request *request, fw_http_response *response);
 
+/* api_openapi.c */
+void fw_api_openapi_get(const fw_api_call *c);
+
 /* Answers with the JSON text (taken) when status is FW_OK, else with the failure's status code. */
 void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char *json,
                    const fw_error *error);

@@ -196,6 +196,7 @@ static const struct {
     {"GET", "/v1/openapi.json", NULL, "---roA"},
     {"GET", "/v1/slice", NULL, "---roA"},
     {"POST", "/v1/slice", NULL, "---roA"},
+    {"GET", "/v1/slices/", "", "---roA"},
     {"POST", "/v1/units/", "/erase", "-----A"},
 };
 enum { RULES = sizeof rules / sizeof *rules };
