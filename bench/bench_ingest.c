@@ -2,7 +2,7 @@
  * and the bare disk and hash beside it in the same run.
  *
  *   bench_ingest [--data DIR] [--seconds S] [--rounds N] [--clients N] [--units N] [--object-mb N]
- *                [--quick] [--smoke] [--json] [--csv FILE]
+ *                [--only records|bulk|units] [--quick] [--smoke] [--json] [--csv FILE]
  *
  *   records  batches of 256 records of 1 kB, each ack after its flush; beside it a bare loop that
  *            writes 256 kB and calls fdatasync, on the same disk, in turns. Target: 70 % of it.
@@ -44,7 +44,7 @@ enum { BATCH = 256, RECORD_BYTES = 1024, BATCH_BYTES = BATCH * RECORD_BYTES, LAT
        ROUNDS_MAX = 9, CLIENTS_MAX = 64 };
 
 typedef struct options {
-    const char *data, *csv;
+    const char *data, *csv, *only;
     double seconds;
     int rounds, clients, bulk_clients, units, object_mb, objects;
     bool json;
@@ -566,8 +566,8 @@ static void append_csv(const char *path, const results *r) {
 
 static const char usage_text[] =
     "usage: bench_ingest [--data DIR] [--seconds S] [--rounds N] [--clients N] [--bulk-clients N]\n"
-    "                    [--units N] [--object-mb N] [--objects N] [--quick] [--smoke] [--json]\n"
-    "                    [--csv FILE]\n";
+    "                    [--units N] [--object-mb N] [--objects N] [--only records|bulk|units]\n"
+    "                    [--quick] [--smoke] [--json] [--csv FILE]\n";
 
 static int number(const char *text, int low, int high) {
     char *end;
@@ -585,6 +585,7 @@ static void read_options(int argc, char **argv) {
         bool took = true;
         if (strcmp(word, "--data") == 0 && next) opt.data = next;
         else if (strcmp(word, "--csv") == 0 && next) opt.csv = next;
+        else if (strcmp(word, "--only") == 0 && next) opt.only = next;
         else if (strcmp(word, "--seconds") == 0) opt.seconds = number(next, 1, 600);
         else if (strcmp(word, "--rounds") == 0) opt.rounds = number(next, 1, ROUNDS_MAX);
         else if (strcmp(word, "--clients") == 0) opt.clients = number(next, 1, CLIENTS_MAX);
@@ -608,6 +609,10 @@ static void read_options(int argc, char **argv) {
     }
 }
 
+static bool wanted(const char *part) {
+    return !opt.only || strcmp(opt.only, part) == 0;
+}
+
 int main(int argc, char **argv) {
     char folder[300], data[320];
     results r = {0};
@@ -620,9 +625,10 @@ int main(int argc, char **argv) {
     if (setrlimit(RLIMIT_NOFILE, &files) != 0) fprintf(stderr, "bench_ingest: few descriptors\n");
     make_batch();
     server s = start(data);
-    bench_units(&s, &r); /* first: memory as a fleet makes it, not as the loads below do */
-    bench_records(&s, folder, &r);
-    bench_bulk(&s, folder, &r);
+    /* units first: memory as a fleet makes it, not as the loads do */
+    if (wanted("units")) bench_units(&s, &r);
+    if (wanted("records")) bench_records(&s, folder, &r);
+    if (wanted("bulk")) bench_bulk(&s, folder, &r);
     kill(s.pid, SIGTERM);
     waitpid(s.pid, NULL, 0);
     must(fw_folder_remove(folder, &error), &error);

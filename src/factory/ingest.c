@@ -16,7 +16,7 @@
 #include "factory/scan.h"
 #include "http/range.h"
 
-enum { UNIT_MAX = 32, RETRY_BUSY_S = 1 };
+enum { UNIT_MAX = 32, RETRY_BUSY_S = 1, WRITE_BYTES = 1 << 18 };
 
 /* One PUT under way. */
 struct fw_upload {
@@ -25,6 +25,8 @@ struct fw_upload {
     fw_recording_clock clock;
     int fd;
     fw_sha256 *sha;
+    uint8_t *buffer; /* (WRITE_BYTES): received and hashed, not yet written */
+    size_t buffered;
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
     uint64_t reserved_bytes;          /* what it may still take of the cap; the ingest's lock */
     bool repeat;                      /* already whole: the body is read and dropped */
@@ -290,7 +292,8 @@ static void add_to_hash(void *self, const void *bytes, size_t size_bytes) {
 /* Opens the part at the upload's offset and brings the hash up to there. */
 static fw_status open_part(fw_ingest *ingest, fw_upload *upload, fw_error *error) {
     upload->sha = fw_sha256_try();
-    if (!upload->sha) return fw_fail(error, FW_NO_MEMORY, "no memory for an upload");
+    upload->buffer = malloc(WRITE_BYTES);
+    if (!upload->sha || !upload->buffer) return fw_fail(error, FW_NO_MEMORY, "no memory for an upload");
     return fw_objects_part_open(ingest->objects, upload->hash.hex, upload->offset, add_to_hash,
                                 upload->sha, &upload->fd, error);
 }
@@ -330,6 +333,13 @@ static fw_status read_headers(fw_ingest *ingest, const char *sha256,
     return parse_extent(request, &upload->offset, &upload->total, error);
 }
 
+static void free_upload(fw_upload *upload) {
+    if (upload->fd >= 0) close(upload->fd);
+    if (upload->sha) (void)fw_sha256_end(upload->sha);
+    free(upload->buffer);
+    free(upload);
+}
+
 /* Refused before a byte was taken. */
 static void give_up(fw_ingest *ingest, fw_upload *upload, bool claimed, fw_status status,
                     const fw_error *error, fw_http_response *response) {
@@ -342,9 +352,7 @@ static void give_up(fw_ingest *ingest, fw_upload *upload, bool claimed, fw_statu
     else
         COUNT(ingest, uploads_failed);
     if (claimed) unclaim(ingest, upload);
-    if (upload->fd >= 0) close(upload->fd);
-    if (upload->sha) (void)fw_sha256_end(upload->sha);
-    free(upload);
+    free_upload(upload);
 }
 
 fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_request *request,
@@ -379,6 +387,22 @@ static void refuse(fw_upload *upload, int code, const char *text) {
     if (text) fw_fail(&upload->error, FW_INVALID, "%s", text);
 }
 
+/* Writes what is buffered, and lets the disk begin with it. */
+static bool write_out(fw_ingest *ingest, fw_upload *upload) {
+    size_t size = upload->buffered;
+    upload->buffered = 0;
+    if (size == 0) return true;
+    fw_status status = fw_file_write_all(ingest->env, upload->fd, upload->buffer, size,
+                                         "the upload", &upload->error);
+    if (status != FW_OK) {
+        refuse(upload, fw_answer_status(status), NULL);
+        return false;
+    }
+    off_t end = (off_t)(upload->offset + upload->received);
+    (void)sync_file_range(upload->fd, end - (off_t)size, (off_t)size, SYNC_FILE_RANGE_WRITE);
+    return true;
+}
+
 bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, size_t size_bytes) {
     if (upload->repeat) return true;
     if (upload->refused) return false;
@@ -389,15 +413,18 @@ bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, si
         refuse(upload, 413, "the body is longer than declared or than the limit");
         return false;
     }
-    fw_status status =
-        fw_file_write_all(ingest->env, upload->fd, bytes, size_bytes, "the upload", &upload->error);
-    if (status != FW_OK) {
-        refuse(upload, fw_answer_status(status), NULL);
-        return false;
-    }
     fw_sha256_add(upload->sha, bytes, size_bytes);
-    upload->received += size_bytes;
     if (ingest->metrics) fw_metrics_add(&ingest->metrics->upload_bytes, size_bytes);
+    const uint8_t *from = bytes;
+    while (size_bytes > 0) {
+        size_t room = WRITE_BYTES - upload->buffered, piece = size_bytes < room ? size_bytes : room;
+        memcpy(upload->buffer + upload->buffered, from, piece);
+        upload->buffered += piece;
+        upload->received += piece;
+        from += piece;
+        size_bytes -= piece;
+        if (upload->buffered == WRITE_BYTES && !write_out(ingest, upload)) return false;
+    }
     return true;
 }
 
@@ -578,6 +605,7 @@ static void finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *respo
         return;
     }
     uint64_t have = upload->offset + upload->received;
+    if (!upload->refused) (void)write_out(ingest, upload);
     if (upload->refused == 507) {
         fw_answer_failure(response, FW_NO_SPACE, &upload->error);
     } else if (upload->refused) {
@@ -612,11 +640,10 @@ void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *re
 
 void fw_ingest_close(fw_ingest *ingest, fw_upload *upload) {
     if (!upload) return;
-    unclaim(ingest, upload);
     if (ingest->metrics) atomic_fetch_sub(&ingest->metrics->uploads_open, 1);
-    if (upload->fd >= 0) close(upload->fd);
-    if (upload->sha) (void)fw_sha256_end(upload->sha);
-    free(upload);
+    if (!upload->refused) (void)write_out(ingest, upload); /* what came may be resumed */
+    unclaim(ingest, upload);
+    free_upload(upload);
 }
 
 /* ---- reading ---- */

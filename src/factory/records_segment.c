@@ -101,7 +101,7 @@ fw_status fw_records_segment_parse(const uint8_t *bytes, size_t size_bytes, fw_r
     if (get_u32(bytes + SEGMENT_CRC_AT) != fw_records_crc(bytes, SEGMENT_CRC_AT))
         return fw_fail(error, FW_CORRUPT, "a segment's header is damaged");
     if (get_u32(bytes + 8) != FW_RECORDS_VERSION ||
-        get_u32(bytes + 12) != FW_RECORDS_SEGMENT_HEADER)
+        get_u32(bytes + 12) != FW_RECORDS_SEGMENT_HEADER || get_u32(bytes + 56) != 0)
         return fw_fail(error, FW_UNSUPPORTED,
                        "a segment of records has format %u, this Flywheel knows %d; install a "
                        "newer Flywheel",
