@@ -205,6 +205,12 @@ static fw_status read_all(reader *r, const char *unit, bool *wanted) {
     return read_units(r, unit, wanted);
 }
 
+/* Messages quote what was given: one line of ASCII all the same. */
+static void make_plain(fw_error *error) {
+    for (char *c = error ? error->text : ""; *c; c++)
+        if (*c < 0x20 || *c > 0x7e) *c = '?';
+}
+
 fw_status fw_campaign_parse(const char *json, size_t size_bytes,
                             const fw_campaign_signals *signals, const char *unit, fw_campaign *out,
                             bool *wanted, fw_error *error) {
@@ -214,15 +220,20 @@ fw_status fw_campaign_parse(const char *json, size_t size_bytes,
         return fw_fail(error, FW_INVALID, "a campaign of %zu bytes; at most %d", size_bytes,
                        FW_CAMPAIGN_JSON_MAX);
     json_t *parsed = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, &where);
-    if (!parsed)
-        return fw_fail(error, FW_INVALID, "no JSON: line %d column %d: %s", where.line,
-                       where.column, where.text);
     reader r = {.json = parsed, .signals = signals, .campaign = defaults, .error = error};
-    fw_status status = json_is_object(parsed)
-                           ? read_all(&r, unit, &for_unit)
-                           : fw_fail(error, FW_INVALID, "a campaign is a JSON object");
+    fw_status status = FW_OK;
+    if (!parsed)
+        status = fw_fail(error, FW_INVALID, "no JSON: line %d column %d: %s", where.line,
+                         where.column, where.text);
+    else if (!json_is_object(parsed))
+        status = fw_fail(error, FW_INVALID, "a campaign is a JSON object");
+    else
+        status = read_all(&r, unit, &for_unit);
     json_decref(parsed);
-    if (status != FW_OK) return status;
+    if (status != FW_OK) {
+        make_plain(error);
+        return status;
+    }
     *out = r.campaign;
     if (wanted) *wanted = for_unit;
     return FW_OK;

@@ -49,7 +49,7 @@ static double run_one(const fw_campaign_op *op, fw_campaign_state *state, double
     case FW_CAMPAIGN_OP_NOT: return a == 0;
     case FW_CAMPAIGN_OP_RISING: return run_rising(state, op->index, a, elapsed_ns);
     case FW_CAMPAIGN_OP_HELD: return run_held(state, op, a, elapsed_ns);
-    default: FW_ASSERT(!"an operation of one operand"); return 0;
+    default: fw_assert_failed("an operation of one operand", __FILE__, __LINE__);
     }
 }
 
@@ -66,7 +66,7 @@ static double run_two(const fw_campaign_op *op, double a, double b) {
     case FW_CAMPAIGN_OP_NOT_EQUAL: return a < b || a > b;
     case FW_CAMPAIGN_OP_AND: return a != 0 && b != 0;
     case FW_CAMPAIGN_OP_OR: return a != 0 || b != 0;
-    default: FW_ASSERT(!"an operation of two operands"); return 0;
+    default: fw_assert_failed("an operation of two operands", __FILE__, __LINE__);
     }
 }
 

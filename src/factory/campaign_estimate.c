@@ -15,19 +15,23 @@ typedef struct replay {
     fw_campaign_state state;
     const char *unit;
     int64_t first_ns, last_ns, before_ns, after_ns;
-    int64_t window_end_ns; /* of the window that is open */
-    int64_t windows_ns;    /* of all, merged */
+    int64_t begin_ns, end_ns; /* of the newest window */
+    int64_t windows_ns;       /* of those before it */
     uint64_t ticks, windows;
 } replay;
 
 /* A trigger at time_ns: opens a window, or moves the end of the one that is open. */
-static void open_window(replay *r, int64_t time_ns) {
-    int64_t begin_ns = time_ns - r->before_ns, end_ns = time_ns + r->after_ns;
-    if (begin_ns < r->first_ns) begin_ns = r->first_ns;
-    bool merges = r->windows > 0 && begin_ns <= r->window_end_ns;
-    r->windows_ns += end_ns - (merges ? r->window_end_ns : begin_ns);
-    r->windows += !merges;
-    r->window_end_ns = end_ns;
+static void trigger(replay *r, int64_t time_ns) {
+    int64_t end_ns = time_ns + r->after_ns;
+    if (r->windows > 0 && time_ns < r->end_ns) {
+        int64_t most_ns = r->begin_ns + FW_ESTIMATE_WINDOW_MAX_S * 1000000000LL;
+        r->end_ns = end_ns < most_ns ? end_ns : most_ns;
+        return;
+    }
+    r->windows_ns += r->end_ns - r->begin_ns;
+    r->windows++;
+    r->begin_ns = time_ns - r->before_ns < r->first_ns ? r->first_ns : time_ns - r->before_ns;
+    r->end_ns = end_ns;
 }
 
 static bool take_tick(void *self, const double *signals, int64_t time_ns) {
@@ -35,7 +39,7 @@ static bool take_tick(void *self, const double *signals, int64_t time_ns) {
     if (r->ticks++ == 0) r->first_ns = time_ns;
     r->last_ns = time_ns;
     if (fw_campaign_step(r->campaign, &r->state, r->unit, signals, time_ns, 0))
-        open_window(r, time_ns);
+        trigger(r, time_ns);
     return true;
 }
 
@@ -85,7 +89,8 @@ static void look_at(const fw_factory_line *line, const fw_objects *objects, cons
     r.after_ns = llround((double)e->campaign.after_s * 1e9);
     fw_objects_path(objects, s->sha256, path);
     if (line->replay(path, take_tick, &r, NULL) != FW_OK) return; /* expired meanwhile */
-    if (r.window_end_ns > r.last_ns && r.windows > 0) r.windows_ns -= r.window_end_ns - r.last_ns;
+    if (r.end_ns > r.last_ns) r.end_ns = r.last_ns;
+    r.windows_ns += r.end_ns - r.begin_ns;
     double seconds = (double)(r.last_ns - r.first_ns) * 1e-9;
     if (r.ticks < 2 || !(seconds > 0)) return;
     e->looked_at++;

@@ -3,11 +3,12 @@
  *
  *   recording  |-------------------------------------------|     bytes / s of this recording
  *   triggers        ^ ^^              ^
- *   windows     [before + after )  [         )                    merged where they overlap
+ *   windows     [before + after )  [         )                    one while it is open
  *
  *   bytes per unit and hour = sum of (window s x bytes / s) x sample / hours looked at
  *
- * Captures themselves are not looked at: they are chosen by their triggers. Windows are cut at the
+ * As on the unit, a trigger in an open window moves its end, up to FW_ESTIMATE_WINDOW_MAX_S in all, and
+ * one after its end opens the next, whose seconds before may be in both. Captures themselves are not looked at: they are chosen by their triggers. Windows are cut at the
  * ends of a recording, which makes the estimate a little low. The units it is for are those heard of
  * in the last 60 s. Bounded: FW_ESTIMATE_RECORDINGS_MAX recordings, FW_ESTIMATE_TIME_MAX_MS; one
  * estimate at a time.
@@ -19,7 +20,7 @@
 #include "factory/objects.h"
 #include "factory/units.h"
 
-enum { FW_ESTIMATE_RECORDINGS_MAX = 50, FW_ESTIMATE_TIME_MAX_MS = 4000 };
+enum { FW_ESTIMATE_RECORDINGS_MAX = 50, FW_ESTIMATE_TIME_MAX_MS = 4000, FW_ESTIMATE_WINDOW_MAX_S = 120 };
 
 /* JSON object (docs/formats/http.md), malloc'd. FW_INVALID as fw_campaigns_add; FW_BUSY: another
  * estimate is under way. */

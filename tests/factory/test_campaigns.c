@@ -339,9 +339,14 @@ static void test_estimate(void **state) {
     assert_true(json_is_true(json_object_get(json, "complete")));
     json_decref(json);
 
-    json = estimate(f, ",\"before_s\":20"); /* merged: [0, 55.2] */
+    json = estimate(f, ",\"before_s\":20"); /* [0, 15.2] [10, 35.2] [30, 55.2] */
+    assert_near(number_at(json, "captures_per_unit_hour"), 6 / hours);
+    assert_near(number_at(json, "bytes_per_unit_hour"), bytes * 65.6 / 59.9 / hours);
+    json_decref(json);
+
+    json = estimate(f, ",\"after_s\":25"); /* one goes on: [0, 59.9] */
     assert_near(number_at(json, "captures_per_unit_hour"), 2 / hours);
-    assert_near(number_at(json, "bytes_per_unit_hour"), bytes * 55.2 / 59.9 / hours);
+    assert_near(number_at(json, "bytes_per_unit_hour"), bytes / hours);
     json_decref(json);
 
     json = estimate(f, ",\"before_s\":0,\"after_s\":20,\"cooldown_s\":30,\"sample\":0.25");
