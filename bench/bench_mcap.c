@@ -224,11 +224,17 @@ static void read_indexed(const char *path, result *r) {
     fw_mcap_indexed_close(x);
 }
 
+/* A point query is short, so it is repeated more. */
+static unsigned point_repeats(void) {
+    return opt.repeats > 10 ? REPEATS_MAX : 3 * opt.repeats;
+}
+
 static void bench_read(const char *what, const char *path, fw_mcap_compression compression,
                        size_t size, void (*read)(const char *path, result *r)) {
     result r = result_of("flywheel", what, compressions[compression], size);
     timing t = {0};
-    for (unsigned i = 0; i < opt.repeats; i++) {
+    unsigned repeats = strcmp(what, "point") == 0 ? point_repeats() : opt.repeats;
+    for (unsigned i = 0; i < repeats; i++) {
         double start = fw_bench_cpu_s();
         read(path, &r);
         t.seconds[t.count++] = fw_bench_cpu_s() - start;
@@ -243,7 +249,8 @@ static void bench_peer(result r, const char *words) {
 #ifdef FW_BENCH_PEER
     if (!opt.peer) return;
     char line[1024];
-    snprintf(line, sizeof line, "'%s' %s %u", FW_BENCH_PEER, words, opt.repeats);
+    snprintf(line, sizeof line, "'%s' %s %u", FW_BENCH_PEER, words,
+             strcmp(r.what, "point") == 0 ? point_repeats() : opt.repeats);
     FILE *pipe = popen(line, "r");
     timing t = {0};
     if (pipe != NULL && fscanf(pipe, "%lu %lu", &r.messages, &r.bytes) == 2) {
@@ -311,6 +318,21 @@ static void bound_lz4(const uint8_t *from) {
     keep = (uint32_t)LZ4F_compressFrame(block_out, sizeof block_out, from, BLOCK, NULL);
 }
 
+/* Unpacking: of one packed block, again and again. */
+static ZSTD_DCtx *unzstd;
+static LZ4F_dctx *unlz4;
+static uint8_t block_packed[BLOCK * 2];
+static size_t zstd_size, lz4_size;
+static void bound_unzstd(const uint8_t *from) {
+    (void)from;
+    keep = (uint32_t)ZSTD_decompressDCtx(unzstd, block_out, BLOCK, block_packed, zstd_size);
+}
+static void bound_unlz4(const uint8_t *from) {
+    (void)from;
+    size_t made = BLOCK, eaten = lz4_size;
+    keep = (uint32_t)LZ4F_decompress(unlz4, block_out, &made, block_packed, &eaten, NULL);
+}
+
 static void bench_bound(const char *what, void (*run)(const uint8_t *from)) {
     result r = result_of("machine", what, "-", BLOCK);
     r.messages = (uint64_t)opt.mb * 1000000 / BLOCK + 1;
@@ -333,6 +355,17 @@ static void bench_bounds(void) {
 #endif
     bench_bound("zstd 1", bound_zstd);
     bench_bound("lz4", bound_lz4);
+    zstd_size = ZSTD_compressCCtx(zstd, block_packed, sizeof block_packed, pool, BLOCK, 1);
+    unzstd = ZSTD_createDCtx();
+    bench_bound("unzstd", bound_unzstd);
+    LZ4F_preferences_t p = {
+        .frameInfo = {.blockSizeID = LZ4F_max4MB, .blockMode = LZ4F_blockIndependent}};
+    lz4_size = LZ4F_compressFrame(block_packed, sizeof block_packed, pool, BLOCK, &p);
+    if (!LZ4F_isError(LZ4F_createDecompressionContext(&unlz4, LZ4F_VERSION))) {
+        bench_bound("unlz4", bound_unlz4);
+    }
+    LZ4F_freeDecompressionContext(unlz4);
+    ZSTD_freeDCtx(unzstd);
     ZSTD_freeCCtx(zstd);
 }
 
