@@ -48,7 +48,7 @@ typedef struct rescue {
     size_t item_count, item_capacity;
     needs needs;
     fw_mcap_recovered report;
-    bool schema_missing;
+    bool schema_missing, has_chunks;
     bool data_ended;                 /* DataEnd was passed: only what has a CRC is still believed */
     uint8_t used[FW_MCAP_IDS / 8];   /* channels with messages */
     uint8_t wanted[FW_MCAP_IDS / 8]; /* schemas that channels name */
@@ -281,6 +281,7 @@ static fw_status take_chunk(rescue *r, const found *f, const uint8_t *inner, fw_
         FW_TRY(note_message(r, &record.of.message, f->record.offset, error));
     }
     r->report.chunks++;
+    r->has_chunks = true;
     return add_item(r, f, CHUNK, error);
 }
 
@@ -337,56 +338,74 @@ static fw_status take(rescue *r, found *f, fw_error *error) {
     return FW_CORRUPT;
 }
 
-/* Does a record here prove itself? Only used while searching. */
-static bool proves_itself(rescue *r, uint64_t at) {
-    found f;
-    uint8_t opcode = r->bytes[at];
-    if (opcode != FW_MCAP_CHUNK && opcode != FW_MCAP_ATTACHMENT && opcode != FW_MCAP_MESSAGE) {
-        return false;
+/* A chain of messages on known channels, or of fewer up to the file's end. */
+static bool starts_chain(const rescue *r, found *f) {
+    if (r->has_chunks) return false; /* what looks like messages lies in a broken chunk */
+    for (int i = 0; i < CHAIN; i++) {
+        if (!is_known_message(r, f)) return false;
+        if (f->next == r->size || magic_at(r, f->next)) return true;
+        if (!find_at(r, f->next, f)) return false;
     }
-    if (!find_at(r, at, &f)) return false;
-    if (opcode == FW_MCAP_MESSAGE) {
-        if (r->report.chunks > 0) return false; /* such a file has none, but in broken chunks */
-        for (int i = 0; i < CHAIN; i++) {
-            if (!is_known_message(r, &f)) return false;
-            if (f.next == r->size || magic_at(r, f.next)) return true;
-            if (!find_at(r, f.next, &f)) return false;
-        }
-        return true;
-    }
-    uint64_t cost = f.record.length_bytes;
-    if (opcode == FW_MCAP_CHUNK) cost += f.record.of.chunk.uncompressed_size_bytes;
-    if (cost > r->budget) return false;
-    if (opcode == FW_MCAP_ATTACHMENT) {
-        if (f.record.of.attachment.crc == 0) return false;
-        r->budget -= cost;
-        return attachment_proven(&f);
-    }
-    if (f.record.of.chunk.uncompressed_crc == 0) return false;
-    r->budget -= cost;
-    const uint8_t *inner;
-    return unpack(r, &f, &inner, NULL) == FW_OK;
+    return true;
 }
 
-static uint64_t search(rescue *r, uint64_t at) {
-    while (at < r->size && !proves_itself(r, at)) at++;
-    return at;
+/* Does a record here prove itself? Only used while searching. */
+static fw_status try_at(rescue *r, uint64_t at, bool *proven, fw_error *error) {
+    found f;
+    uint8_t opcode = r->bytes[at];
+    *proven = false;
+    if (opcode != FW_MCAP_CHUNK && opcode != FW_MCAP_ATTACHMENT && opcode != FW_MCAP_MESSAGE) {
+        return FW_OK;
+    }
+    if (!find_at(r, at, &f)) return FW_OK;
+    if (opcode == FW_MCAP_MESSAGE) {
+        *proven = starts_chain(r, &f);
+        return FW_OK;
+    }
+    bool chunk = opcode == FW_MCAP_CHUNK;
+    uint64_t cost = f.record.length_bytes;
+    if (chunk) cost += f.record.of.chunk.uncompressed_size_bytes;
+    uint32_t crc = chunk ? f.record.of.chunk.uncompressed_crc : f.record.of.attachment.crc;
+    if (crc == 0 || cost < f.record.length_bytes || cost > r->budget) return FW_OK;
+    r->budget -= cost;
+    if (!chunk) {
+        *proven = attachment_proven(&f);
+        return FW_OK;
+    }
+    const uint8_t *inner;
+    fw_status status = unpack(r, &f, &inner, error);
+    *proven = status == FW_OK;
+    return fatal(status) ? status : FW_OK;
+}
+
+static fw_status search(rescue *r, uint64_t *at, fw_error *error) {
+    for (; *at < r->size; ++*at) {
+        bool proven;
+        FW_TRY(try_at(r, *at, &proven, error));
+        if (proven) break;
+    }
+    return FW_OK;
 }
 
 /* What is at `*at` could not be taken: where to go on. */
-static void step_over(rescue *r, uint64_t *at) {
+static fw_status step_over(rescue *r, uint64_t *at, fw_error *error) {
     uint64_t length;
-    bool chunk = r->bytes[*at] == FW_MCAP_CHUNK;
-    if (chunk) r->report.chunks_lost++;
+    if (r->bytes[*at] == FW_MCAP_CHUNK) {
+        r->report.chunks_lost++;
+        r->has_chunks = true;
+    }
     bool fits = fits_at(r, *at, &length);
     if (!fits && cut_but_sound(r, *at)) {
         *at = r->size;
-    } else if (fits && r->bytes[*at] != 0 && r->bytes[*at] != FW_MCAP_MESSAGE &&
-               plausible(r, *at + FW_MCAP_PREFIX_BYTES + length)) {
-        *at += FW_MCAP_PREFIX_BYTES + length;
-    } else {
-        *at = search(r, *at + 1);
+        return FW_OK;
     }
+    if (fits && r->bytes[*at] != 0 && r->bytes[*at] != FW_MCAP_MESSAGE &&
+        plausible(r, *at + FW_MCAP_PREFIX_BYTES + length)) {
+        *at += FW_MCAP_PREFIX_BYTES + length;
+        return FW_OK;
+    }
+    ++*at;
+    return search(r, at, error);
 }
 
 static fw_status survey(rescue *r, uint64_t at, fw_error *error) {
@@ -402,7 +421,7 @@ static fw_status survey(rescue *r, uint64_t at, fw_error *error) {
             r->report.bytes_read += f.record.length_bytes;
             at = f.next;
         } else {
-            step_over(r, &at);
+            FW_TRY(step_over(r, &at, error));
         }
     }
     return FW_OK;
@@ -423,6 +442,7 @@ static fw_status learn_summary(rescue *r, uint64_t header_end, fw_error *error) 
         return FW_OK;
     }
     for (; at < end && find_at(r, at, &f); at = f.next) {
+        if (f.record.opcode == FW_MCAP_CHUNK_INDEX) r->has_chunks = true;
         if (f.record.opcode != FW_MCAP_SCHEMA && f.record.opcode != FW_MCAP_CHANNEL) continue;
         fw_status status = learn(r, &f.record, error);
         if (fatal(status)) return status;
