@@ -51,7 +51,8 @@ int fw_cmd_log(int argc, char **argv) {
         return commands[i].run(argc - 1, argv + 1);
     }
     return fw_cli_usage(
-        "log", &(fw_error){"want info, cat, filter, merge, convert, recover or doctor, and a FILE"});
+        "log",
+        &(fw_error){"want info, cat, filter, merge, convert, recover or doctor, and a FILE"});
 }
 
 /* ------------------------------------------------------------------------- times ----- */
@@ -99,7 +100,8 @@ fw_status fw_log_parse_time(const char *text, uint64_t *out, fw_error *error) {
         memcpy(digits, text, size);
         digits[size] = '\0';
         FW_TRY(fw_parse_u64(digits, &value, error));
-        bool ok = is_ns || (read_fraction(text + size, &fraction) && value < UINT64_MAX / 1000000000);
+        bool ok =
+            is_ns || (read_fraction(text + size, &fraction) && value < UINT64_MAX / 1000000000);
         if (ok) {
             *out = is_ns ? value : value * 1000000000 + fraction;
             return FW_OK;

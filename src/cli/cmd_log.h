@@ -21,18 +21,21 @@
 /* X(name, usage and help) */
 #define FW_LOG_COMMANDS(X)                                                                         \
     X(info, "info FILE... [--json]\n"                                                              \
-            "           checks recordings (MCAP) from the first byte to the last and says what they hold\n")\
+            "           checks recordings (MCAP) from the first byte to the last and says what "   \
+            "they hold\n")                                                                         \
     X(cat, "cat FILE... [--topic T]... [--start TIME] [--end TIME] [--limit N] [--json]\n"         \
-           "           messages by time, one a line: time, topic, what it says (JSON, protobuf, CDR and\n" \
-           "           ROS 1 by their schemas; anything else in base64)\n")                               \
-    X(filter, "filter FILE --out NEW [--topic T]... [--start TIME] [--end TIME] [--every N]\n"     \
-              "           copies some topics, a range of time, every Nth message of each channel\n")      \
+           "           messages by time, one a line: time, topic, what it says (JSON, protobuf, "  \
+           "CDR and\n"                                                                             \
+           "           ROS 1 by their schemas; anything else in base64)\n")                        \
+    X(filter,                                                                                      \
+      "filter FILE --out NEW [--topic T]... [--start TIME] [--end TIME] [--every N]\n"             \
+      "           copies some topics, a range of time, every Nth message of each channel\n")       \
     X(merge, "merge FILE... --out NEW\n"                                                           \
-             "           several files as one, by time; equal channels become one\n")                     \
+             "           several files as one, by time; equal channels become one\n")              \
     X(convert, "convert FILE --out NEW [--compression none|zstd|lz4] [--chunk-bytes N]\n"          \
-               "           the same messages, packed in another way\n")                                   \
-    X(recover, "recover FILE --out NEW [--json]\n"                                                          \
-               "           saves all that can be read of a cut or broken file, and says what\n")          \
+               "           the same messages, packed in another way\n")                            \
+    X(recover, "recover FILE --out NEW [--json]\n"                                                 \
+               "           saves all that can be read of a cut or broken file, and says what\n")   \
     X(doctor, "doctor FILE... [--json]\n"                                                          \
               "           checks everything the format promises, and says what could be better\n")
 
@@ -77,7 +80,7 @@ fw_status fw_log_parse_time(const char *text, uint64_t *out, fw_error *error) FW
 typedef struct fw_log_input {
     const char *path;
     fw_mcap_indexed *indexed;
-    fw_mcap_message message; /* the next one */
+    fw_mcap_message message;  /* the next one */
     bool has_message, is_cut; /* is_cut: neither whole nor merely without a summary */
 } fw_log_input;
 

@@ -106,12 +106,14 @@ static fw_status print_message(cat *c, size_t which, const fw_mcap_message *m, f
     put_head(c, m);
     if (v->plan == NULL)
         put_failure(c, m, &v->why);
-    else if (fw_payload_decode(v->plan, m->data, (size_t)m->size_bytes, &json, &size, error) == FW_OK)
+    else if (fw_payload_decode(v->plan, m->data, (size_t)m->size_bytes, &json, &size, error) ==
+             FW_OK)
         fw_payload_put(&c->line, json, size);
     else
         put_failure(c, m, error);
     put_text(&c->line, c->options.json ? "}\n" : "\n");
-    if (fw_payload_text_status(&c->line) != FW_OK) return fw_fail(error, FW_NO_MEMORY, "out of memory");
+    if (fw_payload_text_status(&c->line) != FW_OK)
+        return fw_fail(error, FW_NO_MEMORY, "out of memory");
     fwrite(c->line.bytes, 1, c->line.size_bytes, stdout);
     c->printed++;
     return FW_OK;
@@ -133,13 +135,15 @@ static int judge(const cat *c) {
     fw_error error;
     for (size_t i = 0; i < c->inputs.count; i++) {
         if (!c->inputs.items[i].is_cut) continue;
-        (void)fw_fail(&error, FW_CORRUPT, "%.200s is cut or broken: messages up to there were printed",
+        (void)fw_fail(&error, FW_CORRUPT,
+                      "%.200s is cut or broken: messages up to there were printed",
                       c->inputs.items[i].path);
         exit_status = fw_cli_fail(&error);
     }
     if (c->failed > 0) {
-        (void)fw_fail(&error, FW_CORRUPT, "%" PRIu64 " of %" PRIu64 " messages could not be decoded: %.250s",
-                      c->failed, c->printed, c->first_failure.text);
+        (void)fw_fail(&error, FW_CORRUPT,
+                      "%" PRIu64 " of %" PRIu64 " messages could not be decoded: %.250s", c->failed,
+                      c->printed, c->first_failure.text);
         exit_status = fw_cli_fail(&error);
     }
     return exit_status;

@@ -94,7 +94,8 @@ static uint64_t add_hash(uint64_t hash, const void *bytes, size_t size) { /* FNV
 }
 
 static bool same_text(fw_mcap_text a, fw_mcap_text b) {
-    return a.size_bytes == b.size_bytes && (a.size_bytes == 0 || memcmp(a.bytes, b.bytes, a.size_bytes) == 0);
+    return a.size_bytes == b.size_bytes &&
+           (a.size_bytes == 0 || memcmp(a.bytes, b.bytes, a.size_bytes) == 0);
 }
 
 static fw_mcap_text map_text(fw_mcap_map map) {
@@ -109,11 +110,13 @@ static fw_mcap_text data_text(const fw_mcap_schema *s) {
 
 static fw_status define_schema(copy *c, const fw_mcap_schema *s, uint16_t *id, fw_error *error) {
     uint64_t hash = add_hash(14695981039346656037u, s->name.bytes, s->name.size_bytes);
-    hash = add_hash(add_hash(hash, s->encoding.bytes, s->encoding.size_bytes), s->data, s->size_bytes);
+    hash =
+        add_hash(add_hash(hash, s->encoding.bytes, s->encoding.size_bytes), s->data, s->size_bytes);
     for (size_t i = 0; i < c->schema_count; i++) {
         const schema *known = &c->schemas[i];
         if (known->hash != hash || !same_text(known->of->name, s->name) ||
-            !same_text(known->of->encoding, s->encoding) || !same_text(data_text(known->of), data_text(s)))
+            !same_text(known->of->encoding, s->encoding) ||
+            !same_text(data_text(known->of), data_text(s)))
             continue;
         *id = known->id;
         return FW_OK;
@@ -122,7 +125,8 @@ static fw_status define_schema(copy *c, const fw_mcap_schema *s, uint16_t *id, f
     fw_status status = fw_log_terminated(s->name, &name, error);
     if (status == FW_OK) status = fw_log_terminated(s->encoding, &encoding, error);
     if (status == FW_OK)
-        status = fw_mcap_writer_add_schema(c->writer, name, encoding, s->data, s->size_bytes, id, error);
+        status =
+            fw_mcap_writer_add_schema(c->writer, name, encoding, s->data, s->size_bytes, id, error);
     if (status == FW_OK) c->schemas[c->schema_count++] = (schema){hash, s, *id};
     free(name);
     free(encoding);
@@ -150,7 +154,8 @@ static fw_status define_channel(copy *c, const fw_mcap_channel *of, const fw_mca
                                 uint16_t *id, fw_error *error) {
     uint16_t schema_id = 0;
     if (s != NULL) FW_TRY(define_schema(c, s, &schema_id, error));
-    uint64_t hash = add_hash(14695981039346656037u + schema_id, of->topic.bytes, of->topic.size_bytes);
+    uint64_t hash =
+        add_hash(14695981039346656037u + schema_id, of->topic.bytes, of->topic.size_bytes);
     hash = add_hash(add_hash(hash, of->message_encoding.bytes, of->message_encoding.size_bytes),
                     of->metadata.bytes, of->metadata.size_bytes);
     for (size_t i = 0; i < c->channel_count; i++) {
@@ -195,15 +200,19 @@ static fw_status survey_definitions(copy *c, const fw_log_input *input, fw_error
     for (size_t i = 0; fw_mcap_indexed_channel(input->indexed, i, &of, &s); i++, c->channels_max++)
         c->text_bytes += 64 + (uint64_t)of->topic.size_bytes + of->message_encoding.size_bytes +
                          of->metadata.size_bytes;
-    for (size_t i = 0; (status = fw_mcap_indexed_metadata(input->indexed, i, &metadata, error)) == FW_OK; i++) {
+    for (size_t i = 0;
+         (status = fw_mcap_indexed_metadata(input->indexed, i, &metadata, error)) == FW_OK; i++) {
         uint64_t size = 64 + (uint64_t)metadata.name.size_bytes + metadata.map.size_bytes;
         c->text_bytes += size;
         if (size > c->metadata_largest) c->metadata_largest = size;
         c->metadata++;
     }
     if (status != FW_END) return status;
-    for (size_t i = 0; (status = fw_mcap_indexed_attachment(input->indexed, i, &attachment, error)) == FW_OK; i++) {
-        c->text_bytes += 64 + (uint64_t)attachment.name.size_bytes + attachment.media_type.size_bytes;
+    for (size_t i = 0;
+         (status = fw_mcap_indexed_attachment(input->indexed, i, &attachment, error)) == FW_OK;
+         i++) {
+        c->text_bytes +=
+            64 + (uint64_t)attachment.name.size_bytes + attachment.media_type.size_bytes;
         c->attachments++;
     }
     return status == FW_END ? FW_OK : status;
@@ -216,7 +225,8 @@ static fw_status survey(copy *c, fw_mcap_order order, fw_error *error) {
     for (size_t i = 0; i < c->inputs.count; i++) {
         const fw_log_input *input = &c->inputs.items[i];
         if (input->is_cut)
-            return fw_fail(error, FW_CORRUPT, "%.200s is cut or broken; run flywheel log recover on it first",
+            return fw_fail(error, FW_CORRUPT,
+                           "%.200s is cut or broken; run flywheel log recover on it first",
                            input->path);
         FW_TRY(survey_definitions(c, input, error));
     }
@@ -244,21 +254,21 @@ static fw_status open_writer(copy *c, fw_error *error) {
         if (chunks * (64 + 10 * channels) <= MEMORY_OF_INDEX_BYTES) break;
         chunk *= 2;
     } while (chunk < 1 << 28);
-    fw_mcap_writer_options o = {
-        .compression = c->options->compression,
-        .chunk_bytes = (uint32_t)chunk,
-        .chunk_messages_max = at_most(chunk / 32 + 8192, 1 << 26),
-        .message_max_bytes = at_most(largest + 256, 1 << 30),
-        .schemas_max = at_most(c->schemas_max + 1, IDS - 1),
-        .channels_max = at_most(channels, IDS - 1),
-        .chunks_max = at_most(chunks, 1 << 24),
-        .attachments_max = at_most(c->attachments + 1, UINT32_MAX),
-        .metadata_max = at_most(c->metadata + 1, UINT32_MAX),
-        .metadata_max_bytes = at_most(c->metadata_largest + 65536, 1 << 30),
-        .text_max_bytes = at_most(c->text_bytes + 65536, 1 << 30)};
+    fw_mcap_writer_options o = {.compression = c->options->compression,
+                                .chunk_bytes = (uint32_t)chunk,
+                                .chunk_messages_max = at_most(chunk / 32 + 8192, 1 << 26),
+                                .message_max_bytes = at_most(largest + 256, 1 << 30),
+                                .schemas_max = at_most(c->schemas_max + 1, IDS - 1),
+                                .channels_max = at_most(channels, IDS - 1),
+                                .chunks_max = at_most(chunks, 1 << 24),
+                                .attachments_max = at_most(c->attachments + 1, UINT32_MAX),
+                                .metadata_max = at_most(c->metadata + 1, UINT32_MAX),
+                                .metadata_max_bytes = at_most(c->metadata_largest + 65536, 1 << 30),
+                                .text_max_bytes = at_most(c->text_bytes + 65536, 1 << 30)};
     c->schemas = calloc(c->schemas_max + 1, sizeof *c->schemas);
     c->channels = calloc(c->channels_max + 1, sizeof *c->channels);
-    if (c->schemas == NULL || c->channels == NULL) return fw_fail(error, FW_NO_MEMORY, "out of memory");
+    if (c->schemas == NULL || c->channels == NULL)
+        return fw_fail(error, FW_NO_MEMORY, "out of memory");
     return fw_mcap_writer_open(&o, &c->writer, error);
 }
 
@@ -281,7 +291,8 @@ static fw_status begin(copy *c, fw_log_output *output, fw_error *error) {
 static fw_status write_metadata(copy *c, const fw_log_input *input, fw_error *error) {
     fw_mcap_metadata metadata;
     fw_status status;
-    for (size_t i = 0; (status = fw_mcap_indexed_metadata(input->indexed, i, &metadata, error)) == FW_OK; i++) {
+    for (size_t i = 0;
+         (status = fw_mcap_indexed_metadata(input->indexed, i, &metadata, error)) == FW_OK; i++) {
         pairs p = {0};
         char *name = NULL;
         status = fw_log_terminated(metadata.name, &name, error);
@@ -298,7 +309,8 @@ static fw_status write_metadata(copy *c, const fw_log_input *input, fw_error *er
 static fw_status write_attachments(copy *c, const fw_log_input *input, fw_error *error) {
     fw_mcap_attachment a;
     fw_status status;
-    for (size_t i = 0; (status = fw_mcap_indexed_attachment(input->indexed, i, &a, error)) == FW_OK; i++) {
+    for (size_t i = 0; (status = fw_mcap_indexed_attachment(input->indexed, i, &a, error)) == FW_OK;
+         i++) {
         char *name = NULL, *media_type = NULL;
         status = fw_log_terminated(a.name, &name, error);
         if (status == FW_OK) status = fw_log_terminated(a.media_type, &media_type, error);
@@ -326,7 +338,8 @@ static fw_status write_messages(copy *c, fw_mcap_order order, fw_error *error) {
     const fw_mcap_message *m;
     size_t which;
     fw_status status = fw_log_inputs_query(&c->inputs, c->options, order, error);
-    while (status == FW_OK && (status = fw_log_inputs_next(&c->inputs, &which, &m, error)) == FW_OK) {
+    while (status == FW_OK &&
+           (status = fw_log_inputs_next(&c->inputs, &which, &m, error)) == FW_OK) {
         status = write_message(c, which, m, error);
         fw_log_progress_step(&progress, 1);
         if (status == FW_OK && progress.done % 4096 == 0) status = fw_log_check_interrupt(error);

@@ -35,7 +35,8 @@ __attribute__((format(printf, 3, 4))) static void advise(look *l, const char *ki
     vsnprintf(a->text, sizeof a->text, format, list);
     va_end(list);
     for (char *c = a->text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c & 0x80 || *c == '"' || *c == '\\') *c = '?';
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c & 0x80 || *c == '"' || *c == '\\')
+            *c = '?';
 }
 
 /* The first message of a channel is decoded. */
@@ -52,9 +53,9 @@ static void try_channel(look *l, const fw_mcap_message *m) {
     int topic_bytes = topic.size_bytes < 60 ? (int)topic.size_bytes : 60;
     fw_status status = fw_payload_plan_open(NULL, m->channel, m->schema, &plan, &error);
     if (status == FW_OK && !fw_payload_plan_is_known(plan))
-        advise(l, "unknown_encoding", "%.*s: nobody here decodes '%.*s'%s", topic_bytes, topic.bytes,
-               (int)(encoding.size_bytes < 30 ? encoding.size_bytes : 30), encoding.bytes,
-               m->schema ? " with its schema" : ", which has no schema");
+        advise(l, "unknown_encoding", "%.*s: nobody here decodes '%.*s'%s", topic_bytes,
+               topic.bytes, (int)(encoding.size_bytes < 30 ? encoding.size_bytes : 30),
+               encoding.bytes, m->schema ? " with its schema" : ", which has no schema");
     else if (status == FW_OK)
         status = fw_payload_decode(plan, m->data, (size_t)m->size_bytes, &json, &size, &error);
     if (status != FW_OK)
@@ -65,7 +66,8 @@ static void try_channel(look *l, const fw_mcap_message *m) {
 static void look_at_chunk(look *l, const fw_mcap_chunk *c) {
     l->chunks++;
     l->chunk_bytes += c->uncompressed_size_bytes;
-    if (c->uncompressed_size_bytes > l->chunk_largest) l->chunk_largest = c->uncompressed_size_bytes;
+    if (c->uncompressed_size_bytes > l->chunk_largest)
+        l->chunk_largest = c->uncompressed_size_bytes;
     if (c->uncompressed_crc == 0 && c->uncompressed_size_bytes > 0) l->without_crc++;
     if (l->chunks > 1 && c->message_start_time_ns < l->chunk_end_ns) l->overlaps++;
     if (c->message_end_time_ns > l->chunk_end_ns) l->chunk_end_ns = c->message_end_time_ns;
@@ -97,24 +99,42 @@ static fw_status look_at_all(const fw_mcap_file *file, look *l, fw_error *error)
 
 static void conclude(look *l, const fw_mcap_info *info) {
     if (l->late > 0)
-        advise(l, "not_sorted", "%" PRIu64 " messages are earlier than one before them; flywheel log merge FILE --out NEW sorts", l->late);
+        advise(
+            l, "not_sorted",
+            "%" PRIu64
+            " messages are earlier than one before them; flywheel log merge FILE --out NEW sorts",
+            l->late);
     if (l->overlaps > 0)
-        advise(l, "overlapping_chunks", "%" PRIu64 " chunks begin before an earlier one ends: reading by time holds several in memory", l->overlaps);
+        advise(l, "overlapping_chunks",
+               "%" PRIu64
+               " chunks begin before an earlier one ends: reading by time holds several in memory",
+               l->overlaps);
     if (!info->has_summary || (l->chunks > 0 && !l->has_chunk_index))
-        advise(l, "no_index", "no index of the chunks: a reader must scan it all; flywheel log convert writes one");
+        advise(
+            l, "no_index",
+            "no index of the chunks: a reader must scan it all; flywheel log convert writes one");
     if (!l->has_statistics && info->message_count > 0)
         advise(l, "no_statistics", "no statistics: counts are known only by reading it all");
     if (l->outside_chunks > 0)
-        advise(l, "no_chunks", "%" PRIu64 " messages lie outside of chunks: not compressed, not indexed", l->outside_chunks);
+        advise(l, "no_chunks",
+               "%" PRIu64 " messages lie outside of chunks: not compressed, not indexed",
+               l->outside_chunks);
     if (l->chunk_largest > CHUNK_LARGE_BYTES)
-        advise(l, "huge_chunks", "a chunk of %" PRIu64 " bytes: each message in it costs unpacking all of it; flywheel log convert --chunk-bytes 1048576", l->chunk_largest);
+        advise(l, "huge_chunks",
+               "a chunk of %" PRIu64 " bytes: each message in it costs unpacking all of it; "
+                                     "flywheel log convert --chunk-bytes 1048576",
+               l->chunk_largest);
     if (l->chunks > 16 && l->chunk_bytes / l->chunks < CHUNK_SMALL_BYTES)
-        advise(l, "tiny_chunks", "chunks of %" PRIu64 " bytes: they compress badly; flywheel log convert --chunk-bytes 1048576", l->chunk_bytes / l->chunks);
+        advise(l, "tiny_chunks",
+               "chunks of %" PRIu64
+               " bytes: they compress badly; flywheel log convert --chunk-bytes 1048576",
+               l->chunk_bytes / l->chunks);
     if (l->without_crc > 0 || (info->has_summary && !l->has_summary_crc))
-        advise(l, "no_crc", "%" PRIu64 " chunks%s without a CRC: damage would go unseen", l->without_crc,
-               l->has_summary_crc ? "" : " and the summary are");
+        advise(l, "no_crc", "%" PRIu64 " chunks%s without a CRC: damage would go unseen",
+               l->without_crc, l->has_summary_crc ? "" : " and the summary are");
     uint32_t empty = 0;
-    for (uint32_t i = 0; i < info->channel_count; i++) empty += info->channels[i].message_count == 0;
+    for (uint32_t i = 0; i < info->channel_count; i++)
+        empty += info->channels[i].message_count == 0;
     if (empty > 0) advise(l, "empty_channels", "%" PRIu32 " channels have no message", empty);
     if (info->message_count == 0) advise(l, "empty", "no messages");
 }
@@ -132,7 +152,8 @@ static void print_result(const char *path, const look *l, const char *broken, bo
     if (!json) {
         printf("%s: %s%s\n", path, broken ? "broken: " : "intact", broken ? broken : "");
         if (broken) printf("  flywheel log recover FILE --out NEW saves what can be read\n");
-        for (size_t i = 0; l && i < l->line_count; i++) printf("  %s: %s\n", l->lines[i].kind, l->lines[i].text);
+        for (size_t i = 0; l && i < l->line_count; i++)
+            printf("  %s: %s\n", l->lines[i].kind, l->lines[i].text);
         return;
     }
     fputs("{\"file\":", stdout);

@@ -169,7 +169,8 @@ static void draw(const fw_log_progress *p) {
     uint64_t full = p->done >= p->total ? WIDTH : p->done * WIDTH / p->total;
     for (uint64_t i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
     bar[WIDTH] = '\0';
-    fprintf(stderr, "\r[%s] %3" PRIu64 " %%", bar, p->done >= p->total ? 100 : p->done * 100 / p->total);
+    fprintf(stderr, "\r[%s] %3" PRIu64 " %%", bar,
+            p->done >= p->total ? 100 : p->done * 100 / p->total);
 }
 
 void fw_log_progress_step(fw_log_progress *p, uint64_t amount) {

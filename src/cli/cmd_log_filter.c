@@ -1,4 +1,5 @@
-/* flywheel log filter: some topics, a range of time, every Nth message; the order of the file stays. */
+/* flywheel log filter: some topics, a range of time, every Nth message; the order of the file
+ * stays. */
 #include "cli/cmd_log.h"
 
 int fw_cmd_log_filter(int argc, char **argv) {

@@ -8,8 +8,7 @@
 
 /* Names from a file must not steer the terminal. */
 static void print_name(const char *text) {
-    for (; *text; text++)
-        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    for (; *text; text++) putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
 }
 
 static void print_line(const char *label, const char *text) {
@@ -40,7 +39,8 @@ static void print_text(const fw_mcap_info *info, const char *path) {
         printf("  %5u  ", c->id);
         print_name(c->topic);
         printf("  %" PRIu64 " messages", c->message_count);
-        if (c->message_count > 1 && span > 0) printf(" (%.2f Hz)", (double)(c->message_count - 1) / span);
+        if (c->message_count > 1 && span > 0)
+            printf(" (%.2f Hz)", (double)(c->message_count - 1) / span);
         printf("  ");
         print_name(c->message_encoding);
         printf("  ");
@@ -64,21 +64,21 @@ static json_t *channels_json(const fw_mcap_info *info) {
     json_t *channels = json_array();
     for (uint32_t i = 0; i < info->channel_count; i++) {
         const fw_mcap_channel_info *c = &info->channels[i];
-        json_array_append_new(
-            channels, json_pack("{s:i,s:o,s:o,s:o,s:I,s:I,s:I}", "id", (int)c->id, "topic",
-                                name_json(c->topic), "encoding", name_json(c->message_encoding),
-                                "schema", name_json(c->schema_name), "messages",
-                                (json_int_t)c->message_count, "start_time_ns",
-                                (json_int_t)c->start_time_ns, "end_time_ns",
-                                (json_int_t)c->end_time_ns));
+        json_array_append_new(channels, json_pack("{s:i,s:o,s:o,s:o,s:I,s:I,s:I}", "id", (int)c->id,
+                                                  "topic", name_json(c->topic), "encoding",
+                                                  name_json(c->message_encoding), "schema",
+                                                  name_json(c->schema_name), "messages",
+                                                  (json_int_t)c->message_count, "start_time_ns",
+                                                  (json_int_t)c->start_time_ns, "end_time_ns",
+                                                  (json_int_t)c->end_time_ns));
     }
     return channels;
 }
 
 static void print_json(const fw_mcap_info *info, const char *path) {
-    json_t *chunks = json_pack("{s:I,s:I,s:I}", "zstd", (json_int_t)info->chunk_count[0], "lz4",
-                               (json_int_t)info->chunk_count[1], "none",
-                               (json_int_t)info->chunk_count[2]);
+    json_t *chunks =
+        json_pack("{s:I,s:I,s:I}", "zstd", (json_int_t)info->chunk_count[0], "lz4",
+                  (json_int_t)info->chunk_count[1], "none", (json_int_t)info->chunk_count[2]);
     json_t *json = json_pack(
         "{s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:i,s:i,s:o}", "file", name_json(path), "profile",
         name_json(info->profile), "library", name_json(info->library), "size_bytes",

@@ -10,8 +10,8 @@ static void print_report(const char *path, const fw_mcap_recovered *r, uint64_t 
            r->messages, r->chunks, r->attachments, r->metadata);
     printf("lost      %" PRIu64 " chunks, %" PRIu64 " records, %" PRIu64 " names of channels\n",
            r->chunks_lost, r->records_lost, r->channels_lost);
-    printf("read      %" PRIu64 " of %" PRIu64 " bytes\ninput     %s\nwritten   %s\n", r->bytes_read,
-           size_bytes, r->was_whole ? "was whole" : "was cut or broken", path);
+    printf("read      %" PRIu64 " of %" PRIu64 " bytes\ninput     %s\nwritten   %s\n",
+           r->bytes_read, size_bytes, r->was_whole ? "was whole" : "was cut or broken", path);
 }
 
 static void print_json(const fw_mcap_recovered *r, uint64_t size_bytes) {

@@ -1,8 +1,8 @@
 /* CDR (and ROS 1) data to JSON: one frame an open struct, array or sequence, no recursion.
  *
- *   CDR:    4 bytes: 0, representation, 2 of options | values, each aligned to its own size from there
- *   ROS 1:  values, packed, little-endian
- *   string: u32 length, bytes (CDR: the length counts a closing zero)     sequence: u32 count, items
+ *   CDR:    4 bytes: 0, representation, 2 of options | values, each aligned to its own size from
+ * there ROS 1:  values, packed, little-endian string: u32 length, bytes (CDR: the length counts a
+ * closing zero)     sequence: u32 count, items
  */
 #include "payload/cdr.h"
 
@@ -37,15 +37,16 @@ static fw_status fail(const decoder *d, fw_status status, const char *why) {
         const fw_cdr_type *t = d->schema.types + f->type;
         int wrote = 0;
         if (t->kind != FW_CDR_STRUCT)
-            wrote = snprintf(path + used, sizeof path - used, "[%" PRIu32 "]", f->at > 0 ? f->at - 1 : 0);
+            wrote = snprintf(path + used, sizeof path - used, "[%" PRIu32 "]",
+                             f->at > 0 ? f->at - 1 : 0);
         else if (f->at > 0)
             wrote = snprintf(path + used, sizeof path - used, "%s%.60s", used ? "." : "",
                              d->schema.fields[t->first + f->at - 1].name);
         used += wrote > 0 ? (size_t)wrote : 0;
     }
     const char *name = d->schema.types[d->schema.root].name;
-    return fw_fail(d->error, status, "cdr: %.100s: %s%s%s", name ? name : "", path, *path ? ": " : "",
-                   why);
+    return fw_fail(d->error, status, "cdr: %.100s: %s%s%s", name ? name : "", path,
+                   *path ? ": " : "", why);
 }
 
 /* ----------------------------------------------------------------------- numbers ----- */
@@ -80,11 +81,21 @@ static void put_number(decoder *d, fw_cdr_kind kind, uint64_t v) {
     float narrow;
     uint32_t low = (uint32_t)v;
     switch (kind) {
-    case FW_CDR_BOOL: fw_payload_put(d->out, v ? "true" : "false", v ? 4 : 5); break;
-    case FW_CDR_I8: fw_payload_put_i64(d->out, (int8_t)(uint8_t)v); break;
-    case FW_CDR_I16: fw_payload_put_i64(d->out, (int16_t)(uint16_t)v); break;
-    case FW_CDR_I32: fw_payload_put_i64(d->out, (int32_t)low); break;
-    case FW_CDR_I64: fw_payload_put_i64(d->out, (int64_t)v); break;
+    case FW_CDR_BOOL:
+        fw_payload_put(d->out, v ? "true" : "false", v ? 4 : 5);
+        break;
+    case FW_CDR_I8:
+        fw_payload_put_i64(d->out, (int8_t)(uint8_t)v);
+        break;
+    case FW_CDR_I16:
+        fw_payload_put_i64(d->out, (int16_t)(uint16_t)v);
+        break;
+    case FW_CDR_I32:
+        fw_payload_put_i64(d->out, (int32_t)low);
+        break;
+    case FW_CDR_I64:
+        fw_payload_put_i64(d->out, (int64_t)v);
+        break;
     case FW_CDR_F32:
         memcpy(&narrow, &low, sizeof narrow);
         fw_payload_put_float(d->out, narrow);
@@ -93,7 +104,8 @@ static void put_number(decoder *d, fw_cdr_kind kind, uint64_t v) {
         memcpy(&wide, &v, sizeof wide);
         fw_payload_put_double(d->out, wide);
         break;
-    default: fw_payload_put_u64(d->out, v);
+    default:
+        fw_payload_put_u64(d->out, v);
     }
 }
 
@@ -205,13 +217,19 @@ static fw_status put_array(decoder *d, uint32_t type) {
 static fw_status put_value(decoder *d, uint32_t type) {
     const fw_cdr_type *t = d->schema.types + type;
     switch (t->kind) {
-    case FW_CDR_STRING: return put_string(d);
-    case FW_CDR_WSTRING: return put_wstring(d);
-    case FW_CDR_ENUM: return put_enum(d, t);
-    case FW_CDR_STRUCT: return put_struct(d, type);
+    case FW_CDR_STRING:
+        return put_string(d);
+    case FW_CDR_WSTRING:
+        return put_wstring(d);
+    case FW_CDR_ENUM:
+        return put_enum(d, t);
+    case FW_CDR_STRUCT:
+        return put_struct(d, type);
     case FW_CDR_ARRAY:
-    case FW_CDR_SEQUENCE: return put_array(d, type);
-    default: return put_numbers(d, t->kind, 1);
+    case FW_CDR_SEQUENCE:
+        return put_array(d, type);
+    default:
+        return put_numbers(d, t->kind, 1);
     }
 }
 
@@ -296,7 +314,8 @@ fw_status fw_payload_cdr_open(const fw_payload_limits *limits, fw_payload_langua
         return fw_fail(error, FW_NO_MEMORY, "cdr: out of memory");
     }
     d->depth_max = limits->depth_max;
-    d->schema = (fw_cdr_schema){.language = language, .items_max = limits->fields_max, .error = error};
+    d->schema =
+        (fw_cdr_schema){.language = language, .items_max = limits->fields_max, .error = error};
     d->schema.arena.max_bytes = limits->schema_max_bytes;
     fw_status status = build(&d->schema, root, text ? (const char *)text : "", size_bytes);
     d->schema.error = NULL;

@@ -91,8 +91,8 @@ void fw_cdr_sort_values(fw_cdr_schema *schema, const fw_cdr_type *type);
 /* Replaces references, finds the root by its full name (":: " or "/" between its parts as the
  * language has it). FW_CORRUPT for names that nobody defines and for typedefs in a circle. */
 fw_status fw_cdr_resolve(fw_cdr_schema *schema, const char *root) FW_MUST;
-fw_status fw_cdr_fail(const fw_cdr_schema *schema, fw_status status, uint32_t line, const char *what,
-                      const char *why);
+fw_status fw_cdr_fail(const fw_cdr_schema *schema, fw_status status, uint32_t line,
+                      const char *what, const char *why);
 
 /* The two front ends: text to types, without resolve. *root: the full name of the root type. */
 fw_status fw_cdr_read_rosmsg(fw_cdr_schema *schema, fw_mcap_text name, const char *text,

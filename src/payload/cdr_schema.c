@@ -57,7 +57,8 @@ fw_status fw_cdr_add_value(fw_cdr_schema *s, const char *name, size_t name_bytes
 fw_status fw_cdr_add_symbol(fw_cdr_schema *s, const char *name, uint32_t type, int64_t value) {
     fw_cdr_symbol symbol = {.type = type, .value = value, .order = (uint32_t)s->symbol_count};
     FW_TRY(fw_cdr_copy(s, name, strlen(name), &symbol.name));
-    if (!grow(s, (void **)&s->symbols, &s->symbol_room, s->symbol_count, sizeof symbol)) return full(s);
+    if (!grow(s, (void **)&s->symbols, &s->symbol_room, s->symbol_count, sizeof symbol))
+        return full(s);
     s->symbols[s->symbol_count++] = symbol;
     return FW_OK;
 }
@@ -69,7 +70,8 @@ static int compare_values(const void *a, const void *b) {
 }
 
 void fw_cdr_sort_values(fw_cdr_schema *s, const fw_cdr_type *type) {
-    if (type->count > 1) qsort(s->values + type->first, type->count, sizeof *s->values, compare_values);
+    if (type->count > 1)
+        qsort(s->values + type->first, type->count, sizeof *s->values, compare_values);
 }
 
 /* ----------------------------------------------------------------------- resolve ----- */
@@ -89,7 +91,8 @@ static const fw_cdr_symbol *find(const fw_cdr_schema *s, const char *name) {
         else
             high = middle;
     }
-    return low < s->symbol_count && strcmp(s->symbols[low].name, name) == 0 ? s->symbols + low : NULL;
+    return low < s->symbol_count && strcmp(s->symbols[low].name, name) == 0 ? s->symbols + low
+                                                                            : NULL;
 }
 
 /* IDL: in the scope and outwards; ROS: the front end has written the full name. */
@@ -104,7 +107,8 @@ static const fw_cdr_symbol *look_up(const fw_cdr_schema *s, const char *scope, c
         memcpy(joined + scope_bytes + 2, name, name_bytes + 1);
         const fw_cdr_symbol *found = find(s, joined);
         if (found != NULL) return found;
-        while (scope_bytes > 0 && scope[--scope_bytes] != ':') {}
+        while (scope_bytes > 0 && scope[--scope_bytes] != ':') {
+        }
         if (scope_bytes > 0) scope_bytes--; /* both colons */
     }
     return find(s, name);

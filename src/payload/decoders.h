@@ -20,8 +20,11 @@ fw_status fw_payload_decode_protobuf(fw_payload_protobuf *protobuf, const uint8_
                                      fw_error *error) FW_MUST;
 
 /* Structures of CDR (and of ROS 1), from one of three languages. */
-typedef enum fw_payload_language { FW_PAYLOAD_ROS1MSG, FW_PAYLOAD_ROS2MSG, FW_PAYLOAD_IDL }
-    fw_payload_language;
+typedef enum fw_payload_language {
+    FW_PAYLOAD_ROS1MSG,
+    FW_PAYLOAD_ROS2MSG,
+    FW_PAYLOAD_IDL
+} fw_payload_language;
 typedef struct fw_payload_cdr fw_payload_cdr;
 fw_status fw_payload_cdr_open(const fw_payload_limits *limits, fw_payload_language language,
                               fw_mcap_text root, const uint8_t *text, size_t size_bytes,

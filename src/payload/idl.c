@@ -62,7 +62,8 @@ static void skip_space(parser *p) {
             p->at++;
         } else if (c == ' ' || c == '\t' || c == '\r') {
             p->at++;
-        } else if (ahead(p, "//") || (p->is_line_start && (c == '#' || ahead(p, "===") || ahead(p, "IDL:")))) {
+        } else if (ahead(p, "//") ||
+                   (p->is_line_start && (c == '#' || ahead(p, "===") || ahead(p, "IDL:")))) {
             skip_line(p);
         } else if (ahead(p, "/*")) {
             skip_comment(p);
@@ -189,8 +190,8 @@ static bool number_of(const parser *p, int64_t *out) {
 
 /* "@name" or "@name(...)"; those that change the bytes are refused. *value: of @value(n). */
 static fw_status skip_annotations(parser *p, bool *has_value, int64_t *value) {
-    static const char *const refused[] = {"optional", "mutable", "bit_bound", "external", "shared",
-                                          "nested_delimited", NULL};
+    static const char *const refused[] = {"optional", "mutable",          "bit_bound", "external",
+                                          "shared",   "nested_delimited", NULL};
     while (take(p, "@")) {
         bool is_value = is(p, "value"), is_extensibility = is(p, "extensibility");
         if (is_one_of(p, refused))
@@ -224,11 +225,11 @@ static bool read_primitive(parser *p, fw_cdr_kind *kind) {
     static const struct {
         const char *word;
         fw_cdr_kind kind;
-    } kinds[] = {{"boolean", FW_CDR_BOOL}, {"octet", FW_CDR_OCTET},  {"char", FW_CDR_OCTET},
-                 {"uint8", FW_CDR_OCTET},  {"int8", FW_CDR_I8},      {"wchar", FW_CDR_U16},
-                 {"short", FW_CDR_I16},    {"int16", FW_CDR_I16},    {"uint16", FW_CDR_U16},
-                 {"int32", FW_CDR_I32},    {"uint32", FW_CDR_U32},   {"int64", FW_CDR_I64},
-                 {"uint64", FW_CDR_U64},   {"float", FW_CDR_F32},    {"double", FW_CDR_F64},
+    } kinds[] = {{"boolean", FW_CDR_BOOL},  {"octet", FW_CDR_OCTET},    {"char", FW_CDR_OCTET},
+                 {"uint8", FW_CDR_OCTET},   {"int8", FW_CDR_I8},        {"wchar", FW_CDR_U16},
+                 {"short", FW_CDR_I16},     {"int16", FW_CDR_I16},      {"uint16", FW_CDR_U16},
+                 {"int32", FW_CDR_I32},     {"uint32", FW_CDR_U32},     {"int64", FW_CDR_I64},
+                 {"uint64", FW_CDR_U64},    {"float", FW_CDR_F32},      {"double", FW_CDR_F64},
                  {"string", FW_CDR_STRING}, {"wstring", FW_CDR_WSTRING}};
     bool is_unsigned = take(p, "unsigned");
     if (take(p, "long")) {
@@ -270,11 +271,13 @@ static fw_status skip_string_bound(parser *p) {
 }
 
 static fw_status read_base(parser *p, uint32_t *type) {
-    static const char *const refused[] = {"union", "map",  "fixed", "any",   "valuetype",
-                                          "bitset", "bitmask", "Object", "struct", "enum", NULL};
+    static const char *const refused[] = {"union",     "map",    "fixed",   "any",
+                                          "valuetype", "bitset", "bitmask", "Object",
+                                          "struct",    "enum",   NULL};
     fw_cdr_kind kind;
     FW_TRY(skip_annotations(p, NULL, NULL));
-    if (is_one_of(p, refused)) return fail_as(p, FW_UNSUPPORTED, "not handled as the type of a member");
+    if (is_one_of(p, refused))
+        return fail_as(p, FW_UNSUPPORTED, "not handled as the type of a member");
     if (read_primitive(p, &kind)) {
         *type = kind;
         if (kind == FW_CDR_I32 && is(p, "double"))
@@ -299,7 +302,8 @@ static fw_status read_type(parser *p, uint32_t *type) {
     }
     FW_TRY(read_base(p, type));
     for (; open > 0; open--) {
-        fw_cdr_type t = {.kind = FW_CDR_SEQUENCE, .element = *type, .bound = UINT32_MAX, .line = p->line};
+        fw_cdr_type t = {
+            .kind = FW_CDR_SEQUENCE, .element = *type, .bound = UINT32_MAX, .line = p->line};
         if (take(p, ",")) FW_TRY(read_bound(p, &t));
         FW_TRY(expect(p, ">", "sequence without its >"));
         FW_TRY(fw_cdr_add_type(p->schema, t, type));
@@ -346,7 +350,8 @@ static fw_status read_members(parser *p, fw_cdr_type *owner) {
 
 static fw_status read_struct(parser *p) {
     char full[SCOPE_MAX_BYTES];
-    fw_cdr_type t = {.kind = FW_CDR_STRUCT, .first = (uint32_t)p->schema->field_count, .line = p->line};
+    fw_cdr_type t = {
+        .kind = FW_CDR_STRUCT, .first = (uint32_t)p->schema->field_count, .line = p->line};
     uint32_t position;
     FW_TRY(want_name(p));
     FW_TRY(join(p, full));
@@ -362,7 +367,8 @@ static fw_status read_struct(parser *p) {
 
 static fw_status read_enum(parser *p) {
     char full[SCOPE_MAX_BYTES];
-    fw_cdr_type t = {.kind = FW_CDR_ENUM, .first = (uint32_t)p->schema->value_count, .line = p->line};
+    fw_cdr_type t = {
+        .kind = FW_CDR_ENUM, .first = (uint32_t)p->schema->value_count, .line = p->line};
     uint32_t position;
     int64_t number = 0;
     FW_TRY(want_name(p));
@@ -464,7 +470,8 @@ static fw_status root_name(parser *p, fw_mcap_text name, const char **root) {
 
 fw_status fw_cdr_read_idl(fw_cdr_schema *schema, fw_mcap_text name, const char *text,
                           size_t size_bytes, const char **root) {
-    parser p = {.schema = schema, .at = text, .end = text + size_bytes, .line = 1, .is_line_start = true};
+    parser p = {
+        .schema = schema, .at = text, .end = text + size_bytes, .line = 1, .is_line_start = true};
     FW_TRY(root_name(&p, name, root));
     next(&p);
     while (p.token != END) {

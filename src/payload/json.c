@@ -1,4 +1,5 @@
-/* JSON passed through: checked by RFC 8259's grammar, white space dropped, one stack of brackets. */
+/* JSON passed through: checked by RFC 8259's grammar, white space dropped, one stack of brackets.
+ */
 #include <string.h>
 
 #include "payload/decoders.h"
@@ -168,8 +169,8 @@ fw_status fw_payload_decode_json(char *stack, uint32_t depth_max, const uint8_t 
     expect next = VALUE;
     do {
         skip_space(&s);
-        bool end = (next == VALUE_OR_END && peek(&s) == ']') ||
-                   (next == KEY_OR_END && peek(&s) == '}');
+        bool end =
+            (next == VALUE_OR_END && peek(&s) == ']') || (next == KEY_OR_END && peek(&s) == '}');
         if (next == COMMA_OR_END || end)
             next = comma_or_end(&s, stack, &depth);
         else if (next == KEY || next == KEY_OR_END)

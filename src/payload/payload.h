@@ -6,9 +6,9 @@
  *   json             | any                  | checked, and copied without its white space
  *   protobuf         | protobuf             | by its FileDescriptorSet, in proto3's JSON mapping
  *   cdr              | ros2msg              | by the message's text and those it depends on
- *   cdr              | ros2idl, omgidl      | by OMG IDL: struct, enum, typedef, const, sequence, array
- *   ros1             | ros1msg              | as ros2msg, packed, little-endian
- *   anything else    |                      | {"encoding":"...","base64":"..."}
+ *   cdr              | ros2idl, omgidl      | by OMG IDL: struct, enum, typedef, const, sequence,
+ * array ros1             | ros1msg              | as ros2msg, packed, little-endian anything else
+ * |                      | {"encoding":"...","base64":"..."}
  *
  * A schema is compiled once into a plan; the plan decodes any number of messages.
  *

@@ -72,15 +72,20 @@ static fw_wire_type wire_type_of(const fw_pb_field *f) {
     switch ((fw_pb_type)f->type) {
     case FW_PB_DOUBLE:
     case FW_PB_FIXED64:
-    case FW_PB_SFIXED64: return FW_WIRE_I64;
+    case FW_PB_SFIXED64:
+        return FW_WIRE_I64;
     case FW_PB_FLOAT:
     case FW_PB_FIXED32:
-    case FW_PB_SFIXED32: return FW_WIRE_I32;
+    case FW_PB_SFIXED32:
+        return FW_WIRE_I32;
     case FW_PB_STRING:
     case FW_PB_BYTES:
-    case FW_PB_MESSAGE: return FW_WIRE_LEN;
-    case FW_PB_GROUP: return FW_WIRE_GROUP;
-    default: return FW_WIRE_VARINT;
+    case FW_PB_MESSAGE:
+        return FW_WIRE_LEN;
+    case FW_PB_GROUP:
+        return FW_WIRE_GROUP;
+    default:
+        return FW_WIRE_VARINT;
     }
 }
 
@@ -170,25 +175,44 @@ static void put_long(decoder *d, uint64_t value, bool is_signed) {
 
 static void put_value(decoder *d, const fw_pb_field *f, uint64_t v) {
     switch ((fw_pb_type)f->type) {
-    case FW_PB_DOUBLE: fw_payload_put_double(d->out, as_double(v)); break;
-    case FW_PB_FLOAT: fw_payload_put_float(d->out, as_float(v)); break;
+    case FW_PB_DOUBLE:
+        fw_payload_put_double(d->out, as_double(v));
+        break;
+    case FW_PB_FLOAT:
+        fw_payload_put_float(d->out, as_float(v));
+        break;
     case FW_PB_INT64:
-    case FW_PB_SFIXED64: put_long(d, v, true); break;
-    case FW_PB_SINT64: put_long(d, v >> 1 ^ (0 - (v & 1)), true); break;
+    case FW_PB_SFIXED64:
+        put_long(d, v, true);
+        break;
+    case FW_PB_SINT64:
+        put_long(d, v >> 1 ^ (0 - (v & 1)), true);
+        break;
     case FW_PB_UINT64:
-    case FW_PB_FIXED64: put_long(d, v, false); break;
+    case FW_PB_FIXED64:
+        put_long(d, v, false);
+        break;
     case FW_PB_INT32:
-    case FW_PB_SFIXED32: fw_payload_put_i64(d->out, (int32_t)(uint32_t)v); break;
+    case FW_PB_SFIXED32:
+        fw_payload_put_i64(d->out, (int32_t)(uint32_t)v);
+        break;
     case FW_PB_SINT32: {
         uint32_t low = (uint32_t)v;
         fw_payload_put_i64(d->out, (int32_t)(low >> 1 ^ (0 - (low & 1))));
         break;
     }
     case FW_PB_UINT32:
-    case FW_PB_FIXED32: fw_payload_put_u64(d->out, (uint32_t)v); break;
-    case FW_PB_BOOL: fw_payload_put(d->out, v ? "true" : "false", v ? 4 : 5); break;
-    case FW_PB_ENUM: put_enum(d, f, (int32_t)(uint32_t)v); break;
-    default: FW_ASSERT(false && "a scalar type");
+    case FW_PB_FIXED32:
+        fw_payload_put_u64(d->out, (uint32_t)v);
+        break;
+    case FW_PB_BOOL:
+        fw_payload_put(d->out, v ? "true" : "false", v ? 4 : 5);
+        break;
+    case FW_PB_ENUM:
+        put_enum(d, f, (int32_t)(uint32_t)v);
+        break;
+    default:
+        FW_ASSERT(false && "a scalar type");
     }
 }
 
@@ -210,8 +234,9 @@ static fw_status put_packed(decoder *d, frame *f, const fw_pb_field *field, cons
     fw_wire_type type = wire_type_of(field);
     while (wire.at < wire.end && d->out->failed == FW_OK) {
         uint64_t value;
-        bool ok = type == FW_WIRE_VARINT ? fw_wire_varint(&wire, &value)
-                                         : fw_wire_fixed(&wire, type == FW_WIRE_I64 ? 8 : 4, &value);
+        bool ok = type == FW_WIRE_VARINT
+                      ? fw_wire_varint(&wire, &value)
+                      : fw_wire_fixed(&wire, type == FW_WIRE_I64 ? 8 : 4, &value);
         if (!ok) return fail(d, FW_CORRUPT, "a packed list that is cut off");
         if (f->has_comma) fw_payload_put_char(d->out, ',');
         f->has_comma = true;
@@ -266,13 +291,15 @@ static bool put_time(decoder *d, const fw_pb_message *m, uint32_t first) {
     if (m->special == FW_PB_DURATION) {
         bool is_negative = seconds < 0 || nanos < 0;
         bool ok = seconds >= -315576000000 && seconds <= 315576000000 && nanos > -1000000000 &&
-                  nanos < 1000000000 && (seconds <= 0 || nanos >= 0) && (seconds >= 0 || nanos <= 0);
+                  nanos < 1000000000 && (seconds <= 0 || nanos >= 0) &&
+                  (seconds >= 0 || nanos <= 0);
         if (!ok) return false;
         print_nanos(fraction, sizeof fraction, nanos < 0 ? -nanos : nanos);
         snprintf(text, sizeof text, "\"%s%" PRId64 "%ss\"", is_negative ? "-" : "",
                  seconds < 0 ? -seconds : seconds, fraction);
     } else {
-        bool ok = seconds >= -62135596800 && seconds <= 253402300799 && nanos >= 0 && nanos < 1000000000;
+        bool ok =
+            seconds >= -62135596800 && seconds <= 253402300799 && nanos >= 0 && nanos < 1000000000;
         if (!ok) return false;
         int64_t days = seconds / 86400 - (seconds % 86400 < 0), rest = seconds - days * 86400;
         civil(days, &year, &month, &day);
@@ -392,8 +419,9 @@ static fw_status step_map_entry(decoder *d, frame *f) {
     }
     find_run(d, f, key, &from, &to);
     /* Strings and 64-bit integers bring their quotes. */
-    bool quotes = key->type != FW_PB_STRING && key->type != FW_PB_INT64 && key->type != FW_PB_UINT64 &&
-                  key->type != FW_PB_SINT64 && key->type != FW_PB_FIXED64 && key->type != FW_PB_SFIXED64;
+    bool quotes = key->type != FW_PB_STRING && key->type != FW_PB_INT64 &&
+                  key->type != FW_PB_UINT64 && key->type != FW_PB_SINT64 &&
+                  key->type != FW_PB_FIXED64 && key->type != FW_PB_SFIXED64;
     if (quotes) fw_payload_put_char(d->out, '"');
     put_entry(d, key, to > from ? d->entries + to - 1 : NULL);
     if (quotes) fw_payload_put_char(d->out, '"');
@@ -454,7 +482,8 @@ fw_status fw_payload_decode_protobuf(fw_payload_protobuf *protobuf, const uint8_
     d->error = error;
     static const uint8_t nothing[1];
     if (size_bytes >= SCALAR) return fail(d, FW_TOO_BIG, "a message of over 4 GiB");
-    if (!fw_payload_grow((void **)&d->entries, &d->entry_room, 0, sizeof *d->entries, d->entries_max))
+    if (!fw_payload_grow((void **)&d->entries, &d->entry_room, 0, sizeof *d->entries,
+                         d->entries_max))
         return fail(d, FW_NO_MEMORY, "out of memory");
     d->entries[d->entry_count++] =
         (entry){.size_bytes = (uint32_t)size_bytes, .at = bytes ? bytes : nothing};

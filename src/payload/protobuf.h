@@ -42,8 +42,12 @@ typedef struct fw_pb_field {
     int32_t oneof;         /* position among the oneofs; -1: none */
 } fw_pb_field;
 
-typedef enum fw_pb_special { FW_PB_PLAIN, FW_PB_TIMESTAMP, FW_PB_DURATION, FW_PB_MAP_ENTRY }
-    fw_pb_special;
+typedef enum fw_pb_special {
+    FW_PB_PLAIN,
+    FW_PB_TIMESTAMP,
+    FW_PB_DURATION,
+    FW_PB_MAP_ENTRY
+} fw_pb_special;
 
 typedef struct fw_pb_message {
     const char *name; /* full, without a leading dot */

@@ -47,8 +47,9 @@ static fw_status add_message(fw_pb_schema *s, const char *scope, const fw_wire_i
     if (full_name == NULL ||
         !grow(s, (void **)&s->messages, &s->message_room, s->message_count, sizeof *s->messages))
         return full(error);
-    s->messages[s->message_count++] = (fw_pb_message){
-        .name = full_name, .descriptor = descriptor->at, .descriptor_bytes = descriptor->size_bytes};
+    s->messages[s->message_count++] = (fw_pb_message){.name = full_name,
+                                                      .descriptor = descriptor->at,
+                                                      .descriptor_bytes = descriptor->size_bytes};
     return FW_OK;
 }
 
@@ -59,8 +60,9 @@ static fw_status add_enum(fw_pb_schema *s, const char *scope, const fw_wire_item
     if (full_name == NULL ||
         !grow(s, (void **)&s->enums, &s->enum_room, s->enum_count, sizeof *s->enums))
         return full(error);
-    s->enums[s->enum_count++] = (fw_pb_enum){
-        .name = full_name, .descriptor = descriptor->at, .descriptor_bytes = descriptor->size_bytes};
+    s->enums[s->enum_count++] = (fw_pb_enum){.name = full_name,
+                                             .descriptor = descriptor->at,
+                                             .descriptor_bytes = descriptor->size_bytes};
     return FW_OK;
 }
 
@@ -136,11 +138,13 @@ static fw_status add_field(fw_pb_schema *s, const fw_pb_message *m, const fw_wir
         if (item.number == 1 && is_text)
             room = room && (f.name = fw_payload_arena_copy(&s->arena, item.at, item.size_bytes));
         if (item.number == 6 && is_text)
-            room = room && (f.type_name = fw_payload_arena_copy(&s->arena, item.at, item.size_bytes));
+            room =
+                room && (f.type_name = fw_payload_arena_copy(&s->arena, item.at, item.size_bytes));
         if (item.number == 10 && is_text) json_name = item;
         if (item.number == 3 && is_number) f.number = (uint32_t)item.value;
         if (item.number == 4 && is_number) f.is_repeated = item.value == 3;
-        if (item.number == 5 && is_number) f.type = item.value <= FW_PB_SINT64 ? (uint8_t)item.value : 255;
+        if (item.number == 5 && is_number)
+            f.type = item.value <= FW_PB_SINT64 ? (uint8_t)item.value : 255;
         if (item.number == 9 && is_number && item.value < INT32_MAX) f.oneof = (int32_t)item.value;
     }
     if (room && f.name == NULL) return corrupt(error, m->name, "a field without a name");
@@ -157,7 +161,8 @@ static bool set_groups(fw_pb_schema *s, const fw_pb_message *m) {
     uint32_t oneofs = 0;
     for (uint32_t i = 0; i < m->field_count; i++) {
         fields[i].group = i;
-        if (fields[i].oneof >= 0 && (uint32_t)fields[i].oneof < m->field_count) oneofs = m->field_count;
+        if (fields[i].oneof >= 0 && (uint32_t)fields[i].oneof < m->field_count)
+            oneofs = m->field_count;
     }
     if (oneofs == 0) return true;
     uint32_t *first = malloc(oneofs * sizeof *first);
@@ -245,7 +250,8 @@ static fw_status read_enum(fw_pb_schema *s, fw_pb_enum *e, fw_error *error) {
         fw_pb_value v = {.order = e->value_count++};
         fw_wire inner = {item.at, item.at + item.size_bytes};
         for (bool end; fw_wire_next(&inner, &part, &end) == NULL && !end;)
-            if (part.number == 2 && part.type == FW_WIRE_VARINT) v.number = (int32_t)(uint32_t)part.value;
+            if (part.number == 2 && part.type == FW_WIRE_VARINT)
+                v.number = (int32_t)(uint32_t)part.value;
         v.name = fw_payload_arena_copy(&s->arena, name.at, name.size_bytes);
         if (v.name == NULL ||
             !grow(s, (void **)&s->values, &s->value_room, s->value_count, sizeof *s->values))
@@ -274,7 +280,8 @@ static int compare_symbols(const void *a, const void *b) {
 }
 
 /* The first symbol of a name. */
-static const symbol *find_symbol(const symbol *symbols, size_t count, const char *name, size_t size) {
+static const symbol *find_symbol(const symbol *symbols, size_t count, const char *name,
+                                 size_t size) {
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -303,23 +310,26 @@ static const symbol *resolve_name(const symbol *symbols, size_t count, const cha
         joined[scope_bytes] = '.';
         memcpy(joined + scope_bytes + 1, name, name_bytes);
         found = find_symbol(symbols, count, joined, scope_bytes + 1 + name_bytes);
-        while (scope_bytes > 0 && scope[--scope_bytes] != '.') {}
+        while (scope_bytes > 0 && scope[--scope_bytes] != '.') {
+        }
     }
     return found ? found : find_symbol(symbols, count, name, name_bytes);
 }
 
 static fw_status resolve_field(fw_pb_schema *s, const symbol *symbols, size_t count,
                                const fw_pb_message *m, fw_pb_field *f, fw_error *error) {
-    if (f->type == FW_PB_MESSAGE || f->type == FW_PB_GROUP || f->type == FW_PB_ENUM || f->type == 0) {
-        const symbol *found = f->type_name ? resolve_name(symbols, count, m->name, f->type_name) : NULL;
+    if (f->type == FW_PB_MESSAGE || f->type == FW_PB_GROUP || f->type == FW_PB_ENUM ||
+        f->type == 0) {
+        const symbol *found =
+            f->type_name ? resolve_name(symbols, count, m->name, f->type_name) : NULL;
         if (found == NULL || (f->type != 0 && found->is_enum != (f->type == FW_PB_ENUM)))
-            return fw_fail(error, FW_CORRUPT, "protobuf schema: %.100s.%.60s: no type %.100s", m->name,
-                           f->name, f->type_name ? f->type_name : "is given");
+            return fw_fail(error, FW_CORRUPT, "protobuf schema: %.100s.%.60s: no type %.100s",
+                           m->name, f->name, f->type_name ? f->type_name : "is given");
         if (f->type == 0) f->type = found->is_enum ? FW_PB_ENUM : FW_PB_MESSAGE;
         f->target = found->target;
     } else if (f->type > FW_PB_SINT64) {
-        return fw_fail(error, FW_CORRUPT, "protobuf schema: %.100s.%.60s: a type that is none", m->name,
-                       f->name);
+        return fw_fail(error, FW_CORRUPT, "protobuf schema: %.100s.%.60s: a type that is none",
+                       m->name, f->name);
     }
     f->is_map = f->is_repeated && f->type == FW_PB_MESSAGE &&
                 s->messages[f->target].special == FW_PB_MAP_ENTRY;
@@ -352,7 +362,8 @@ static fw_status resolve(fw_pb_schema *s, fw_mcap_text root, fw_error *error) {
         if (status == FW_OK && m->special == FW_PB_MAP_ENTRY) status = check_map_entry(s, m, error);
     }
     bool is_zero_free = memchr(root.bytes, 0, root.size_bytes) == NULL;
-    const symbol *found = is_zero_free ? find_symbol(symbols, count, root.bytes, root.size_bytes) : NULL;
+    const symbol *found =
+        is_zero_free ? find_symbol(symbols, count, root.bytes, root.size_bytes) : NULL;
     if (status == FW_OK && (found == NULL || found->is_enum))
         status = fw_fail(error, FW_CORRUPT, "protobuf schema: no message %.*s in it",
                          (int)(root.size_bytes < 200 ? root.size_bytes : 200), root.bytes);

@@ -13,8 +13,8 @@ typedef struct reader {
     fw_cdr_schema *schema;
     const char *at, *end;
     uint32_t line;
-    span package; /* of the section */
-    uint32_t type; /* of the section */
+    span package;            /* of the section */
+    uint32_t type;           /* of the section */
     uint32_t time, duration; /* ROS 1's own types */
 } reader;
 
@@ -133,11 +133,13 @@ static bool size_of(span digits, uint32_t *out) {
 
 /* What stands in the brackets: "", "5" or "<=5". */
 static fw_status add_array(reader *r, span inside, uint32_t element, uint32_t *type) {
-    fw_cdr_type t = {.kind = FW_CDR_SEQUENCE, .element = element, .bound = UINT32_MAX, .line = r->line};
+    fw_cdr_type t = {
+        .kind = FW_CDR_SEQUENCE, .element = element, .bound = UINT32_MAX, .line = r->line};
     bool has_bound = starts(inside, "<=");
     span digits = has_bound ? (span){inside.at + 2, inside.size - 2} : inside;
     if (!has_bound && inside.size > 0) t.kind = FW_CDR_ARRAY;
-    if (inside.size > 0 && !size_of(digits, &t.bound)) return fail(r, inside, "no size of an array");
+    if (inside.size > 0 && !size_of(digits, &t.bound))
+        return fail(r, inside, "no size of an array");
     return fw_cdr_add_type(r->schema, t, type);
 }
 
@@ -164,7 +166,8 @@ static fw_status read_type(reader *r, span text, uint32_t *type) {
     }
     if (bracket == NULL) return FW_OK;
     span inside = {bracket + 1, (size_t)(text.at + text.size - bracket - 1)};
-    if (inside.size == 0 || inside.at[inside.size - 1] != ']') return fail(r, text, "a [ without its ]");
+    if (inside.size == 0 || inside.at[inside.size - 1] != ']')
+        return fail(r, text, "a [ without its ]");
     inside.size--;
     return add_array(r, inside, *type, type);
 }

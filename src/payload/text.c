@@ -200,7 +200,8 @@ typedef struct block {
 
 void *fw_payload_arena_take(fw_payload_arena *a, size_t size_bytes) {
     if (size_bytes > a->max_bytes) return NULL;
-    size_t size = (size_bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size_t size =
+        (size_bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
     if (size > a->left_bytes) {
         size_t want = size > BLOCK_BYTES ? size : BLOCK_BYTES;
         if (a->used_bytes + want > a->max_bytes + BLOCK_BYTES) return NULL;

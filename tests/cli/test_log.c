@@ -1,5 +1,5 @@
-/* flywheel log as a user meets it: what it prints (golden files; FLYWHEEL_BLESS=1 accepts the present
- * output), what it writes, and what it refuses. */
+/* flywheel log as a user meets it: what it prints (golden files; FLYWHEEL_BLESS=1 accepts the
+ * present output), what it writes, and what it refuses. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -32,12 +32,15 @@ static char folder[64], output[1 << 20];
 /* -------------------------------------------------------------------------- making ----- */
 
 /* message M { string name = 1; repeated int32 list = 2; } as protoc describes it. */
-static const char descriptor[] = "\n\x2d\n\x07m.proto\x12\x01p\"\x1f\n\x01M\x12\x0c\n\x04name\x18\x01 \x01(\t"
-                                 "\x12\x0c\n\x04list\x18\x02 \x03(\x05";
-static const char point_text[] = "Point p\nstring[] tags\n====\nMSG: pkg/Point\nfloat32 x\nint64 y\n";
+static const char descriptor[] =
+    "\n\x2d\n\x07m.proto\x12\x01p\"\x1f\n\x01M\x12\x0c\n\x04name\x18\x01 \x01(\t"
+    "\x12\x0c\n\x04list\x18\x02 \x03(\x05";
+static const char point_text[] =
+    "Point p\nstring[] tags\n====\nMSG: pkg/Point\nfloat32 x\nint64 y\n";
 static const char point_bytes[] = "\0\1\0\0\0\0\xc0\x3f\0\0\0\0\xfe\xff\xff\xff\xff\xff\xff\xff"
                                   "\1\0\0\0\2\0\0\0t";
-static const char idl_text[] = "module pkg { module msg { enum E { OFF, ON }; struct T { E e; octet raw[3]; }; }; };";
+static const char idl_text[] =
+    "module pkg { module msg { enum E { OFF, ON }; struct T { E e; octet raw[3]; }; }; };";
 
 typedef struct made {
     uint8_t bytes[1 << 23];
@@ -65,8 +68,10 @@ static void end(fw_mcap_writer *w, const char *name) {
     save(name);
 }
 
-static void add(fw_mcap_writer *w, uint16_t channel, uint32_t sequence, uint64_t ms, const void *data, size_t size) {
-    ok(fw_mcap_writer_message(w, channel, sequence, ms * 1000000, ms * 1000000 + 1, data, size, error));
+static void add(fw_mcap_writer *w, uint16_t channel, uint32_t sequence, uint64_t ms,
+                const void *data, size_t size) {
+    ok(fw_mcap_writer_message(w, channel, sequence, ms * 1000000, ms * 1000000 + 1, data, size,
+                              error));
 }
 
 /* Every kind of payload, an attachment, metadata; messages not in the order of their times. */
@@ -75,9 +80,12 @@ static void make_mixed(const char *name) {
     fw_mcap_writer *w = begin(&options);
     uint16_t schema[3], channel[5];
     const fw_mcap_pair pairs[] = {{"unit", "car-1"}};
-    ok(fw_mcap_writer_add_schema(w, "p.M", "protobuf", descriptor, sizeof descriptor - 1, &schema[0], error));
-    ok(fw_mcap_writer_add_schema(w, "pkg/msg/P", "ros2msg", point_text, sizeof point_text - 1, &schema[1], error));
-    ok(fw_mcap_writer_add_schema(w, "pkg/msg/T", "ros2idl", idl_text, sizeof idl_text - 1, &schema[2], error));
+    ok(fw_mcap_writer_add_schema(w, "p.M", "protobuf", descriptor, sizeof descriptor - 1,
+                                 &schema[0], error));
+    ok(fw_mcap_writer_add_schema(w, "pkg/msg/P", "ros2msg", point_text, sizeof point_text - 1,
+                                 &schema[1], error));
+    ok(fw_mcap_writer_add_schema(w, "pkg/msg/T", "ros2idl", idl_text, sizeof idl_text - 1,
+                                 &schema[2], error));
     ok(fw_mcap_writer_add_channel(w, 0, "/json", "json", pairs, 1, &channel[0], error));
     ok(fw_mcap_writer_add_channel(w, schema[0], "/proto", "protobuf", NULL, 0, &channel[1], error));
     ok(fw_mcap_writer_add_channel(w, schema[1], "/ros", "cdr", NULL, 0, &channel[2], error));
@@ -99,7 +107,8 @@ static void make_mixed(const char *name) {
 
 /* `count` JSON messages of topic /json (metadata as in mixed) and /other from `ms` on. */
 static void make_plain(const char *name, uint64_t ms, uint32_t count) {
-    const fw_mcap_writer_options options = {.compression = FW_MCAP_NONE, .chunk_bytes = 4096, .chunks_max = 100000};
+    const fw_mcap_writer_options options = {
+        .compression = FW_MCAP_NONE, .chunk_bytes = 4096, .chunks_max = 100000};
     fw_mcap_writer *w = begin(&options);
     uint16_t channel[2];
     const fw_mcap_pair pairs[] = {{"unit", "car-1"}};
@@ -145,20 +154,23 @@ static int run(const char *words) {
 static void expect(const char *words, int status, const char *text) {
     int got = run(words);
     if (got != status || !strstr(output, text))
-        fail_msg("flywheel log %s: status %d, not %d, or no '%s' in: %s", words, got, status, text, output);
+        fail_msg("flywheel log %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
+                 output);
 }
 
 static void expect_golden(const char *words, int status, const char *name) {
     char path[400], *golden = NULL;
     size_t size = 0;
     int got = run(words);
-    if (got != status) fail_msg("flywheel log %s: status %d, not %d: %s", words, got, status, output);
+    if (got != status)
+        fail_msg("flywheel log %s: status %d, not %d: %s", words, got, status, output);
     snprintf(path, sizeof path, GOLDEN "%s", name);
     if (getenv("FLYWHEEL_BLESS") != NULL)
         ok(fw_file_write_durable(fw_env_real(), path, output, strlen(output), error));
     ok(fw_file_read(path, sizeof output, &golden, &size, error));
     if (strcmp(golden, output) != 0)
-        fail_msg("flywheel log %s differs from %s (FLYWHEEL_BLESS=1 accepts it):\n%s", words, path, output);
+        fail_msg("flywheel log %s differs from %s (FLYWHEEL_BLESS=1 accepts it):\n%s", words, path,
+                 output);
     free(golden);
 }
 
@@ -171,7 +183,8 @@ static unsigned lines(const char *text) {
 static void expect_lines(const char *words, unsigned count) {
     int status = run(words);
     if (status != 0 || lines(output) != count)
-        fail_msg("flywheel log %s: status %d, %u lines, not %u: %s", words, status, lines(output), count, output);
+        fail_msg("flywheel log %s: status %d, %u lines, not %u: %s", words, status, lines(output),
+                 count, output);
 }
 
 static fw_mcap_info info_of(const char *name) {
@@ -235,9 +248,19 @@ static void times_are_read(void **state) {
                 {"2023-11-14", 1699920000000000000},
                 {"2023-11-14T22:13:20", 1700000000000000000},
                 {"2023-11-14T22:13:20.25Z", 1700000000250000000}};
-    static const char *const bad[] = {"", "-1", "x", "12.", "12.5.5", "12.1234567890", "12s", "2023-13-01",
-                                      "2023-11-14T22:13", "1969-01-01", "99999999999999999999999999",
-                                      "999999999999", "2023-11-14T22:13:20+01:00"};
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "x",
+                                      "12.",
+                                      "12.5.5",
+                                      "12.1234567890",
+                                      "12s",
+                                      "2023-13-01",
+                                      "2023-11-14T22:13",
+                                      "1969-01-01",
+                                      "99999999999999999999999999",
+                                      "999999999999",
+                                      "2023-11-14T22:13:20+01:00"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t ns = 1;
         ok(fw_log_parse_time(good[i].text, &ns, error));
@@ -251,7 +274,8 @@ static void times_are_read(void **state) {
 
 static void filter_copies_a_part(void **state) {
     (void)state;
-    expect("filter mixed.mcap --out f1.mcap --topic /json --topic /ros", 0, "8 messages, 2 channels");
+    expect("filter mixed.mcap --out f1.mcap --topic /json --topic /ros", 0,
+           "8 messages, 2 channels");
     fw_mcap_info info = info_of("f1.mcap");
     assert_int_equal(info.message_count, 8);
     assert_int_equal(info.channel_count, 2);
@@ -292,14 +316,16 @@ static void convert_keeps_what_is_said(void **state) {
     char *before = strdup(output);
     for (int i = 0; i < 3; i++) {
         char words[100];
-        snprintf(words, sizeof words, "convert mixed.mcap --out c_%s.mcap --compression %s", names[i], names[i]);
+        snprintf(words, sizeof words, "convert mixed.mcap --out c_%s.mcap --compression %s",
+                 names[i], names[i]);
         expect(words, 0, "20 messages, 5 channels");
         snprintf(words, sizeof words, "cat c_%s.mcap --json", names[i]);
         assert_int_equal(run(words), 0);
         assert_string_equal(output, before);
     }
     free(before);
-    expect("convert mixed.mcap --out c_small.mcap --compression none --chunk-bytes 100", 0, "20 messages");
+    expect("convert mixed.mcap --out c_small.mcap --compression none --chunk-bytes 100", 0,
+           "20 messages");
     fw_mcap_info small = info_of("c_small.mcap"), large = info_of("c_none.mcap");
     assert_true(small.chunk_count[FW_MCAP_NONE] >= 10);
     assert_int_equal(large.chunk_count[FW_MCAP_NONE], 1);
@@ -371,7 +397,9 @@ static void what_cannot_be_decoded_is_shown(void **state) {
     add(w, channel[1], 0, 3, "abc", 3);
     end(w, "odd.mcap");
     expect("cat odd.mcap", 1, "2 of 3 messages could not be decoded: json: byte 1");
-    assert_non_null(strstr(output, "/json {\"error\":\"json: byte 1: no key where one must stand\",\"base64\":\"e10=\"}"));
+    assert_non_null(strstr(
+        output,
+        "/json {\"error\":\"json: byte 1: no key where one must stand\",\"base64\":\"e10=\"}"));
     assert_non_null(strstr(output, "/json {}\n"));
     assert_non_null(strstr(output, "/idl {\"error\":\"idl: line 1: union"));
     expect("doctor odd.mcap", 0, "undecodable: /json: json: byte 1");
@@ -404,8 +432,8 @@ static void an_interrupt_leaves_nothing_half(void **state) {
         assert_true(pid >= 0);
         if (pid == 0) {
             if (chdir(folder) != 0 || !freopen("/dev/null", "w", stderr)) _exit(99);
-            execl(PROGRAM, PROGRAM, "log", "convert", "large.mcap", "--out", "new.mcap", "--force", "--chunk-bytes",
-                  "1000", (char *)NULL);
+            execl(PROGRAM, PROGRAM, "log", "convert", "large.mcap", "--out", "new.mcap", "--force",
+                  "--chunk-bytes", "1000", (char *)NULL);
             _exit(98);
         }
         usleep((useconds_t)(20000 * (i + 1)));

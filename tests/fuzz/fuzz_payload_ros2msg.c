@@ -1,5 +1,6 @@
-/* fuzz_payload_ros2msg - schema and data both from the input: 2 bytes of the schema's length (little-
- * endian), the schema, the data. What is decoded must be JSON that the JSON decoder takes. */
+/* fuzz_payload_ros2msg - schema and data both from the input: 2 bytes of the schema's length
+ * (little- endian), the schema, the data. What is decoded must be JSON that the JSON decoder takes.
+ */
 /* links: fw_payload */
 #include <stdlib.h>
 #include <string.h>

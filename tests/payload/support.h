@@ -25,7 +25,8 @@ static const char *or_empty(const char *text) {
 }
 
 /* Decodes bytes that lie in an allocation of exactly their size. *json is the caller's to free. */
-static fw_status decode(const kind *k, const void *bytes, size_t size, char **json, fw_error *error) {
+static fw_status decode(const kind *k, const void *bytes, size_t size, char **json,
+                        fw_error *error) {
     fw_mcap_channel channel = {.id = 1, .message_encoding = fw_mcap_text_of(k->message_encoding)};
     uint8_t *schema_copy = malloc(k->schema_bytes + 1), *copy = malloc(size + !size);
     memcpy(schema_copy, k->schema ? k->schema : "", k->schema_bytes);
@@ -39,8 +40,8 @@ static fw_status decode(const kind *k, const void *bytes, size_t size, char **js
     const char *text = NULL;
     size_t text_bytes = 0;
     *json = NULL;
-    fw_status status = fw_payload_plan_open(k->limits, &channel, k->schema_encoding ? &schema : NULL,
-                                            &plan, error);
+    fw_status status = fw_payload_plan_open(k->limits, &channel,
+                                            k->schema_encoding ? &schema : NULL, &plan, error);
     free(schema_copy); /* the plan keeps nothing of it */
     if (status == FW_OK) status = fw_payload_decode(plan, copy, size, &text, &text_bytes, error);
     if (status == FW_OK) {

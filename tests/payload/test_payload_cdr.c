@@ -26,7 +26,8 @@ static void values_are_aligned_to_their_size(void **state) {
     expect(&k,
            BYTES(0, 1, 0, 0, /* little */
                  1, 0xff, 0xfe, 0xff, 0xff, 0, 0, 0, 0xfd, 0xff, 0xff, 0xff, 5, 0, 0, 0,
-                 /* 16 */ 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                 /* 16 */ 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                 0xff,
                  /* 32 */ 0, 0, 0xc0, 0x7f, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80),
            "{\"a\":true,\"b\":-1,\"c\":-2,\"d\":255,\"e\":-3,\"f\":5,\"g\":1.5,"
            "\"h\":18446744073709551615,\"i\":\"NaN\",\"j\":513,\"k\":-9223372036854775808}");
@@ -39,29 +40,31 @@ static void values_are_aligned_to_their_size(void **state) {
 
 static void strings_and_sequences(void **state) {
     (void)state;
-    kind k = msg("string s\nstring<=5 t \"a # default\"\nwstring w\nint16[] a\nint16[3] b [1,2,3]\n"
-                 "string[<=2] c\nuint8[] d\nbyte[2] e\nint8[<=4] f\nstring NAME=\"x#y\"\nint32 N = 4");
+    kind k =
+        msg("string s\nstring<=5 t \"a # default\"\nwstring w\nint16[] a\nint16[3] b [1,2,3]\n"
+            "string[<=2] c\nuint8[] d\nbyte[2] e\nint8[<=4] f\nstring NAME=\"x#y\"\nint32 N = 4");
     expect(&k,
-           BYTES(0, 1, 0, 0, 3, 0, 0, 0, 'h', '"', 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, /* s t */
+           BYTES(0, 1, 0, 0, 3, 0, 0, 0, 'h', '"', 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,        /* s t */
                  3, 0, 0, 0, 'A', 0, 0x3d, 0xd8, 0, 0xde, 0, 0, 2, 0, 0, 0, 1, 0, 2, 0, /* w a */
-                 3, 0, 4, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 'z', 0, 0, 0, /* b c */
-                 3, 0, 0, 0, 1, 2, 3, 9, 8, 0, 0, 0, 1, 0, 0, 0, 0x80), /* d e f */
+                 3, 0, 4, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 'z', 0, 0, 0,          /* b c */
+                 3, 0, 0, 0, 1, 2, 3, 9, 8, 0, 0, 0, 1, 0, 0, 0, 0x80),                 /* d e f */
            "{\"s\":\"h\\\"\",\"t\":\"\",\"w\":\"A\xf0\x9f\x98\x80\",\"a\":[1,2],\"b\":[3,4,5],"
            "\"c\":[\"z\"],\"d\":\"AQID\",\"e\":\"CQg=\",\"f\":[-128]}");
 }
 
 static void dependencies_are_found(void **state) {
     (void)state;
-    kind k = msg("std_msgs/Header header\nPoint[] points\npkg/msg/Empty[2] none\nint8 last\n"
-                 "================================================================================\n"
-                 "MSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n"
-                 "================================================================================\n"
-                 "MSG: pkg/Point\nfloat32 x\nfloat32 y\n"
-                 "=====\nMSG: pkg/msg/Empty\n# nothing\n"
-                 "=====\nMSG: builtin_interfaces/Time\r\nint32 sec\r\nuint32 nanosec\r\n");
+    kind k =
+        msg("std_msgs/Header header\nPoint[] points\npkg/msg/Empty[2] none\nint8 last\n"
+            "================================================================================\n"
+            "MSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n"
+            "================================================================================\n"
+            "MSG: pkg/Point\nfloat32 x\nfloat32 y\n"
+            "=====\nMSG: pkg/msg/Empty\n# nothing\n"
+            "=====\nMSG: builtin_interfaces/Time\r\nint32 sec\r\nuint32 nanosec\r\n");
     expect(&k,
-           BYTES(0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 'm', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0x80,
-                 0x3f, 0, 0, 0, 0x40, 0, 0, 3),
+           BYTES(0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 'm', 0, 0, 0, 1, 0, 0, 0, 0, 0,
+                 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 3),
            "{\"header\":{\"stamp\":{\"sec\":1,\"nanosec\":2},\"frame_id\":\"m\"},"
            "\"points\":[{\"x\":1,\"y\":2}],\"none\":[{},{}],\"last\":3}");
     kind empty = msg("# nothing at all\n");
@@ -75,44 +78,46 @@ static void ros1_is_packed(void **state) {
                 "Header header\nbyte b\nchar c\nuint16 u\nfloat64 f\nduration d\ntime[] t\n"
                 "=====\nMSG: std_msgs/Header\nuint32 seq\ntime stamp\nstring frame_id\n");
     expect(&k,
-           BYTES(1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 'f', 0xff, 0xff, 4, 5, 0, 0, 0, 0, 0, 0,
-                 0, 0x40, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0),
+           BYTES(1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 'f', 0xff, 0xff, 4, 5, 0, 0, 0, 0,
+                 0, 0, 0, 0x40, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0),
            "{\"header\":{\"seq\":1,\"stamp\":{\"sec\":2,\"nsec\":3},\"frame_id\":\"f\"},\"b\":-1,"
            "\"c\":255,\"u\":1284,\"f\":2,\"d\":{\"sec\":-1,\"nsec\":0},\"t\":[]}");
 }
 
 static void idl_is_read(void **state) {
     (void)state;
-    kind k = idl("================================================================================\n"
-                 "IDL: pkg/msg/T\n"
-                 "// generated\n#include \"other.idl\"\n"
-                 "module pkg { module msg {\n"
-                 "  module T_Constants { const uint32 SIZE = 2; const string NAME = \"a;b\"; };\n"
-                 "  typedef double double__2[2];\n"
-                 "  typedef sequence<other::Point, T_Constants::SIZE> points;\n"
-                 "  @verbatim (language=\"comment\", text=\"it (really)\" \"is\")\n"
-                 "  struct T { /* members\n */\n"
-                 "    @key @unit(value=\"m\") long id, more[T_Constants::SIZE];\n"
-                 "    @default (value=-1.5) double__2 pair; points p;\n"
-                 "    sequence<sequence<short>, 3> deep; string<10> name; wstring<T_Constants::SIZE> w;\n"
-                 "    ::other::Color color; unsigned long long big; boolean yes; octet raw[2]; \n"
-                 "    unsigned short us; unsigned long ul; long long ll; uint8 u8; int64 i64; wchar wc;\n"
-                 "    octet grid[2][2];\n"
-                 "  };\n}; };\n"
-                 "=====\nIDL: other/Point\n"
-                 "module other { struct Point { float x; }; struct Ahead;\n"
-                 "  enum Color { RED, @value(5) GREEN, BLUE }; };\n");
+    kind k = idl(
+        "================================================================================\n"
+        "IDL: pkg/msg/T\n"
+        "// generated\n#include \"other.idl\"\n"
+        "module pkg { module msg {\n"
+        "  module T_Constants { const uint32 SIZE = 2; const string NAME = \"a;b\"; };\n"
+        "  typedef double double__2[2];\n"
+        "  typedef sequence<other::Point, T_Constants::SIZE> points;\n"
+        "  @verbatim (language=\"comment\", text=\"it (really)\" \"is\")\n"
+        "  struct T { /* members\n */\n"
+        "    @key @unit(value=\"m\") long id, more[T_Constants::SIZE];\n"
+        "    @default (value=-1.5) double__2 pair; points p;\n"
+        "    sequence<sequence<short>, 3> deep; string<10> name; wstring<T_Constants::SIZE> w;\n"
+        "    ::other::Color color; unsigned long long big; boolean yes; octet raw[2]; \n"
+        "    unsigned short us; unsigned long ul; long long ll; uint8 u8; int64 i64; wchar wc;\n"
+        "    octet grid[2][2];\n"
+        "  };\n}; };\n"
+        "=====\nIDL: other/Point\n"
+        "module other { struct Point { float x; }; struct Ahead;\n"
+        "  enum Color { RED, @value(5) GREEN, BLUE }; };\n");
     expect(&k,
-           BYTES(0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, /* id more, 12: pad to 16 */
-                 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0x40,    /* 16: pair */
-                 1, 0, 0, 0, 0, 0, 0, 0x3f,                                  /* 32: p */
-                 2, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0,             /* 40: deep */
-                 2, 0, 0, 0, 'n', 0, 0, 0, 1, 0, 0, 0, 'w', 0, 0, 0,         /* 56: name w */
-                 6, 0, 0, 0, 0, 0, 0, 0,                                     /* 72: color, pad to 80 */
-                 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0,                         /* 80: big yes raw */
-                 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,                         /* 92: us, 96: ul, to 104 */
-                 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0,             /* 104: ll u8 */
-                 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 1, 2, 3, 4),                  /* 120: i64 wc grid */
+           BYTES(0, 1, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0,
+                 0, /* id more, 12: pad to 16 */
+                 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0x40, /* 16: pair */
+                 1, 0, 0, 0, 0, 0, 0, 0x3f,                               /* 32: p */
+                 2, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0,          /* 40: deep */
+                 2, 0, 0, 0, 'n', 0, 0, 0, 1, 0, 0, 0, 'w', 0, 0, 0,      /* 56: name w */
+                 6, 0, 0, 0, 0, 0, 0, 0,                                  /* 72: color, pad to 80 */
+                 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0,                      /* 80: big yes raw */
+                 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,             /* 92: us, 96: ul, to 104 */
+                 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, /* 104: ll u8 */
+                 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 1, 2, 3, 4),      /* 120: i64 wc grid */
            "{\"id\":1,\"more\":[2,3],\"pair\":[1,2],\"p\":[{\"x\":0.5}],\"deep\":[[7],[]],"
            "\"name\":\"n\",\"w\":\"w\",\"color\":\"BLUE\",\"big\":9,\"yes\":true,\"raw\":\"AQI=\","
            "\"us\":3,\"ul\":4,\"ll\":5,\"u8\":6,\"i64\":7,\"wc\":8,\"grid\":[\"AQI=\",\"AwQ=\"]}");
@@ -125,9 +130,11 @@ static void lying_data_is_refused_with_the_field(void **state) {
     expect_failure(&k, BYTES(0, 1, 0, 0, 1, 0, 0), FW_CORRUPT, "pkg/T: a: the data ends before");
     expect_failure(&k, BYTES(0, 1, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff), FW_CORRUPT,
                    "s: a string longer");
-    expect_failure(&k, BYTES(0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 'x'), FW_CORRUPT, "s: a string without");
-    expect_failure(&k, BYTES(0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0,
-                             0, 0, 1, 0, 2, 0, 3, 0),
+    expect_failure(&k, BYTES(0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 'x'), FW_CORRUPT,
+                   "s: a string without");
+    expect_failure(&k,
+                   BYTES(0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3,
+                         0, 0, 0, 1, 0, 2, 0, 3, 0),
                    FW_CORRUPT, "p[1].list: a sequence longer than its bound");
     expect_failure(&k, BYTES(0, 3, 0, 0, 1, 0, 0, 0), FW_UNSUPPORTED, "PL_CDR_LE");
     expect_failure(&k, BYTES(0, 9, 0, 0, 1, 0, 0, 0), FW_UNSUPPORTED, "D_CDR2_LE");
@@ -157,16 +164,20 @@ static void lying_schemas_are_refused(void **state) {
     refuse_schema(msg("int32<=3 p"), FW_CORRUPT, "no bound");
     refuse_schema(msg("int32 a\n====\nint32 b"), FW_CORRUPT, "no \"MSG: \"");
     refuse_schema(msg("T t"), FW_TOO_BIG, "t.t.t.t");
-    refuse_schema(idl("module pkg { module msg { struct X { long a; }; }; };"), FW_CORRUPT, "pkg::msg::T");
+    refuse_schema(idl("module pkg { module msg { struct X { long a; }; }; };"), FW_CORRUPT,
+                  "pkg::msg::T");
     refuse_schema(idl("module pkg { struct T { long a; };"), FW_CORRUPT, "a module without its }");
-    refuse_schema(idl("module pkg {\n struct T { long a }; };"), FW_CORRUPT, "line 2: }: a member without its ;");
-    refuse_schema(idl("module pkg { union U switch (long) { case 1: long a; }; };"), FW_UNSUPPORTED, "union");
+    refuse_schema(idl("module pkg {\n struct T { long a }; };"), FW_CORRUPT,
+                  "line 2: }: a member without its ;");
+    refuse_schema(idl("module pkg { union U switch (long) { case 1: long a; }; };"), FW_UNSUPPORTED,
+                  "union");
     refuse_schema(idl("struct T : Base { long a; };"), FW_UNSUPPORTED, "inheritance");
     refuse_schema(idl("struct T { @optional long a; };"), FW_UNSUPPORTED, "optional");
     refuse_schema(idl("@mutable struct T { long a; };"), FW_UNSUPPORTED, "mutable");
     refuse_schema(idl("@extensibility(MUTABLE) struct T { long a; };"), FW_UNSUPPORTED, "mutable");
     refuse_schema(idl("struct T { long double a; };"), FW_UNSUPPORTED, "long double");
-    refuse_schema(idl("typedef A B; typedef B A; struct T { A a; };"), FW_CORRUPT, "defined by itself");
+    refuse_schema(idl("typedef A B; typedef B A; struct T { A a; };"), FW_CORRUPT,
+                  "defined by itself");
     refuse_schema(idl("typedef sequence<S> S; module pkg { module msg { struct T { S s; }; }; };"),
                   FW_CORRUPT, "s: the data ends");
     refuse_schema(idl("struct T { long a[N]; };"), FW_CORRUPT, "N: nobody defines this number");
@@ -180,7 +191,8 @@ static void every_cut_fails_cleanly(void **state) {
     (void)state;
     static const uint8_t whole[] = {0, 1, 0, 0, 3, 0, 0, 0, 'h', 'i', 0, 0, 2, 0, 0, 0, 1, 0, 2, 0};
     kind k = msg("string s\nint16[] a");
-    for (size_t size = 0; size < sizeof whole; size++) expect_failure(&k, whole, size, FW_CORRUPT, "");
+    for (size_t size = 0; size < sizeof whole; size++)
+        expect_failure(&k, whole, size, FW_CORRUPT, "");
     expect(&k, whole, sizeof whole, "{\"s\":\"hi\",\"a\":[1,2]}");
 }
 

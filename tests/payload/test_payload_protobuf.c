@@ -1,4 +1,5 @@
-/* Protobuf by its FileDescriptorSet; descriptor and data are written by hand from the wire format. */
+/* Protobuf by its FileDescriptorSet; descriptor and data are written by hand from the wire format.
+ */
 #include "support.h"
 
 #include <stdio.h>
@@ -74,7 +75,8 @@ static void put_nested(bytes *root) {
 }
 
 /* A map's entry type with a key and value type. */
-static void put_map_entry(bytes *root, const char *name, int key, int value, const char *value_name) {
+static void put_map_entry(bytes *root, const char *name, int key, int value,
+                          const char *value_name) {
     bytes entry = {.size = 0}, options = {.size = 0};
     put_text(&entry, 1, name);
     put_field(&entry, "key", 1, 1, key, NULL, -1);
@@ -168,9 +170,11 @@ static void scalars(void **state) {
     put_fixed(&b, 16, (uint64_t)-3, 8);
     put_number(&b, 17, 3);
     put_number(&b, 18, UINT64_MAX);
-    expect_json(&b, "{\"aDouble\":1.5,\"b\":\"NaN\",\"c\":\"-5\",\"d\":\"18446744073709551615\",\"e\":-6,"
-                    "\"f\":\"7\",\"g\":4294967295,\"h\":true,\"i\":\"a\\n\xef\xbf\xbd\",\"raw\":\"AAE=\","
-                    "\"u32\":4294967295,\"sf32\":-2,\"sf64\":\"-3\",\"s32\":-2,\"s64\":\"-9223372036854775808\"}");
+    expect_json(
+        &b, "{\"aDouble\":1.5,\"b\":\"NaN\",\"c\":\"-5\",\"d\":\"18446744073709551615\",\"e\":-6,"
+            "\"f\":\"7\",\"g\":4294967295,\"h\":true,\"i\":\"a\\n\xef\xbf\xbd\",\"raw\":\"AAE=\","
+            "\"u32\":4294967295,\"sf32\":-2,\"sf64\":\"-3\",\"s32\":-2,\"s64\":\"-"
+            "9223372036854775808\"}");
 }
 
 static void repeated_packed_and_enums(void **state) {
@@ -250,7 +254,8 @@ static void times(void **state) {
         put_number(&time, 2, (uint64_t)cases[i].nanos);
         put_part(&b, 26, &time);
         put_part(&b, 27, &time);
-        snprintf(json, sizeof json, "{\"atTime\":\"%s\",\"took\":\"%s\"}", cases[i].time, cases[i].took);
+        snprintf(json, sizeof json, "{\"atTime\":\"%s\",\"took\":\"%s\"}", cases[i].time,
+                 cases[i].took);
         expect_json(&b, json);
     }
     bytes b = {.size = 0}, time = {.size = 0};
@@ -346,7 +351,8 @@ static void lying_schemas_are_refused(void **state) {
     k = root;
     k.limits = &limits;
     expect_failure(&k, "", 0, FW_TOO_BIG, "too many fields");
-    for (size_t size = 1; size < set.size; size++) { /* cut anywhere: refused or smaller, never worse */
+    for (size_t size = 1; size < set.size;
+         size++) { /* cut anywhere: refused or smaller, never worse */
         char *json;
         k = root;
         k.schema_bytes = size;
