@@ -82,7 +82,7 @@ struct fw_mcap_indexed {
     fw_mcap_slot *spares;
     uint64_t unpacked_bytes, entries_bytes; /* held by slots, spare ones too */
     bool given;                             /* the heap's top was handed out by the last call */
-    bool alone; /* and its part is walked, and no other part concerns its rest */
+    bool alone;                             /* and no other part concerns the rest of its part */
     fw_mcap_unpacker unpacker;
     uint8_t listed[8192]; /* bit of each channel id that the opened chunk's index lists */
 };
@@ -100,8 +100,6 @@ fw_status fw_mcap_indexed_open_part(fw_mcap_indexed *ix, size_t part, fw_mcap_sl
                                     fw_error *error) FW_MUST;
 /* To the next chosen message of the slot; false at its end. */
 bool fw_mcap_indexed_advance(const fw_mcap_indexed *ix, fw_mcap_slot *slot);
-/* The same for a slot that is walked: the record of the next chosen message, or NULL. */
-static inline const uint8_t *fw_mcap_indexed_walk(const fw_mcap_indexed *ix, fw_mcap_slot *slot);
 /* Keeps the slot's buffers for the next part. */
 void fw_mcap_indexed_spare(fw_mcap_indexed *ix, fw_mcap_slot *slot);
 /* Compares channels that came since the last call with the query's topics. */
@@ -125,6 +123,7 @@ static inline bool fw_mcap_indexed_is_chosen(const fw_mcap_indexed *ix,
     return channel->chosen && time_ns >= ix->query.start_time_ns && time_ns <= ix->last_time_ns;
 }
 
+/* Of a slot that is walked: the record of the next chosen message, or NULL. */
 static inline const uint8_t *fw_mcap_indexed_walk(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
     const uint8_t *bytes = slot->bytes;
     uint64_t at = slot->at, size = slot->size;
@@ -144,6 +143,18 @@ static inline const uint8_t *fw_mcap_indexed_walk(const fw_mcap_indexed *ix, fw_
     }
     slot->at = size;
     return NULL;
+}
+
+/* Of any slot. */
+static inline const uint8_t *fw_mcap_indexed_step(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
+    if (slot->entry_count == 0) return fw_mcap_indexed_walk(ix, slot);
+    if (slot->entry_next == slot->entry_count) return NULL;
+    size_t next = slot->entry_next++, ahead = next + 8;
+    size_t last = slot->entry_count - 1;
+    bool back = ix->query.order == FW_MCAP_ORDER_REVERSE;
+    if (ahead > last) ahead = last;
+    __builtin_prefetch(slot->bytes + slot->entries[back ? last - ahead : ahead].offset);
+    return slot->bytes + slot->entries[back ? last - next : next].offset;
 }
 
 #endif

@@ -308,15 +308,7 @@ static void collect(const fw_mcap_indexed *ix, fw_mcap_slot *slot, size_t count)
 /* ----------------------------------------------------------------------------- position ----- */
 
 bool fw_mcap_indexed_advance(const fw_mcap_indexed *ix, fw_mcap_slot *slot) {
-    const uint8_t *record = NULL;
-    if (slot->entry_count == 0) {
-        record = fw_mcap_indexed_walk(ix, slot);
-    } else if (slot->entry_next < slot->entry_count) {
-        bool back = ix->query.order == FW_MCAP_ORDER_REVERSE;
-        size_t i = back ? slot->entry_count - 1 - slot->entry_next : slot->entry_next;
-        slot->entry_next++;
-        record = slot->bytes + slot->entries[i].offset;
-    }
+    const uint8_t *record = fw_mcap_indexed_step(ix, slot);
     if (record == NULL) return false;
     slot->record = record;
     slot->time_ns = fw_mcap_record_time(record);

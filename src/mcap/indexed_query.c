@@ -158,12 +158,14 @@ static fw_status open_needed(fw_mcap_indexed *ix, fw_error *error) {
     return FW_OK;
 }
 
-/* Is the rest of the heap's top a plain walk: no other part open, none to open before its end? */
+/* Does no other part concern the rest of the heap's top: none open, none to open before its end? */
 static bool is_alone(const fw_mcap_indexed *ix) {
-    const fw_mcap_slot *top = ix->heap[0];
-    if (ix->heap_count != 1 || top->entry_count > 0) return false;
+    if (ix->heap_count != 1) return false;
     if (ix->query.order == FW_MCAP_ORDER_FILE || ix->order_next == ix->order_count) return true;
-    return ix->parts[ix->order[ix->order_next]].start_ns > ix->parts[top->part].end_ns;
+    const fw_mcap_part *top = &ix->parts[ix->heap[0]->part];
+    const fw_mcap_part *next = &ix->parts[ix->order[ix->order_next]];
+    return ix->query.order == FW_MCAP_ORDER_TIME ? next->start_ns > top->end_ns
+                                                 : next->end_ns < top->start_ns;
 }
 
 static inline void give(const fw_mcap_indexed *ix, const uint8_t *record, fw_mcap_message *m) {
@@ -201,7 +203,7 @@ static fw_status next_of_heap(fw_mcap_indexed *ix, fw_mcap_message *message, fw_
 
 fw_status fw_mcap_indexed_next(fw_mcap_indexed *ix, fw_mcap_message *message, fw_error *error) {
     if (!ix->alone) return next_of_heap(ix, message, error);
-    const uint8_t *record = fw_mcap_indexed_walk(ix, ix->heap[0]);
+    const uint8_t *record = fw_mcap_indexed_step(ix, ix->heap[0]);
     if (record == NULL) return next_of_heap(ix, message, error);
     give(ix, record, message);
     return FW_OK;
