@@ -15,7 +15,12 @@ static uint8_t out[1 << 24];
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes) {
-    const fw_mcap_writer_options options = {.compression = FW_MCAP_NONE};
+    const fw_mcap_writer_options options = {.compression = FW_MCAP_NONE, /* small: many runs */
+                                            .chunk_bytes = 4096,
+                                            .message_max_bytes = 1024,
+                                            .chunk_messages_max = 64,
+                                            .metadata_max_bytes = 1024,
+                                            .text_max_bytes = 4096};
     fw_mcap_memory memory = {.bytes = out, .capacity_bytes = sizeof out};
     fw_mcap_recovered report;
     fw_error error = {.text = ""};
