@@ -25,6 +25,7 @@
     units: [],
     models: null,
     events: [],
+    campaigns: [],
     log: [],
     exams: [],
     heard: {},
@@ -547,6 +548,41 @@
       ? `${state.units.length} cars, each its own process`
       : '';
   }
+  /* Only where there are campaigns: most factories live without. */
+  function renderCampaigns() {
+    const why = { person: 'ended', expired: 'expired', budget: 'budget spent' };
+    const open = state.campaigns.filter((c) => c.state === 'open').length;
+    $('campaigns-box').hidden = state.campaigns.length === 0;
+    table(
+      'campaigns',
+      [
+        {
+          name: 'campaign',
+          cell: (c) =>
+            el(
+              'a',
+              { href: `/v1/campaigns/${encodeURIComponent(String(c.id))}` },
+              String(c.id ?? NONE),
+            ),
+        },
+        {
+          name: 'state',
+          cell: (c) => (c.state === 'ended' ? (why[c.why] ?? 'ended') : String(c.state ?? NONE)),
+        },
+        { name: 'captures', number: true, cell: (c) => count(c.captures) },
+        { name: 'size', number: true, cell: (c) => bytes(c.captured_bytes) },
+        { name: 'units', number: true, cell: (c) => count(c.captured_units) },
+        {
+          name: 'when',
+          wide: true,
+          cell: (c) => el('code', {}, String(pick(c, 'campaign.when') ?? NONE)),
+        },
+      ],
+      state.campaigns,
+      'No campaign.',
+    );
+    $('campaigns-note').textContent = `what units are asked to capture: ${open} open`;
+  }
   function renderEvents() {
     const rows = state.events.slice(0, 60);
     table(
@@ -931,6 +967,7 @@
     renderLoop();
     renderGenerations();
     renderUnits();
+    renderCampaigns();
     renderEvents();
     renderLog();
     renderExams();
@@ -973,6 +1010,7 @@
       units: '/v1/units',
       models: '/v1/models',
       events: '/v1/events?limit=60',
+      campaigns: '/v1/campaigns',
       log: '/v1/log?limit=60',
     };
     await Promise.all(

@@ -96,6 +96,18 @@ const lists = () => ({
   ],
   '/v1/models': [{ hash: CONSTANT }, { hash: CHAMPION }, { hash: REFUSED }],
   '/v1/events': [{ unit: evil, kind: 'hard_brake', recording: H('a'), time_ns: 12e9 }],
+  '/v1/campaigns': [
+    {
+      id: 'hard-brakes',
+      state: 'open',
+      why: null,
+      captures: 34,
+      captured_bytes: 2_100_000,
+      captured_units: 5,
+      campaign: { id: 'hard-brakes', when: 'rising(/action.accel_mps2 < -4)' },
+    },
+    { id: 'old', state: 'ended', why: 'budget', captures: 2, campaign: { when: evil } },
+  ],
 });
 const exams = () => [
   exam(CONSTANT, 'constant', 'acosta', false, 0.31),
@@ -236,6 +248,15 @@ test('tables list every generation, unit, event and decision', async (t) => {
   );
 });
 
+test('campaigns are listed where there are any', async (t) => {
+  const { page } = await withPage(t, { exams: exams() });
+  await page.locator('#campaigns tbody tr').nth(1).waitFor();
+  const campaigns = await rows(page, 'campaigns');
+  assert.match(campaigns[0], /hard-brakes\s+open\s+34\s+2\.1 MB\s+5\s+rising\(/);
+  assert.match(campaigns[1], /old\s+budget spent\s+2/);
+  assert.match(await text(page, '#campaigns-note'), /1 open/);
+});
+
 test('hostile text from outside stays text', async (t) => {
   const given = lists();
   given['/v1/generations'][1].reason = evil;
@@ -259,6 +280,7 @@ test('an empty factory says what is still to come', async (t) => {
   await page.getByText('No unit has reported yet.').waitFor();
   assert.match(await text(page, '#charts'), /No exam yet/);
   assert.match(await text(page, '#generations'), /No generation yet/);
+  assert.ok(await page.locator('#campaigns-box').isHidden());
   assert.ok(
     !/NaN|undefined|null|\[object/.test(await text(page, 'body')),
     'a raw value is on the page',
