@@ -371,7 +371,7 @@ const fw_mcap_channel *fw_mcap_reader_channel(const fw_mcap_reader *reader, uint
 const fw_mcap_schema *fw_mcap_reader_schema(const fw_mcap_reader *reader, uint16_t id);
 
 /* A file mapped read-only, for fw_mcap_reader_open_bytes. Not for files that others may shorten
- * meanwhile (the system answers a vanished page with SIGBUS); stream those. */
+ * (the system answers a vanished page with SIGBUS) or rewrite meanwhile; stream those. */
 typedef struct fw_mcap_file {
     const uint8_t *bytes;
     size_t size_bytes;

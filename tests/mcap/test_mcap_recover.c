@@ -2,6 +2,9 @@
  * saved is exactly what was whole, and the new file is valid. */
 #include "support.h"
 
+#include <time.h>
+
+#include "base/random.h"
 #include "mcap/format.h"
 
 static made_file file, other, fixed;
@@ -223,6 +226,68 @@ static void test_flip_everywhere(void **state) {
     }
 }
 
+/* ------------------------------------------------------------------------- random damage ----- */
+
+typedef struct damage {
+    size_t start, end; /* of the original's bytes that are gone or altered */
+    size_t inserted;   /* bytes that stand in their place */
+} damage;
+
+/* The original with one run of bytes replaced by another, of other length perhaps. */
+static size_t apply(fw_random *random, const damage *d) {
+    size_t size = d->start;
+    memcpy(other.at, file.at, size);
+    int kind = (int)fw_random_below(random, 3);
+    for (size_t i = 0; i < d->inserted; i++) {
+        other.at[size++] = kind == 0 ? 0 : kind == 1 ? 0xFF : (uint8_t)fw_random_u32(random);
+    }
+    memcpy(other.at + size, file.at + d->end, file.memory.size_bytes - d->end);
+    return size + file.memory.size_bytes - d->end;
+}
+
+/* Every message that the damage did not touch is there, and nothing that was not before. */
+static void check_damage(const damage *d, uint64_t seed) {
+    size_t got = 0;
+    for (size_t i = 0; i < original.count; i++) {
+        const message *m = &original.messages[i];
+        const message *g = got < recovered.count ? &recovered.messages[got] : NULL;
+        bool same =
+            g != NULL && g->sequence == m->sequence && g->sum == m->sum && g->time_ns == m->time_ns;
+        if (same) got++;
+        bool touched =
+            d->start < m->unit_end && (d->end > m->unit_start || d->start > m->unit_start);
+        if (!same && !touched) {
+            fail_msg("seed %llu, bytes %zu to %zu became %zu: message %u is missing",
+                     (unsigned long long)seed, d->start, d->end, d->inserted, m->sequence);
+        }
+    }
+    if (got != recovered.count) fail_msg("seed %llu: invented", (unsigned long long)seed);
+}
+
+static void test_random_damage(void **state) {
+    (void)state;
+    const char *given = getenv("FLYWHEEL_SEED");
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+    print_message("FLYWHEEL_SEED=%llu\n", (unsigned long long)seed);
+    fw_random random = fw_random_named(seed, "mcap/recover");
+    const fw_mcap_writer_options none = {.compression = FW_MCAP_NONE};
+    for (int round = 0; round < 1000; round++) {
+        if (round % 100 == 0) {
+            make((fw_mcap_compression)(round / 100 % 3), 0, 300 + fw_random_below(&random, 600),
+                 20 + fw_random_below(&random, 40));
+        }
+        size_t from = (size_t)original.header_end, span = file.memory.size_bytes - from;
+        damage d = {.start = from + fw_random_below(&random, (uint32_t)span)};
+        size_t left = file.memory.size_bytes - d.start, most = round % 4 == 0 ? left : 40;
+        d.end = d.start + fw_random_below(&random, (uint32_t)(most < left ? most : left) + 1);
+        d.inserted = fw_random_below(&random, 3) == 0
+                         ? d.end - d.start
+                         : fw_random_below(&random, (uint32_t)most + 1);
+        (void)recover(other.at, apply(&random, &d), &none);
+        check_damage(&d, seed);
+    }
+}
+
 /* ----------------------------------------------------------------------------- odd cases ----- */
 
 /* The only definitions are lost: the messages are kept, on channels that say so. */
@@ -288,8 +353,9 @@ static void test_sizes_are_raised(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_everywhere),   cmocka_unit_test(test_tails),
-        cmocka_unit_test(test_flip_everywhere),  cmocka_unit_test(test_lost_definitions),
-        cmocka_unit_test(test_sizes_are_raised), cmocka_unit_test(test_file_inside_attachment)};
+        cmocka_unit_test(test_cut_everywhere),        cmocka_unit_test(test_tails),
+        cmocka_unit_test(test_flip_everywhere),       cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_lost_definitions),      cmocka_unit_test(test_sizes_are_raised),
+        cmocka_unit_test(test_file_inside_attachment)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
