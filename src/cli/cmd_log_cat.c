@@ -10,8 +10,11 @@
 
 enum { IDS = 65536 };
 
-/* One channel's way to say its messages; without a plan, why there is none. */
+/* How messages of one schema and encoding are said, by all channels that have them; without a plan,
+ * why there is none. */
 typedef struct voice {
+    struct voice *next; /* of the same schema, for other encodings */
+    fw_mcap_text encoding;
     fw_payload_plan *plan;
     fw_error why;
 } voice;
@@ -19,7 +22,8 @@ typedef struct voice {
 typedef struct cat {
     fw_log_options options;
     fw_log_inputs inputs;
-    voice **voices; /* (inputs.count, IDS), made when first needed */
+    voice **voices;     /* (inputs.count, IDS) by schema, made when first needed */
+    voice **of_channel; /* (inputs.count, IDS) the same by channel */
     fw_payload_text line;
     uint64_t printed, failed;
     fw_error first_failure;
@@ -87,14 +91,30 @@ static void put_head(cat *c, const fw_mcap_message *m) {
 
 /* ------------------------------------------------------------------------ decoding ----- */
 
+static bool same_text(fw_mcap_text a, fw_mcap_text b) {
+    return a.size_bytes == b.size_bytes &&
+           (a.size_bytes == 0 || memcmp(a.bytes, b.bytes, a.size_bytes) == 0);
+}
+
+/* NULL: out of memory. */
 static voice *voice_of(cat *c, size_t which, const fw_mcap_message *m) {
-    voice **v = &c->voices[which * IDS + m->channel_id];
-    if (*v != NULL) return *v;
-    *v = calloc(1, sizeof **v);
-    if (*v != NULL &&
-        fw_payload_plan_open(NULL, m->channel, m->schema, &(*v)->plan, &(*v)->why) != FW_OK)
-        (*v)->plan = NULL;
-    return *v;
+    voice **of_channel = &c->of_channel[which * IDS + m->channel_id];
+    if (*of_channel != NULL) return *of_channel;
+    fw_mcap_text encoding = m->channel->message_encoding;
+    voice **list = &c->voices[which * IDS + (m->schema ? m->schema->id : 0)];
+    voice *v = *list;
+    while (v != NULL && !same_text(v->encoding, encoding)) v = v->next;
+    if (v == NULL) {
+        v = calloc(1, sizeof *v);
+        if (v == NULL) return NULL;
+        v->next = *list;
+        v->encoding = encoding;
+        if (fw_payload_plan_open(NULL, m->channel, m->schema, &v->plan, &v->why) != FW_OK)
+            v->plan = NULL;
+        *list = v;
+    }
+    *of_channel = v;
+    return v;
 }
 
 static fw_status print_message(cat *c, size_t which, const fw_mcap_message *m, fw_error *error) {
@@ -151,11 +171,14 @@ static int judge(const cat *c) {
 
 static void close_cat(cat *c) {
     for (size_t i = 0; c->voices != NULL && i < c->inputs.count * IDS; i++) {
-        if (c->voices[i] == NULL) continue;
-        fw_payload_plan_close(c->voices[i]->plan);
-        free(c->voices[i]);
+        for (voice *v = c->voices[i], *next; v != NULL; v = next) {
+            next = v->next;
+            fw_payload_plan_close(v->plan);
+            free(v);
+        }
     }
     free(c->voices);
+    free(c->of_channel);
     free(c->line.bytes);
     fw_log_inputs_close(&c->inputs);
 }
@@ -171,7 +194,9 @@ int fw_cmd_log_cat(int argc, char **argv) {
     fw_status status = fw_log_inputs_open(&c.options, &c.inputs, &error);
     if (status == FW_OK) {
         c.voices = calloc(c.inputs.count * IDS, sizeof *c.voices);
-        status = c.voices ? print_all(&c, &error) : fw_fail(&error, FW_NO_MEMORY, "out of memory");
+        c.of_channel = calloc(c.inputs.count * IDS, sizeof *c.of_channel);
+        status = c.voices && c.of_channel ? print_all(&c, &error)
+                                          : fw_fail(&error, FW_NO_MEMORY, "out of memory");
     }
     int exit_status = status == FW_OK ? judge(&c) : fw_cli_fail(&error);
     close_cat(&c);

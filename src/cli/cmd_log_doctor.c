@@ -7,7 +7,13 @@
 #include "cli/cmd_log.h"
 #include "payload/payload.h"
 
-enum { IDS = 65536, CHUNK_LARGE_BYTES = 32 << 20, CHUNK_SMALL_BYTES = 4096, LINES_MAX = 64 };
+enum {
+    IDS = 65536,
+    CHUNK_LARGE_BYTES = 32 << 20,
+    CHUNK_SMALL_BYTES = 4096,
+    LINES_MAX = 64,
+    SCHEMAS_MAX_BYTES = 1 << 28
+};
 
 typedef struct advice {
     char kind[24], text[200];
@@ -18,7 +24,7 @@ typedef struct look {
     uint64_t last_time_ns, late, outside_chunks; /* late: messages before an earlier one's time */
     uint64_t chunks, chunk_largest, chunk_bytes, overlaps, without_crc;
     uint64_t chunk_end_ns; /* latest end of the chunks so far */
-    uint64_t tried;        /* messages, one a channel */
+    uint64_t tried_bytes;  /* of schemas compiled, to bound the time of a hostile file */
     bool has_statistics, has_chunk_index, has_summary_crc;
     uint8_t seen[IDS / 8]; /* channels with a message */
     advice lines[LINES_MAX];
@@ -48,7 +54,8 @@ static void try_channel(look *l, const fw_mcap_message *m) {
     size_t size;
     if (l->seen[m->channel_id / 8] & bit) return;
     l->seen[m->channel_id / 8] |= bit;
-    l->tried++;
+    l->tried_bytes += m->schema ? m->schema->size_bytes : 0;
+    if (l->tried_bytes > SCHEMAS_MAX_BYTES || l->line_count == LINES_MAX) return;
     fw_mcap_text topic = m->channel->topic, encoding = m->channel->message_encoding;
     int topic_bytes = topic.size_bytes < 60 ? (int)topic.size_bytes : 60;
     fw_status status = fw_payload_plan_open(NULL, m->channel, m->schema, &plan, &error);
@@ -122,7 +129,7 @@ static void conclude(look *l, const fw_mcap_info *info) {
     if (l->chunk_largest > CHUNK_LARGE_BYTES)
         advise(l, "huge_chunks",
                "a chunk of %" PRIu64 " bytes: each message in it costs unpacking all of it; "
-                                     "flywheel log convert --chunk-bytes 1048576",
+               "flywheel log convert --chunk-bytes 1048576",
                l->chunk_largest);
     if (l->chunks > 16 && l->chunk_bytes / l->chunks < CHUNK_SMALL_BYTES)
         advise(l, "tiny_chunks",

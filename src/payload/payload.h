@@ -19,7 +19,8 @@
  *   enums:           the name; the number where the schema has no name for it
  *   strings:         bytes that are not UTF-8 become U+FFFD; control characters are escaped
  *   protobuf:        fields that are not on the wire are left out; Timestamp and Duration are text;
- *                    unknown fields are passed over; a map's key written twice is printed twice
+ *                    unknown fields are passed over; a map's key written twice is printed twice;
+ *                    Any, Struct and the wrappers are printed as the messages they are
  *   CDR:             XCDR1 (plain CDR), both byte orders; up to 7 bytes of padding at the end;
  *                    wstring as 2-byte characters
  *

@@ -15,7 +15,7 @@ typedef struct reader {
     uint32_t line;
     span package;            /* of the section */
     uint32_t type;           /* of the section */
-    uint32_t time, duration; /* ROS 1's own types */
+    uint32_t time, duration; /* ROS's own types */
 } reader;
 
 static bool is_name_char(char c) {
@@ -116,7 +116,7 @@ static bool primitive(const reader *r, span name, uint32_t *type) {
         return *type != FW_CDR_NAME;
     }
     *type = is(name, "time") ? r->time : r->duration;
-    return is_ros1 && (is(name, "time") || is(name, "duration"));
+    return is(name, "time") || is(name, "duration");
 }
 
 /* Digits to the end. */
@@ -192,14 +192,14 @@ static fw_status read_field(reader *r, span line) {
     return FW_OK;
 }
 
-/* ROS 1's time and duration: seconds and nanoseconds. */
-static fw_status add_ros1_time(reader *r, fw_cdr_kind kind, uint32_t *type) {
-    fw_cdr_type t = {.kind = FW_CDR_STRUCT,
-                     .name = "time",
-                     .first = (uint32_t)r->schema->field_count,
-                     .count = 2};
-    FW_TRY(fw_cdr_add_field(r->schema, "sec", 3, kind));
-    FW_TRY(fw_cdr_add_field(r->schema, "nsec", 4, kind));
+/* Seconds and nanoseconds: ROS 1's own types, and ROS 2's where the text leaves them out. */
+static fw_status add_time(reader *r, fw_cdr_kind seconds, const char *name, uint32_t *type) {
+    bool is_ros1 = r->schema->language == FW_PAYLOAD_ROS1MSG;
+    fw_cdr_type t = {
+        .kind = FW_CDR_STRUCT, .name = name, .first = (uint32_t)r->schema->field_count, .count = 2};
+    FW_TRY(fw_cdr_add_field(r->schema, "sec", 3, seconds));
+    FW_TRY(is_ros1 ? fw_cdr_add_field(r->schema, "nsec", 4, seconds)
+                   : fw_cdr_add_field(r->schema, "nanosec", 7, FW_CDR_U32));
     return fw_cdr_add_type(r->schema, t, type);
 }
 
@@ -209,8 +209,11 @@ fw_status fw_cdr_read_rosmsg(fw_cdr_schema *schema, fw_mcap_text name, const cha
     const char *full;
     span line;
     bool wants_name = false;
-    FW_TRY(add_ros1_time(&r, FW_CDR_U32, &r.time));
-    FW_TRY(add_ros1_time(&r, FW_CDR_I32, &r.duration));
+    const char *const time = "builtin_interfaces/Time", *const duration =
+                                                            "builtin_interfaces/Duration";
+    bool is_ros1 = schema->language == FW_PAYLOAD_ROS1MSG;
+    FW_TRY(add_time(&r, is_ros1 ? FW_CDR_U32 : FW_CDR_I32, time, &r.time));
+    FW_TRY(add_time(&r, FW_CDR_I32, duration, &r.duration));
     FW_TRY(begin_section(&r, (span){name.bytes ? name.bytes : "", name.size_bytes}, root));
     while (next_line(&r, &line)) {
         if (line.size == 0 || line.at[0] == '#') continue;
@@ -224,5 +227,7 @@ fw_status fw_cdr_read_rosmsg(fw_cdr_schema *schema, fw_mcap_text name, const cha
             FW_TRY(read_field(&r, line));
         }
     }
-    return FW_OK;
+    /* Behind the text's own definitions, which come first. */
+    FW_TRY(fw_cdr_add_symbol(schema, time, r.time, 0));
+    return fw_cdr_add_symbol(schema, duration, r.duration, 0);
 }

@@ -67,6 +67,9 @@ static void dependencies_are_found(void **state) {
                  0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 3),
            "{\"header\":{\"stamp\":{\"sec\":1,\"nanosec\":2},\"frame_id\":\"m\"},"
            "\"points\":[{\"x\":1,\"y\":2}],\"none\":[{},{}],\"last\":3}");
+    kind left_out = msg("builtin_interfaces/Time t\nbuiltin_interfaces/msg/Duration d\n");
+    expect(&left_out, BYTES(0, 1, 0, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0),
+           "{\"t\":{\"sec\":-1,\"nanosec\":2},\"d\":{\"sec\":3,\"nanosec\":4}}");
     kind empty = msg("# nothing at all\n");
     expect(&empty, BYTES(0, 1, 0, 0, 0), "{}");
     expect(&empty, BYTES(0, 1, 0, 0), "{}");
@@ -187,6 +190,22 @@ static void lying_schemas_are_refused(void **state) {
     refuse_schema(idl("/* no end"), FW_CORRUPT, "not defined in it");
 }
 
+static void schemas_have_limits(void **state) {
+    (void)state;
+    const fw_payload_limits fields = {.fields_max = 40}, memory = {.schema_max_bytes = 20000};
+    static char text[100001];
+    kind k = msg("");
+    for (size_t i = 0; i + 8 < sizeof text; i += 8) memcpy(text + i, "int8 a1\n", 8);
+    k.schema = text;
+    k.schema_bytes = 100000;
+    k.limits = &fields;
+    expect_failure(&k, BYTES(0, 1, 0, 0), FW_TOO_BIG, "too many names");
+    k.limits = &memory;
+    expect_failure(&k, BYTES(0, 1, 0, 0), FW_TOO_BIG, "too many names");
+    k.limits = NULL;
+    expect_failure(&k, BYTES(0, 1, 0, 0), FW_CORRUPT, "a1: the data ends before");
+}
+
 static void every_cut_fails_cleanly(void **state) {
     (void)state;
     static const uint8_t whole[] = {0, 1, 0, 0, 3, 0, 0, 0, 'h', 'i', 0, 0, 2, 0, 0, 0, 1, 0, 2, 0};
@@ -205,6 +224,7 @@ int main(void) {
         cmocka_unit_test(idl_is_read),
         cmocka_unit_test(lying_data_is_refused_with_the_field),
         cmocka_unit_test(lying_schemas_are_refused),
+        cmocka_unit_test(schemas_have_limits),
         cmocka_unit_test(every_cut_fails_cleanly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
