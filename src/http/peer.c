@@ -59,7 +59,6 @@ void fw_http_peer_identify(struct MHD_Connection *native, fw_http_peer *peer) {
     if (!info || !info->tls_session) return;
     gnutls_session_t session = info->tls_session;
     unsigned count = 0;
-    peer->tls = true;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
     if (!chain || count == 0) return; /* it showed none */
     const char *why = wrong_with(session);

@@ -108,7 +108,17 @@ static void add_headers(fw_http_exchange *x, struct MHD_Response *native) {
         MHD_add_response_header(native, r->headers[i].name, r->headers[i].value);
 }
 
+/* One stream too many becomes a refusal; what it held is let go. */
+static void refuse_stream(fw_http_exchange *x) {
+    fw_http_response *r = &x->response;
+    if (r->stream_free) r->stream_free(r->stream_self);
+    *r = (fw_http_response){0};
+    fw_http_respond_error(r, 503, "too many live streams; close one, or ask again later");
+    fw_http_add_header(r, "Retry-After", "5");
+}
+
 enum MHD_Result fw_http_answer(fw_http_exchange *x) {
+    if (x->response.stream && !fw_http_stream_may(x->server)) refuse_stream(x);
     bool streams = x->response.stream != NULL;
     struct MHD_Response *native = native_response(x);
     if (!native) return MHD_NO;

@@ -256,9 +256,14 @@ static fw_http_exchange *begin_exchange(fw_http_server *server, struct MHD_Conne
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     fw_http_connection *c = info ? info->socket_context : NULL;
     x->connection = c;
-    if (!c) return x;
+    x->peer.tls = server->config.tls != NULL; /* whatever else fails: never taken for local */
+    if (!c) {
+        snprintf(x->peer.refused, sizeof x->peer.refused, "no memory to look at the certificate");
+        return x;
+    }
     if (!c->peer_known) {
         fw_http_peer_identify(connection, &c->peer);
+        c->peer.tls = x->peer.tls;
         c->peer_known = true;
     }
     x->peer = c->peer;
@@ -387,6 +392,7 @@ static fw_http_config with_defaults(const fw_http_config *config) {
     if (!c.body_min_bytes_per_s) c.body_min_bytes_per_s = 128;
     if (!c.handlers_max) c.handlers_max = 64;
     if (!c.io_threads) c.io_threads = 4;
+    if (!c.streams_max) c.streams_max = 64;
     if (!c.requests_burst) c.requests_burst = c.requests_per_s;
     return c;
 }

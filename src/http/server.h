@@ -18,6 +18,7 @@
  *     more than requests_per_s of one identity or address                   429, Retry-After
  *     more than address_connections_max of one address                      429, closed
  *     more than connections_max                                             503, closed
+ *     more than streams_max Server-Sent Event streams at once               503, Retry-After
  *
  * Invariants: (1) binds to the given address only (loopback by default); (2) every limit has a
  * number here or in the config; (3) requests from a foreign web page (Origin not ours, or a Host
@@ -106,6 +107,7 @@ typedef struct fw_http_config {
     unsigned body_min_bytes_per_s;            /* 0: 128 */
     unsigned handlers_max;                    /* 0: 64 */
     unsigned io_threads;                      /* 0: 4 */
+    unsigned streams_max;                     /* open at once; 0: 64 */
     unsigned address_connections_max;         /* 0: no limit */
     unsigned requests_per_s, requests_burst;  /* 0: no limit */
     const fw_http_tls *tls;                   /* NULL: plain HTTP */

@@ -51,6 +51,7 @@ struct fw_http_server {
     fw_http_limits *limits;
     fw_http_handlers *handlers;
     pthread_t pulse; /* streams and deadlines */
+    atomic_uint streams;  /* open */
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t idle;  /* held came to 0 */
     unsigned held;
@@ -85,7 +86,8 @@ const char *fw_http_header_of(const fw_http_exchange *x, const char *name);
 /* respond.c: queues the exchange's response. */
 enum MHD_Result fw_http_answer(fw_http_exchange *x);
 
-/* stream.c: takes the response's stream; NULL without memory. */
+/* stream.c: takes the response's stream; NULL without memory. False: there are enough of them. */
+bool fw_http_stream_may(fw_http_server *server);
 struct MHD_Response *fw_http_stream_response(fw_http_exchange *x);
 /* Asks every sleeping stream once, and wakes those that have something. The pulse's thread. */
 void fw_http_streams_ask(fw_http_server *server);

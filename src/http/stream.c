@@ -40,7 +40,12 @@ static ssize_t next_bytes(void *self, uint64_t position, char *out, size_t size)
 static void end(void *self) {
     fw_http_stream *s = self;
     if (s->free) s->free(s->self);
+    atomic_fetch_sub(&s->server->streams, 1);
     free(s);
+}
+
+bool fw_http_stream_may(fw_http_server *server) {
+    return atomic_load(&server->streams) < server->config.streams_max;
 }
 
 void fw_http_streams_ask(fw_http_server *server) {
@@ -78,9 +83,11 @@ struct MHD_Response *fw_http_stream_response(fw_http_exchange *x) {
     s->self = x->response.stream_self;
     struct MHD_Response *out =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, next_bytes, s, end);
-    if (out)
+    if (out) {
         x->response.stream = NULL; /* taken */
-    else
+        atomic_fetch_add(&x->server->streams, 1);
+    } else {
         free(s);
+    }
     return out;
 }

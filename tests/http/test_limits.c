@@ -300,6 +300,32 @@ static void the_server_stops_with_sleepers(void **unused) {
     close(half);
 }
 
+static void streams_are_counted(void **unused) {
+    (void)unused;
+    char answer[8192];
+    int fds[3], status = 503;
+    start((fw_http_config){.streams_max = 3});
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_true(recv(fds[i], answer, sizeof answer, 0) > 0);
+    }
+    assert_int_equal(once("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", answer), 503);
+    assert_int_equal(atomic_load(&streams_freed), 1);
+    for (int i = 0; i < 3; i++) close(fds[i]);
+    atomic_store(&gate_open, true); /* an event for each: the server sees that they are gone */
+    for (int i = 0; i < 500 && status == 503; i++) {
+        int fd = dial();
+        usleep(20000);
+        say(fd, "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assert_true(recv(fd, answer, 12, MSG_WAITALL) == 12);
+        answer[12] = '\0';
+        sscanf(answer, "HTTP/1.1 %d", &status);
+        close(fd);
+    }
+    assert_int_equal(status, 200);
+}
+
 /* ---- foreign pages ---- */
 
 static const char *const origins[] = {"https://pages.example", NULL};
@@ -370,6 +396,7 @@ int main(void) {
         TEST(handlers_wait_together),
         TEST(more_than_threads_queue),
         TEST(the_server_stops_with_sleepers),
+        TEST(streams_are_counted),
         TEST(named_pages_may_read_what_is_named),
         TEST(no_foreign_page_reads_by_default),
     };
