@@ -1,0 +1,18 @@
+/* grad_ops.h - private: shape rules and reference kernels of the gradient operators (grad.h). */
+#ifndef FW_NN_TRAIN_GRAD_OPS_H
+#define FW_NN_TRAIN_GRAD_OPS_H
+
+#include "nn/run/ops.h"
+#include "nn/train/grad.h"
+
+#define X(op, name, least, most, outputs)                                                          \
+    fw_status fw_nn_shape_##op(const fw_nn_node *node, const fw_nn_value_info *const *in,          \
+                               fw_nn_value_info *out, fw_error *error);                            \
+    void fw_nn_kernel_##op(const fw_nn_call *call);
+FW_NN_GRADIENT_OP_LIST(X)
+#undef X
+
+/* Before adding up: a gradient of a parameter starts from what is there, others from zero. */
+void fw_nn_start_sum(const fw_nn_call *call, uint32_t output);
+
+#endif
