@@ -55,7 +55,7 @@ typedef enum fw_unit_stream {
 
 /* What is lost, by its cause. Name and enum come from these lines. */
 #define FW_UNIT_LOSSES(X)                                                                          \
-    X(RING, "ring")       /* recordings given up because the ring was full */                      \
+    X(RING, "ring")       /* of recordings cut off because the ring was full */                     \
     X(EVICTED, "evicted") /* whole, but the spool's quota was used up by more valuable ones */     \
     X(DISK, "disk")       /* a write, an fdatasync or a rename failed */                           \
     X(CUT, "cut")         /* not to be saved of a recording that nobody completed */               \
@@ -73,6 +73,7 @@ typedef enum fw_unit_piece_kind {
     FW_UNIT_PIECE_BYTES,     /* offset, then its bytes */
     FW_UNIT_PIECE_END,       /* it is whole: offset is its size */
     FW_UNIT_PIECE_DROP,      /* it is not wanted */
+    FW_UNIT_PIECE_CUT,       /* no more of it will come: what is there is worth saving */
     FW_UNIT_PIECE_PROMOTE,   /* payload fw_unit_promote: routine data a campaign wants */
 } fw_unit_piece_kind;
 

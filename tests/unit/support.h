@@ -150,7 +150,7 @@ static inline ring_recording take_stream(fw_unit_shared *shared, fw_unit_stream 
             got.size_bytes += piece.size_bytes;
         }
         got.ended = piece.kind == FW_UNIT_PIECE_END;
-        got.dropped = piece.kind == FW_UNIT_PIECE_DROP;
+        got.dropped = piece.kind == FW_UNIT_PIECE_DROP || piece.kind == FW_UNIT_PIECE_CUT;
         got.ticks = piece.ticks, got.events = piece.events, got.first_tick = piece.first_tick;
         got.first_ns = piece.first_ns, got.last_ns = piece.last_ns;
         if (got.ended) assert_true(piece.offset == got.size_bytes);

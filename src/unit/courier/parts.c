@@ -324,6 +324,10 @@ static void take_piece(fw_unit_spool *s, const fw_unit_piece *piece) {
     case FW_UNIT_PIECE_DROP:
         if (s->shared->open[stream].serial == piece->serial) drop_part(s, stream);
         break;
+    case FW_UNIT_PIECE_CUT:
+        if (s->shared->open[stream].serial == piece->serial)
+            abandon(s, stream, "the ring between tick and courier was full");
+        break;
     default: FW_ASSERT(!"a piece of unknown kind");
     }
 }

@@ -295,11 +295,12 @@ static bool write_one(fw_unit_captures *c, uint64_t sequence) {
     return true;
 }
 
-/* Writes at most `ticks` ticks; false when nothing is left to write. */
-static bool write_some(fw_unit_captures *c, uint32_t ticks, const fw_unit_lived *now) {
+/* Writes at most `ticks` ticks, at least 1, of one capture; returns how many (the capture's end counts as
+ * one), 0 when nothing is left to write. */
+static uint32_t write_some(fw_unit_captures *c, uint32_t ticks, const fw_unit_lived *now) {
     if (!c->writing) {
         window *w = next_to_write(c);
-        if (!w) return false;
+        if (!w) return 0;
         begin_capture(c, w, now);
     }
     for (uint32_t i = 0; i < ticks; i++) {
@@ -308,11 +309,11 @@ static bool write_some(fw_unit_captures *c, uint32_t ticks, const fw_unit_lived 
             atomic_fetch_add(&c->shared->missed_ticks, c->writing->end - c->written);
         if (gone || c->written >= c->writing->end || !write_one(c, c->written)) {
             end_capture(c);
-            return true;
+            return i + 1;
         }
         c->written++;
     }
-    return true;
+    return ticks;
 }
 
 /* ---- one tick ---- */
@@ -337,7 +338,13 @@ void fw_unit_captures_tick(fw_unit_captures *c, const fw_unit_lived *l) {
     (void)write_some(c, FW_UNIT_CAPTURE_TICKS, l);
 }
 
-void fw_unit_captures_finish(fw_unit_captures *c) {
-    complete_windows(c, true, 0);
-    while (write_some(c, FW_UNIT_HISTORY_TICKS, NULL)) continue;
+void fw_unit_captures_end(fw_unit_captures *c) { complete_windows(c, true, 0); }
+
+bool fw_unit_captures_rest(fw_unit_captures *c) {
+    for (uint32_t left = FW_UNIT_CAPTURE_REST_TICKS; left > 0;) {
+        uint32_t wrote = write_some(c, left, NULL);
+        if (wrote == 0) return false;
+        left -= wrote;
+    }
+    return true;
 }

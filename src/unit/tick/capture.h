@@ -14,7 +14,7 @@
  * missed_ticks, and the routine recordings on disk that hold it are promoted (PROMOTE piece).
  *
  * Invariants: (1) memory is allocated in open alone; (2) a tick writes at most FW_UNIT_CAPTURE_TICKS
- * ticks of captures; (3) the same observations and campaigns give the same captures.
+ * ticks of captures, and whatever else it does at most FW_UNIT_CAPTURE_REST_TICKS at a time; (3) the same observations and campaigns give the same captures.
  */
 #ifndef FW_UNIT_CAPTURE_H
 #define FW_UNIT_CAPTURE_H
@@ -23,7 +23,8 @@
 #include "unit/shared.h"
 
 enum {
-    FW_UNIT_CAPTURE_TICKS = 20,
+    FW_UNIT_CAPTURE_TICKS = 20,       /* written in a tick */
+    FW_UNIT_CAPTURE_REST_TICKS = 600, /* written at an END, a FLUSH, or while no tick comes */
     FW_UNIT_CAPTURE_MAX_S = 120,
     FW_UNIT_WINDOWS_MAX = 2 * FW_CAMPAIGNS_MAX, /* open and complete ones */
 };
@@ -52,7 +53,9 @@ void fw_unit_captures_take_campaigns(fw_unit_captures *captures);
 uint32_t fw_unit_captures_campaigns(const fw_unit_captures *captures);
 /* One tick: remembers it, steps the campaigns, writes a bounded piece. */
 void fw_unit_captures_tick(fw_unit_captures *captures, const fw_unit_lived *lived);
-/* The run is over and nobody waits for an action: open windows are complete, all are written. */
-void fw_unit_captures_finish(fw_unit_captures *captures);
+/* The drive is over for now: open windows are complete. */
+void fw_unit_captures_end(fw_unit_captures *captures);
+/* Nobody waits for an action: writes a bounded piece; false when nothing is left. */
+bool fw_unit_captures_rest(fw_unit_captures *captures);
 
 #endif

@@ -16,6 +16,7 @@ static fw_status take_bytes(void *self, const void *bytes, size_t size_bytes, fw
                                .offset = o->offset, .events = o->events};
         if (!o->lost && !put_piece(o, piece, (const char *)bytes + at)) o->lost = true;
         o->offset += part;
+        if (!o->lost) o->handed = o->offset;
         at += part;
     }
     return FW_OK;
@@ -29,19 +30,22 @@ void fw_unit_outlet_begin(fw_unit_outlet *o, const fw_unit_begin *begin) {
     FW_ASSERT(!o->open);
     o->open = true;
     o->fault = false;
-    o->offset = 0;
+    o->offset = o->handed = 0;
     o->events = 0;
     o->serial = atomic_fetch_add(&o->shared->serial, 1) + 1;
     fw_unit_piece piece = {.kind = FW_UNIT_PIECE_BEGIN, .size_bytes = sizeof *begin};
     o->lost = !put_piece(o, piece, begin);
 }
 
-void fw_unit_outlet_drop(fw_unit_outlet *o) {
+/* A piece that does not fit is not missed: the next BEGIN of the stream says as much as CUT. */
+static void leave(fw_unit_outlet *o, fw_unit_piece_kind kind) {
     FW_ASSERT(o->open);
     o->open = false;
-    (void)put_piece(o, (fw_unit_piece){.kind = FW_UNIT_PIECE_DROP}, NULL);
+    (void)put_piece(o, (fw_unit_piece){.kind = kind}, NULL);
     fw_unit_wake(o->shared->ring_wake);
 }
+
+void fw_unit_outlet_drop(fw_unit_outlet *o) { leave(o, FW_UNIT_PIECE_DROP); }
 
 bool fw_unit_outlet_end(fw_unit_outlet *o, const fw_unit_ended *e) {
     FW_ASSERT(o->open);
@@ -49,8 +53,8 @@ bool fw_unit_outlet_end(fw_unit_outlet *o, const fw_unit_ended *e) {
                          .ticks = e->ticks, .drive = e->drive, .first_tick = e->first_tick,
                          .first_ns = e->first_ns, .last_ns = e->last_ns};
     if (o->lost || o->fault || !put_piece(o, end, NULL)) {
-        fw_unit_lose(o->shared, FW_UNIT_LOSS_RING, o->offset);
-        fw_unit_outlet_drop(o);
+        fw_unit_lose(o->shared, FW_UNIT_LOSS_RING, o->offset - o->handed);
+        leave(o, FW_UNIT_PIECE_CUT);
         return false;
     }
     o->open = false;

@@ -3,7 +3,7 @@
  *   begin --BEGIN--> bytes bytes --BYTES--> end --END-->      or drop --DROP-->
  *
  * Invariants: (1) a full ring never stops the recorder: the recording is lost from there on, its bytes
- * are counted, end says so; (2) a recording has one serial, unique among both streams' of a unit.
+ * are counted, end says so, and the courier salvages what came before; (2) a recording has one serial, unique among both streams' of a unit.
  */
 #ifndef FW_UNIT_OUTLET_H
 #define FW_UNIT_OUTLET_H
@@ -17,7 +17,7 @@ typedef struct fw_unit_outlet {
     bool open;
     bool lost;  /* a piece did not fit: the whole recording is given up */
     bool fault; /* the writer failed; as lost */
-    uint64_t serial, offset;
+    uint64_t serial, offset, handed; /* handed: the bytes before the first piece that did not fit */
     uint32_t events; /* so far, for the value of a part */
 } fw_unit_outlet;
 
@@ -30,8 +30,8 @@ typedef struct fw_unit_ended {
 void fw_unit_outlet_begin(fw_unit_outlet *outlet, const fw_unit_begin *begin);
 /* The sink of the recorder; the outlet must stay where it is. */
 fw_mcap_sink fw_unit_outlet_sink(fw_unit_outlet *outlet);
-/* Hands the whole recording over; false, dropped and counted, when the ring had no room for it or the
- * writer failed. Wakes the courier. */
+/* Hands the whole recording over; false when the ring had no room for it or the writer failed: the courier
+ * saves what it has of it, what did not fit is counted. Wakes the courier. */
 bool fw_unit_outlet_end(fw_unit_outlet *outlet, const fw_unit_ended *ended);
 /* It is not wanted after all. */
 void fw_unit_outlet_drop(fw_unit_outlet *outlet);

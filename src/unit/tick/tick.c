@@ -157,9 +157,16 @@ static void end_routine(fw_unit_tick *tick) {
         atomic_fetch_add(&tick->shared->recordings, 1);
 }
 
-void fw_unit_tick_end_recording(fw_unit_tick *tick) {
+/* END, FLUSH: the routine recording is closed; captures as far as one answer may wait for them. */
+static void end_drive(fw_unit_tick *tick) {
     end_routine(tick);
-    fw_unit_captures_finish(tick->captures);
+    fw_unit_captures_end(tick->captures);
+    (void)fw_unit_captures_rest(tick->captures);
+}
+
+void fw_unit_tick_end_recording(fw_unit_tick *tick) {
+    end_drive(tick);
+    while (fw_unit_captures_rest(tick->captures)) continue;
 }
 
 /* The routine recording's part of a tick. */
@@ -265,7 +272,7 @@ fw_status fw_unit_tick_once(fw_unit_tick *tick, int fd, int timeout_ms, fw_error
     case FW_BUS_OBSERVE: return observe(tick, fd, &head, error);
     case FW_BUS_END:
     case FW_BUS_FLUSH:
-        fw_unit_tick_end_recording(tick);
+        end_drive(tick);
         return answer(tick, fd, head.tick, NULL, 0, error);
     default: return fw_fail(error, FW_CORRUPT, "bus: kind %u makes no sense here", head.kind);
     }
@@ -279,6 +286,7 @@ static void talk(fw_unit_tick *tick, int fd) {
     fw_error error;
     while (!stopping(tick)) {
         fw_status status = fw_unit_tick_once(tick, fd, POLL_MS, &error);
+        if (status == FW_TIMEOUT) (void)fw_unit_captures_rest(tick->captures);
         if (status == FW_TIMEOUT || status == FW_OK) continue;
         if (status == FW_CLOSED)
             fw_log_info("unit %u: the world left; waiting for it", tick->config.unit);
