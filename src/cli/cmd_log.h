@@ -75,6 +75,13 @@ fw_status fw_log_read_options(int argc, char **argv, unsigned takes, const char 
  * "2026-01-31T12:00:00.5Z" (UTC; Z, fraction and time of day may be left out). */
 fw_status fw_log_parse_time(const char *text, uint64_t *out, fw_error *error) FW_MUST;
 
+/* Bounds for files that people look at by hand: mapped, so that a record costs no memory, and with
+ * room for the large chunks that some recorders write. */
+extern const fw_mcap_limits fw_log_limits;
+
+/* As fw_mcap_validate, with those bounds. */
+fw_status fw_log_validate(const char *path, fw_mcap_info *info, fw_error *error) FW_MUST;
+
 /* ---------------------------------------------------------------------- inputs ----- */
 
 typedef struct fw_log_input {

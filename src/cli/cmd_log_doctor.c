@@ -96,7 +96,8 @@ static void look_at_record(look *l, const fw_mcap_record *r) {
 static fw_status look_at_all(const fw_mcap_file *file, look *l, fw_error *error) {
     fw_mcap_reader *reader;
     fw_mcap_record record;
-    FW_TRY(fw_mcap_reader_open_bytes(NULL, file->bytes, file->size_bytes, &reader, error));
+    FW_TRY(
+        fw_mcap_reader_open_bytes(&fw_log_limits, file->bytes, file->size_bytes, &reader, error));
     fw_status status;
     while ((status = fw_mcap_reader_next(reader, &record, error)) == FW_OK)
         look_at_record(l, &record);
@@ -185,8 +186,9 @@ static int examine(const char *path, bool json) {
     fw_error error = {""};
     if (fw_mcap_file_map(path, &file, &error) != FW_OK) return fw_cli_fail(&error);
     look *l = calloc(1, sizeof *l);
-    fw_status status = l ? fw_mcap_validate_bytes(NULL, file.bytes, file.size_bytes, &info, &error)
-                         : fw_fail(&error, FW_NO_MEMORY, "out of memory");
+    fw_status status =
+        l ? fw_mcap_validate_bytes(&fw_log_limits, file.bytes, file.size_bytes, &info, &error)
+          : fw_fail(&error, FW_NO_MEMORY, "out of memory");
     if (status == FW_OK) {
         status = look_at_all(&file, l, &error);
         if (status == FW_OK) conclude(l, &info);

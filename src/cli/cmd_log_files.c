@@ -11,16 +11,29 @@
 #include "base/file.h"
 #include "cli/cmd_log.h"
 
+const fw_mcap_limits fw_log_limits = {
+    .record_max_bytes = (uint64_t)1 << 40, .chunk_max_bytes = 1 << 28, .text_max_bytes = 1 << 26};
+
+fw_status fw_log_validate(const char *path, fw_mcap_info *info, fw_error *error) {
+    fw_mcap_file file;
+    fw_error why = {""};
+    FW_TRY(fw_mcap_file_map(path, &file, error));
+    fw_status status =
+        fw_mcap_validate_bytes(&fw_log_limits, file.bytes, file.size_bytes, info, &why);
+    fw_mcap_file_unmap(&file);
+    return status == FW_OK ? FW_OK : fw_fail(error, status, "%.120s: %s", path, why.text);
+}
+
 /* ------------------------------------------------------------------------ inputs ----- */
 
 static fw_status open_input(const char *path, fw_log_input *input, fw_error *error) {
     fw_error why = {""};
     input->path = path;
-    fw_status status = fw_mcap_indexed_open_path(NULL, path, &input->indexed, &why);
+    fw_status status = fw_mcap_indexed_open_path(&fw_log_limits, path, &input->indexed, &why);
     if (status != FW_OK) return fw_fail(error, status, "%.120s: %s", path, why.text);
     /* Without a summary a file may still be whole: only reading all of it says so. */
     if (!fw_mcap_indexed_is_whole(input->indexed))
-        input->is_cut = fw_mcap_validate(NULL, path, NULL, NULL) != FW_OK;
+        input->is_cut = fw_log_validate(path, NULL, NULL) != FW_OK;
     return FW_OK;
 }
 

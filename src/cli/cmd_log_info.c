@@ -103,7 +103,7 @@ int fw_cmd_log_info(int argc, char **argv) {
         return fw_cli_usage("log", &error);
     for (int i = 0; i < options.file_count; i++) {
         fw_mcap_info info;
-        if (fw_mcap_validate(NULL, options.files[i], &info, &error) != FW_OK) {
+        if (fw_log_validate(options.files[i], &info, &error) != FW_OK) {
             exit_status = fw_cli_fail(&error);
             continue;
         }

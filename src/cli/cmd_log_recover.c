@@ -28,7 +28,7 @@ static fw_status recover(const fw_log_options *options, const fw_mcap_file *file
     fw_log_output output;
     const fw_mcap_writer_options writing = {.chunk_bytes = 1048576};
     FW_TRY(fw_log_output_open(options, &output, error));
-    fw_status status = fw_mcap_recover(NULL, &writing, file->bytes, file->size_bytes,
+    fw_status status = fw_mcap_recover(&fw_log_limits, &writing, file->bytes, file->size_bytes,
                                        fw_log_output_sink(&output), report, error);
     if (status == FW_OK) return fw_log_output_commit(&output, error);
     fw_log_output_abandon(&output);
