@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { McapIndexedReader, McapStreamReader, McapWriter } from '@mcap/core';
 import * as rosmsg from '@foxglove/rosmsg';
+import { parseRos2idl } from '@foxglove/ros2idl-parser';
 import { MessageReader, MessageWriter } from '@foxglove/rosmsg2-serialization';
 
 const require = createRequire(import.meta.url);
@@ -328,6 +329,14 @@ int32 sec
 uint32 nanosec
 string frame`;
 
+// As JSON has it: no typed arrays, no bigints.
+const plain = (value) =>
+  JSON.parse(
+    JSON.stringify(value, (_, v) =>
+      typeof v === 'bigint' ? Number(v) : ArrayBuffer.isView(v) ? Array.from(v) : v,
+    ),
+  );
+
 test('CDR of rosmsg2-serialization is decoded to the same values', { skip }, async (t) => {
   const definition = rosmsg.parse(ros, { ros2: true });
   const writer = new MessageWriter(definition),
@@ -362,12 +371,6 @@ test('CDR of rosmsg2-serialization is decoded to the same values', { skip }, asy
     },
   ];
   const payloads = values.map((value) => writer.writeMessage(value));
-  const plain = (value) =>
-    JSON.parse(
-      JSON.stringify(value, (_, v) =>
-        typeof v === 'bigint' ? Number(v) : ArrayBuffer.isView(v) ? Array.from(v) : v,
-      ),
-    );
   const wanted = payloads.map((bytes) => plain(reader.readMessage(bytes)));
   const lines = await decoded(
     t,
@@ -379,4 +382,71 @@ test('CDR of rosmsg2-serialization is decoded to the same values', { skip }, asy
   for (const list of [lines, wanted]) for (const value of list) value.f32 = Math.fround(value.f32);
   assert.deepEqual(lines, wanted);
   assert.deepEqual(lines[0].stamps[0], { sec: 1, nanosec: 2, frame: 'm' });
+});
+
+const idl = `================================================================================
+IDL: test_msgs/msg/Thing
+// as rosidl writes it
+#include "test_msgs/msg/Point.idl"
+module test_msgs { module msg {
+  module Thing_Constants { const uint32 LIMIT = 3; const string NAME = "a; b"; };
+  typedef double double__4[4];
+  enum Mode { IDLE, MOVING };
+  @verbatim (language="comment", text="what (it) is" "and more")
+  struct Thing {
+    @key int32 id;
+    @unit (value="m") double__4 pose;
+    sequence<test_msgs::msg::Point> points;
+    Mode mode;
+    string<10> name;
+    sequence<int16, 5> few;
+    boolean yes;
+    uint64 big;
+    @default (value=0.5) float part;
+    unsigned short small, other;
+  };
+}; };
+================================================================================
+IDL: test_msgs/msg/Point
+module test_msgs { module msg { struct Point { double x; int8 y; }; }; };`;
+
+test('CDR by ros2idl is decoded to the values of the reference reader', { skip }, async (t) => {
+  const all = parseRos2idl(idl);
+  // The reference serializer takes the first struct as the message.
+  const definition = [
+    ...all.filter((d) => d.name === 'test_msgs/msg/Thing'),
+    ...all.filter((d) => d.name !== 'test_msgs/msg/Thing'),
+  ];
+  const writer = new MessageWriter(definition),
+    reader = new MessageReader(definition);
+  const values = [
+    {
+      id: -7,
+      pose: [1, 2.5, -3e-9, 4],
+      points: [
+        { x: 0.1, y: -1 },
+        { x: 1e300, y: 127 },
+      ],
+      mode: 1,
+      name: 'abc',
+      few: [1, -2, 3],
+      yes: true,
+      big: 12345678901n,
+      part: 0.25,
+      small: 65535,
+      other: 1,
+    },
+    { id: 0, pose: [0, 0, 0, 0], points: [], mode: 0, name: '', few: [], yes: false, big: 0n },
+  ];
+  const payloads = values.map((value) => writer.writeMessage(value));
+  const wanted = payloads.map((bytes) => plain(reader.readMessage(bytes)));
+  for (const value of wanted) value.mode = ['IDLE', 'MOVING'][value.mode];
+  const lines = await decoded(
+    t,
+    { messageEncoding: 'cdr' },
+    { name: 'test_msgs/msg/Thing', encoding: 'ros2idl', data: encoder.encode(idl) },
+    payloads,
+  );
+  assert.deepEqual(lines, wanted);
+  assert.equal(lines[0].mode, 'MOVING');
 });
