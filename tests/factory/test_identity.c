@@ -198,6 +198,9 @@ static const struct {
     {"POST", "/v1/slice", NULL, "---roA"},
     {"GET", "/v1/slices/", "", "---roA"},
     {"POST", "/v1/units/", "/erase", "-----A"},
+    {"GET", "/v1/erasures", NULL, "---roA"},
+    {"GET", "/v1/retention", NULL, "---roA"},
+    {"POST", "/v1/retention", NULL, "-----A"},
 };
 enum { RULES = sizeof rules / sizeof *rules };
 
@@ -238,7 +241,7 @@ static void every_route_for_every_asker(void **state) {
             int status = ask(g, &g->askers[asker],
                              (fw_http_call){.method = r->method,
                                             .headers = lines,
-                                            .body = sends ? "{}" : NULL,
+                                            .body = sends ? "{}" : NULL, /* erases nothing */
                                             .body_bytes = sends ? 2 : 0},
                              path, text);
             bool passed = status != 401 && status != 403;
