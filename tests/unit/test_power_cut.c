@@ -89,9 +89,9 @@ static rig *make_rig(void) {
     return r;
 }
 
-/* `count` ticks of drive 1, drained as the courier does. */
-static void drive(rig *r, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
+/* Ticks first to end - 1 of drive 1, drained as the courier does. */
+static void drive_on(rig *r, uint32_t first, uint32_t end, bool drained) {
+    for (uint32_t i = first; i < end; i++) {
         fw_drive_obs obs;
         fw_error error;
         straight_road(1, i, &obs);
@@ -99,9 +99,11 @@ static void drive(rig *r, uint32_t count) {
         assert_int_equal(fw_unit_tick_once(r->tick, r->unit, 1000, &error), FW_OK);
         (void)take_act(r->world, NULL);
         r->time_ns += (int64_t)TICK_MS * 1000000;
-        if (i % (DRAIN_MS / TICK_MS) == 0) (void)fw_unit_spool_drain(r->spool);
+        if (drained && i % (DRAIN_MS / TICK_MS) == 0) (void)fw_unit_spool_drain(r->spool);
     }
 }
+
+static void drive(rig *r, uint32_t count) { drive_on(r, 0, count, true); }
 
 /* The part as the disk has it. */
 static void cut_power(rig *r) {
@@ -162,9 +164,38 @@ static void test_nothing_older_than_the_bound_is_lost(void **state) {
            worst_ms, BOUND_MS);
 }
 
+/* A disk that stands still for so long that the ring fills costs the rest of the recording, not what
+ * came before. */
+static void test_a_full_ring_costs_the_rest(void **state) {
+    (void)state;
+    static uint8_t junk[FW_UNIT_PIECE_MAX];
+    rig *r = make_rig();
+    drive(r, 100);
+    (void)fw_unit_spool_drain(r->spool);
+    fw_unit_piece filler = {.kind = FW_UNIT_PIECE_BYTES, .serial = 999, .size_bytes = sizeof junk - 200};
+    while (fw_unit_ring_put(&r->shared->ring, &filler, junk)) continue;
+    filler.size_bytes = 1;
+    while (fw_unit_ring_put(&r->shared->ring, &filler, junk)) continue;
+    drive_on(r, 100, 200, false);
+    (void)fw_unit_spool_drain(r->spool);
+    drive_on(r, 200, 300, true);
+    fw_unit_tick_end_recording(r->tick);
+    (void)fw_unit_spool_drain(r->spool);
+    uint32_t found = found_ticks(r);
+    assert_true(found > 60 && found < 121);
+    assert_true(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_RING]) > 0);
+    fw_unit_spool_close(r->spool);
+    fw_unit_tick_close(r->tick);
+    close(r->world), close(r->unit);
+    fw_unit_shared_free(r->shared);
+    drop_folder(r->folder);
+    free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_older_than_the_bound_is_lost),
+        cmocka_unit_test(test_a_full_ring_costs_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
