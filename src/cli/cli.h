@@ -23,6 +23,9 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(recordings, "what units uploaded")                                                           \
     X(query, "which recordings there are: by unit, time, event, place, figures")                   \
     X(slice, "many recordings, or the seconds around events, as one file")                         \
+    X(catalogue, "make the catalogue again from the objects, or compare them")                     \
+    X(retention, "how long recordings are kept")                                                   \
+    X(erase, "forget one unit for good, with a signed tombstone")                                  \
     X(events, "moments that units flagged")                                                        \
     X(units, "what each unit last reported")                                                       \
     X(generations, "every turn of the loop, with its decision and figures")                        \

@@ -7,6 +7,7 @@
 #include "factory/answers.h"
 #include "factory/api.h"
 #include "factory/api_records.h"
+#include "factory/api_erase.h"
 #include "factory/api_query.h"
 #include "factory/assets.h"
 #include "factory/factory.h"
@@ -210,6 +211,10 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/slice", NULL, fw_api_slice_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/slice", NULL, fw_api_slice_post, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/slices/", "", fw_api_slices_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/units/", "/erase", fw_api_erase_post, FW_SCOPE_ADMIN, FW_UNIT_NEVER},
+    {"GET", "/v1/erasures", NULL, fw_api_erasures_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/retention", NULL, fw_api_retention_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/retention", NULL, fw_api_retention_post, FW_SCOPE_ADMIN, FW_UNIT_NEVER},
     {"GET", "/v1/events", NULL, get_events, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/log", NULL, get_log, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/models", NULL, get_models, FW_SCOPE_READ, FW_UNIT_NEVER},

@@ -9,12 +9,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "factory/api_erase.h"
 #include "factory/api_query.h"
 #include "factory/registry.h"
+#include "factory/retention.h"
 
 /* ---- life ---- */
 
-static fw_status take_lock(const char *data_folder, int *out, fw_error *error) {
+fw_status fw_factory_lock(const char *data_folder, int *out, fw_error *error) {
     char path[FW_PATH_MAX], text[32] = "";
     fw_path_join(path, sizeof path, data_folder, "lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -114,6 +116,9 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
     fw_campaigns_open_station(&f->campaigns, config->env, f->catalogue, config->line);
     FW_TRY(open_records(f, error));
     wire_generations(f);
+    FW_TRY(fw_retention_finish(f->catalogue, &f->objects, error));
+    fw_eraser eraser = fw_factory_eraser(f);
+    FW_TRY(fw_erase_resume(&eraser, error));
     return fw_generations_open(&f->generations, error);
 }
 
@@ -125,7 +130,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     if (!f) return fw_fail(error, FW_NO_MEMORY, "no memory for the factory");
     f->config = *config;
     f->started_ns = fw_env_mono_ns(config->env);
-    fw_status status = take_lock(config->data_folder, &f->lock_fd, error);
+    fw_status status = fw_factory_lock(config->data_folder, &f->lock_fd, error);
     if (status != FW_OK) {
         free(f);
         return status;
@@ -168,6 +173,11 @@ fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
         fw_slices_sweep(f->config.env, f->config.data_folder);
     }
     FW_TRY(fw_records_tick(f->records, error));
+    if (f->retained_ns == 0 || now_ns - f->retained_ns > FW_RETENTION_EVERY_S * 1000000000LL) {
+        int64_t count = 0;
+        FW_TRY(fw_retention_apply(f->catalogue, &f->objects, f->config.env, &count, error));
+        if (count < FW_RETENTION_STEP) f->retained_ns = now_ns; /* else there may be more */
+    }
     return fw_generations_tick(&f->generations, error);
 }
 

@@ -43,6 +43,7 @@ typedef struct fw_factory {
     fw_factory_config config;
     int lock_fd;
     int64_t started_ns, swept_ns; /* monotonic; swept_ns is the ticking thread's */
+    int64_t retained_ns;          /* when the retention policy was last applied; as swept_ns */
     fw_catalogue *catalogue;
     fw_identity *identity;
     fw_objects objects;
@@ -61,6 +62,8 @@ typedef struct fw_factory {
 fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out,
                           fw_error *error) FW_MUST;
 void fw_factory_close(fw_factory *factory);
+/* Takes DIR/lock; closing *fd lets go. FW_BUSY: a serve has the folder. */
+fw_status fw_factory_lock(const char *data_folder, int *fd, fw_error *error) FW_MUST;
 fw_status fw_factory_tick(fw_factory *factory, fw_error *error) FW_MUST;
 fw_http_app fw_factory_app(fw_factory *factory);
 /* GET /v1/status; malloc'd, NULL when the catalogue fails. */

@@ -152,9 +152,37 @@ static fw_status job_ended(fw_generations *g, const fw_generation_row *row, int 
     return FW_OK;
 }
 
+/* Was something erased that the generation's data set holds? Then no job may go on with it. */
+static fw_status check_erased(fw_generations *g, const fw_generation_row *row, bool *erased,
+                              fw_error *error) {
+    int64_t count = 0;
+    sqlite3 *db = fw_catalogue_read(g->catalogue);
+    fw_status status = fw_db_int(db, error, &count,
+                                 "SELECT count(*) FROM erasures e, json_each(e.statement,"
+                                 "'$.datasets') d WHERE d.value=?",
+                                 "t", row->dataset);
+    fw_catalogue_read_end(g->catalogue);
+    *erased = count > 0;
+    return status;
+}
+
+static fw_status give_up_erased(fw_generations *g, const fw_generation_row *row, fw_error *error) {
+    char why[160];
+    if (g->job.pid != 0) g->launcher->stop(g->launcher->self, &g->job);
+    pthread_mutex_lock(&g->lock);
+    g->progress.running = false;
+    pthread_mutex_unlock(&g->lock);
+    FW_TRY(close_lease(g, row, error));
+    snprintf(why, sizeof why, "erased: recordings of its data set %.12s", row->dataset);
+    return fw_generation_fail(g, row, why, error);
+}
+
 fw_status fw_generation_job(fw_generations *g, const fw_generation_row *row, fw_error *error) {
     int64_t now_ns = fw_env_mono_ns(g->env);
     int wait_status = 0;
+    bool erased = false;
+    FW_TRY(check_erased(g, row, &erased, error));
+    if (erased) return give_up_erased(g, row, error);
     if (g->job.pid == 0) {
         fw_status status = fw_generation_take_result(g, row, error);
         if (status != FW_NOT_FOUND && status != FW_CORRUPT) return status;

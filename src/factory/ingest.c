@@ -173,7 +173,7 @@ fw_status fw_ingest_make_room(fw_ingest *ingest, uint64_t wanted_bytes, fw_error
 /* ---- opening ---- */
 
 typedef struct object_row {
-    bool found, expired;
+    bool found, expired, erased;
     int64_t size_bytes, received_ns, sequence;
 } object_row;
 
@@ -184,6 +184,7 @@ static bool take_object(void *self, sqlite3_stmt *row) {
     o->received_ns = sqlite3_column_int64(row, 1);
     o->sequence = sqlite3_column_int64(row, 2);
     o->expired = strcmp(fw_db_column(row, 3), "expired") == 0;
+    o->erased = strcmp(fw_db_column(row, 3), "erased") == 0;
     return false;
 }
 
@@ -369,6 +370,8 @@ fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_r
     if (status == FW_OK) status = claim(ingest, upload, &error);
     bool claimed = status == FW_OK;
     if (status == FW_OK) status = look_up(ingest, sha256, &row, &error);
+    if (status == FW_OK && row.erased)
+        status = fw_fail(&error, FW_ERASED, "erased: recording %s", sha256);
     if (status == FW_OK) upload->repeat = row.found;
     if (status == FW_OK && !row.found) status = admit(ingest, upload, response, &error);
     if (status == FW_OK && !row.found) status = open_part(ingest, upload, &error);
@@ -662,7 +665,7 @@ void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *res
         fw_answer_failure(response, status, &error);
         return;
     }
-    response->status = row.expired ? 410 : row.found ? 200 : part > 0 ? 202 : 404;
+    response->status = row.expired || row.erased ? 410 : row.found ? 200 : part > 0 ? 202 : 404;
     respond_offset(response, row.found ? (uint64_t)row.size_bytes : part);
 }
 
@@ -674,6 +677,8 @@ void fw_ingest_get(fw_ingest *ingest, const char *sha256, fw_http_response *resp
         fw_answer_failure(response, status, &error);
     } else if (!row.found) {
         fw_http_respond_error(response, 404, "no object %s", sha256);
+    } else if (row.erased) {
+        fw_http_respond_error(response, 410, "erased: object %s", sha256);
     } else if (row.expired) {
         fw_http_respond_error(response, 410, "object %s was expired under the disk cap", sha256);
     } else {

@@ -80,6 +80,19 @@ void fw_units_close(fw_units *units) {
     *units = (fw_units){0};
 }
 
+void fw_units_forget(fw_units *units, const char *name) {
+    pthread_mutex_lock(&units->lock);
+    for (uint32_t i = 0; i < units->count; i++) {
+        if (strcmp(units->items[i].name, name) != 0) continue;
+        for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) free(units->items[i].notes[n].record);
+        memmove(&units->items[i], &units->items[i + 1],
+                (units->count - i - 1) * sizeof *units->items);
+        units->count--;
+        break;
+    }
+    pthread_mutex_unlock(&units->lock);
+}
+
 /* ---- reports ---- */
 
 static fw_status get_hash(const json_t *json, const char *name, fw_hash *out, fw_error *error) {

@@ -68,6 +68,8 @@ void fw_units_note(fw_units *units, const char *name, const char *stream, const 
 /* Within a transaction: writes the notes down. */
 fw_status fw_units_save_notes(fw_units *units, sqlite3 *db, fw_error *error) FW_MUST;
 /* JSON array, malloc'd. */
+/* As if it had never been heard of (erase.h); its rows are the caller's. */
+void fw_units_forget(fw_units *units, const char *name);
 char *fw_units_json(fw_units *units);
 /* Counts units; recent: reported in the last FW_UNIT_RECENT_S. model may be "". */
 fw_units_share fw_units_share_of(fw_units *units, const char *model);
