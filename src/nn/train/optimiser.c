@@ -1,0 +1,126 @@
+#include "nn/train/optimiser.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "nn/run/kernels.h"
+
+static float or_default(float value, float otherwise) {
+    return value == 0 ? otherwise : value;
+}
+
+fw_status fw_nn_optimiser_check(fw_nn_optimiser_options *o, fw_error *error) {
+    o->rate = or_default(o->rate, 1e-3f);
+    o->beta1 = or_default(o->beta1, 0.9f);
+    o->beta2 = or_default(o->beta2, 0.999f);
+    o->epsilon = or_default(o->epsilon, 1e-8f);
+    bool fine = o->rate > 0 && o->rate < 1e6f && o->beta1 > 0 && o->beta1 < 1 && o->beta2 > 0 &&
+                o->beta2 < 1 && o->epsilon > 0 && o->momentum >= 0 && o->momentum < 1 &&
+                o->decay >= 0 && o->decay < 1e6f && o->clip_norm >= 0 && o->average_keep >= 0 &&
+                o->average_keep < 1 && o->final_share >= 0 && o->final_share <= 1;
+    if (!fine) return fw_fail(error, FW_INVALID, "a number of the optimiser is out of its range");
+    if (o->schedule != FW_NN_CONSTANT && o->total_steps <= o->warmup_steps)
+        return fw_fail(error, FW_INVALID, "the schedule must end after its warm-up");
+    return FW_OK;
+}
+
+float fw_nn_rate(const fw_nn_optimiser_options *o, uint64_t step) {
+    if (step < o->warmup_steps) return o->rate * (float)step / (float)o->warmup_steps;
+    if (o->schedule == FW_NN_CONSTANT) return o->rate;
+    uint64_t past = step - o->warmup_steps, length = o->total_steps - o->warmup_steps;
+    double share = past >= length ? 1 : (double)past / (double)length;
+    double left = o->schedule == FW_NN_COSINE ? 0.5 * (1 + cos(share * 3.14159265358979323846))
+                                              : 1 - share;
+    return o->rate * (o->final_share + (1 - o->final_share) * (float)left);
+}
+
+static size_t chunk_end(size_t chunk, size_t floats) {
+    size_t end = (chunk + 1) * FW_NN_CHUNK;
+    return end < floats ? end : floats;
+}
+
+static uint32_t chunks_of(size_t floats) {
+    return (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK);
+}
+
+typedef struct norm_task {
+    const float *vector;
+    size_t floats;
+    double *partial;
+} norm_task;
+
+static void add_squares(void *self, uint32_t chunk) {
+    const norm_task *t = self;
+    double sum = 0;
+    for (size_t i = (size_t)chunk * FW_NN_CHUNK; i < chunk_end(chunk, t->floats); i++)
+        sum += (double)t->vector[i] * (double)t->vector[i];
+    t->partial[chunk] = sum;
+}
+
+double fw_nn_norm(fw_pool *pool, const float *vector, size_t floats, double *partial) {
+    norm_task task = {vector, floats, partial};
+    double sum = 0;
+    fw_pool_run(pool, chunks_of(floats), add_squares, &task);
+    for (uint32_t i = 0; i < chunks_of(floats); i++) sum += partial[i];
+    return sqrt(sum);
+}
+
+typedef struct step_task {
+    fw_nn_optimiser *o;
+    float *params;
+    const float *gradient;
+    float rate, scale, correct1, correct2;
+} step_task;
+
+FW_KERNEL static void adamw(const step_task *t, size_t from, size_t to) {
+    const fw_nn_optimiser_options *o = &t->o->options;
+    float *m = t->o->m, *v = t->o->v, *p = t->params;
+    float keep1 = o->beta1, keep2 = o->beta2, rate = t->rate;
+    for (size_t i = from; i < to; i++) {
+        float g = t->gradient[i] * t->scale;
+        m[i] = keep1 * m[i] + (1 - keep1) * g;
+        v[i] = keep2 * v[i] + (1 - keep2) * g * g;
+        float along = m[i] * t->correct1 / (sqrtf(v[i] * t->correct2) + o->epsilon);
+        p[i] -= rate * (along + o->decay * (float)t->o->decays[i] * p[i]);
+    }
+}
+
+FW_KERNEL static void sgd(const step_task *t, size_t from, size_t to) {
+    const fw_nn_optimiser_options *o = &t->o->options;
+    float *m = t->o->m, *p = t->params;
+    for (size_t i = from; i < to; i++) {
+        float g = t->gradient[i] * t->scale + o->decay * (float)t->o->decays[i] * p[i];
+        m[i] = o->momentum * m[i] + g;
+        p[i] -= t->rate * m[i];
+    }
+}
+
+FW_KERNEL static void follow(float *average, const float *p, float keep, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) average[i] = keep * average[i] + (1 - keep) * p[i];
+}
+
+static void step_chunk(void *self, uint32_t chunk) {
+    const step_task *t = self;
+    size_t from = (size_t)chunk * FW_NN_CHUNK, to = chunk_end(chunk, t->o->floats);
+    if (t->o->options.method == FW_NN_ADAMW)
+        adamw(t, from, to);
+    else
+        sgd(t, from, to);
+    if (t->o->average) follow(t->o->average, t->params, t->o->options.average_keep, from, to);
+}
+
+void fw_nn_optimiser_step(fw_nn_optimiser *o, fw_pool *pool, float *params, const float *gradient,
+                          double norm) {
+    double clip = (double)o->options.clip_norm;
+    o->steps++;
+    step_task task = {
+        .o = o,
+        .params = params,
+        .gradient = gradient,
+        .rate = fw_nn_rate(&o->options, o->steps),
+        .scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1,
+        .correct1 = (float)(1 / (1 - pow((double)o->options.beta1, (double)o->steps))),
+        .correct2 = (float)(1 / (1 - pow((double)o->options.beta2, (double)o->steps))),
+    };
+    fw_pool_run(pool, chunks_of(o->floats), step_chunk, &task);
+}

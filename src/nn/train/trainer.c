@@ -1,0 +1,331 @@
+#include "nn/train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+
+enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
+
+/* What one lane works with. */
+typedef struct lane {
+    fw_nn_session *session;
+    float *gradient; /* (floats) */
+    float *seeds;    /* (tile_rows) the loss's gradient of each row */
+    const void *inputs[INPUTS_MAX];
+} lane;
+
+struct fw_nn_trainer {
+    fw_nn_trainer_options options;
+    fw_nn_training training;
+    fw_nn_plan *plan, *evaluation; /* with and without the backward pass */
+    fw_pool *pool;
+    lane lanes[FW_NN_LANES_MAX];
+    fw_nn_session *evaluators[FW_NN_LANES_MAX];
+    uint32_t input_count;               /* of the caller's graph */
+    size_t input_bytes[INPUTS_MAX];     /* of one row */
+    float *params;                      /* (floats) */
+    float *losses;                      /* (batch) of each row */
+    double *partial;
+    uint8_t *decays;
+    fw_nn_optimiser optimiser;
+    /* of the step that runs */
+    const void *const *inputs;
+    uint32_t rows;
+    bool evaluates;
+};
+
+/* ---- making one ---- */
+
+static fw_status check_options(fw_nn_trainer_options *o, fw_error *error) {
+    if (o->lanes == 0) o->lanes = LANES;
+    if (o->threads == 0) o->threads = 1;
+    if (o->batch == 0 || o->batch > 1u << 24)
+        return fw_fail(error, FW_INVALID, "a batch has 1 to 16777216 rows");
+    if (o->lanes > FW_NN_LANES_MAX || (o->lanes & (o->lanes - 1)) != 0)
+        return fw_fail(error, FW_INVALID, "lanes must be a power of two of at most %d",
+                       FW_NN_LANES_MAX);
+    if (o->tile_rows == 0) {
+        uint32_t share = (o->batch + o->lanes - 1) / o->lanes;
+        o->tile_rows = share < TILE_MAX ? share : TILE_MAX;
+    }
+    if (o->tile_rows > o->batch) o->tile_rows = o->batch;
+    return fw_nn_optimiser_check(&o->optimiser, error);
+}
+
+static fw_status find_inputs(fw_nn_trainer *t, fw_error *error) {
+    const fw_nn_graph *g = t->training.graph;
+    for (uint32_t i = 0; i < g->value_count; i++) {
+        const fw_nn_value_info *value = &g->values[i];
+        if (value->kind != FW_NN_INPUT || i == t->training.seed) continue;
+        if (t->input_count == INPUTS_MAX - 1)
+            return fw_fail(error, FW_TOO_BIG, "a network to train has at most %d inputs",
+                           INPUTS_MAX - 1);
+        t->input_bytes[t->input_count++] =
+            fw_nn_elements(value->shape) * fw_nn_dtype_bytes(value->dtype);
+    }
+    return FW_OK;
+}
+
+static fw_status make_plans(fw_nn_trainer *t, fw_error *error) {
+    fw_nn_plan_options options = {.rows = t->options.tile_rows,
+                                  .training = true,
+                                  .keep = &t->training.loss,
+                                  .keep_count = 1,
+                                  .gradients = t->training.gradients,
+                                  .gradient_count = t->training.gradient_count,
+                                  .backends = t->options.backends};
+    FW_TRY(fw_nn_plan_make(t->training.graph, &options, &t->plan, error));
+    options.training = false;
+    options.gradients = NULL;
+    options.gradient_count = 0;
+    return fw_nn_plan_make(t->training.graph, &options, &t->evaluation, error);
+}
+
+static float *zeros(size_t floats) {
+    size_t bytes = (floats * sizeof(float) + 63) / 64 * 64 + 64;
+    float *vector = aligned_alloc(64, bytes);
+    if (vector) memset(vector, 0, bytes);
+    return vector;
+}
+
+static fw_status make_lanes(fw_nn_trainer *t, fw_error *error) {
+    size_t floats = fw_nn_plan_layout(t->plan)->floats;
+    for (uint32_t i = 0; i < t->options.lanes; i++) {
+        FW_TRY(fw_nn_session_new(t->plan, &t->lanes[i].session, error));
+        FW_TRY(fw_nn_session_new(t->evaluation, &t->evaluators[i], error));
+        t->lanes[i].gradient = zeros(floats);
+        t->lanes[i].seeds = zeros(t->options.tile_rows);
+        if (!t->lanes[i].gradient || !t->lanes[i].seeds)
+            return fw_fail(error, FW_NO_MEMORY, "no memory for a gradient of %zu numbers", floats);
+    }
+    return FW_OK;
+}
+
+/* Weights decay, vectors do not. */
+static void mark_decays(fw_nn_trainer *t) {
+    const fw_nn_graph *g = t->training.graph;
+    const fw_nn_layout *layout = fw_nn_plan_layout(t->plan);
+    for (uint32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].kind == FW_NN_PARAMETER && g->values[i].shape.dims >= 2)
+            memset(t->decays + layout->offsets[i], 1, fw_nn_elements(g->values[i].shape));
+}
+
+static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
+    size_t floats = fw_nn_plan_layout(t->plan)->floats;
+    bool averages = t->options.optimiser.average_keep > 0;
+    t->params = zeros(floats);
+    t->losses = zeros(t->options.batch);
+    t->partial = calloc(floats / FW_NN_CHUNK + 2, sizeof *t->partial);
+    t->decays = calloc(floats + 1, 1);
+    t->optimiser = (fw_nn_optimiser){.options = t->options.optimiser, .floats = floats,
+                                     .m = zeros(floats), .v = zeros(floats),
+                                     .average = averages ? zeros(floats) : NULL,
+                                     .decays = t->decays};
+    if (!t->params || !t->losses || !t->partial || !t->decays || !t->optimiser.m ||
+        !t->optimiser.v || (averages && !t->optimiser.average))
+        return fw_fail(error, FW_NO_MEMORY, "no memory for %zu parameters", floats);
+    fw_nn_initialise(t->training.graph, fw_nn_plan_layout(t->plan), t->options.seed, t->params);
+    if (averages) memcpy(t->optimiser.average, t->params, floats * sizeof *t->params);
+    mark_decays(t);
+    return FW_OK;
+}
+
+fw_status fw_nn_trainer_new(const fw_nn_graph *graph, fw_nn_value loss,
+                            const fw_nn_trainer_options *options, fw_nn_trainer **out,
+                            fw_error *error) {
+    fw_nn_trainer *t = calloc(1, sizeof *t);
+    if (!t) return fw_fail(error, FW_NO_MEMORY, "no memory for a trainer");
+    t->options = *options;
+    fw_status status = check_options(&t->options, error);
+    if (status == FW_OK) status = fw_nn_differentiate(graph, loss, &t->training, error);
+    if (status == FW_OK) status = find_inputs(t, error);
+    if (status == FW_OK) status = make_plans(t, error);
+    if (status == FW_OK) status = make_lanes(t, error);
+    if (status == FW_OK) status = make_vectors(t, error);
+    if (status == FW_OK) status = fw_pool_new(t->options.threads, &t->pool, error);
+    if (status != FW_OK) {
+        fw_nn_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return FW_OK;
+}
+
+void fw_nn_trainer_free(fw_nn_trainer *t) {
+    if (!t) return;
+    if (t->pool) fw_pool_free(t->pool);
+    for (uint32_t i = 0; i < FW_NN_LANES_MAX; i++) {
+        fw_nn_session_free(t->lanes[i].session);
+        fw_nn_session_free(t->evaluators[i]);
+        free(t->lanes[i].gradient);
+        free(t->lanes[i].seeds);
+    }
+    fw_nn_plan_free(t->plan);
+    fw_nn_plan_free(t->evaluation);
+    fw_nn_training_clear(&t->training);
+    free(t->params);
+    free(t->losses);
+    free(t->partial);
+    free(t->decays);
+    free(t->optimiser.m);
+    free(t->optimiser.v);
+    free(t->optimiser.average);
+    free(t);
+}
+
+/* ---- a step ---- */
+
+static uint64_t step_seed(const fw_nn_trainer *t) {
+    return t->options.seed * 0x9e3779b97f4a7c15u + t->optimiser.steps + 1;
+}
+
+/* Runs one tile on a lane; `after` may look at its steps. */
+static void run_tile(fw_nn_trainer *t, uint32_t l, uint32_t tile, bool evaluates,
+                     void (*after)(void *, uint32_t, const fw_nn_call *), void *after_self) {
+    lane *own = &t->lanes[l];
+    uint32_t first = tile * t->options.tile_rows, rows = t->rows - first;
+    if (rows > t->options.tile_rows) rows = t->options.tile_rows;
+    for (uint32_t i = 0; i < t->input_count; i++)
+        own->inputs[i] = (const uint8_t *)t->inputs[i] + (size_t)first * t->input_bytes[i];
+    own->inputs[t->input_count] = own->seeds;
+    for (uint32_t r = 0; r < rows; r++) own->seeds[r] = 1.0f / (float)t->rows;
+    fw_nn_session *session = evaluates ? t->evaluators[l] : own->session;
+    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = t->params,
+                                                 .gradients = own->gradient,
+                                                 .inputs = own->inputs,
+                                                 .rows = rows,
+                                                 .first_row = first,
+                                                 .seed = step_seed(t),
+                                                 .after = after,
+                                                 .after_self = after_self});
+    memcpy(t->losses + first, fw_nn_session_value(session, t->training.loss),
+           rows * sizeof *t->losses);
+}
+
+static uint32_t tile_count(const fw_nn_trainer *t) {
+    return (t->rows + t->options.tile_rows - 1) / t->options.tile_rows;
+}
+
+static void run_lane(void *self, uint32_t l) {
+    fw_nn_trainer *t = self;
+    if (!t->evaluates)
+        memset(t->lanes[l].gradient, 0, t->optimiser.floats * sizeof(float));
+    for (uint32_t tile = l; tile < tile_count(t); tile += t->options.lanes)
+        run_tile(t, l, tile, t->evaluates, NULL, NULL);
+}
+
+/* Adds the lanes' gradients into lane 0's, chunk by chunk, by the tree. */
+static void add_lanes(void *self, uint32_t chunk) {
+    fw_nn_trainer *t = self;
+    size_t from = (size_t)chunk * FW_NN_CHUNK, to = from + FW_NN_CHUNK;
+    if (to > t->optimiser.floats) to = t->optimiser.floats;
+    for (uint32_t apart = 1; apart < t->options.lanes; apart *= 2)
+        for (uint32_t l = 0; l + apart < t->options.lanes; l += 2 * apart) {
+            float *into = t->lanes[l].gradient;
+            const float *other = t->lanes[l + apart].gradient;
+            for (size_t i = from; i < to; i++) into[i] += other[i];
+        }
+}
+
+static double mean_loss(const fw_nn_trainer *t) {
+    double sum = 0;
+    for (uint32_t i = 0; i < t->rows; i++) sum += (double)t->losses[i];
+    return sum / t->rows;
+}
+
+/* ---- a number that is not finite ---- */
+
+typedef struct search {
+    const fw_nn_plan *plan;
+    bool found;
+    char text[160];
+} search;
+
+static void look(void *self, uint32_t step, const fw_nn_call *call) {
+    search *s = self;
+    for (uint32_t i = 0; i < call->output_count && !s->found; i++) {
+        const fw_nn_view *out = &call->out[i];
+        if (out->dtype != FW_NN_F32 || (call->accumulate && !out->batched)) continue;
+        const float *values = out->data;
+        for (size_t n = 0; n < fw_nn_total(call, out) && !s->found; n++) {
+            if (isfinite(values[n])) continue;
+            const fw_nn_node *node = fw_nn_plan_step(s->plan, step);
+            snprintf(s->text, sizeof s->text, "node %s (%s) made %s", node->name,
+                     fw_nn_op_name(node->op), isnan(values[n]) ? "a NaN" : "an infinity");
+            s->found = true;
+        }
+    }
+}
+
+static fw_status blame(fw_nn_trainer *t, fw_error *error) {
+    search s = {.plan = t->plan};
+    for (uint32_t tile = 0; tile < tile_count(t) && !s.found; tile++)
+        run_tile(t, 0, tile, false, look, &s);
+    return fw_fail(error, FW_CORRUPT, "step %llu: %s; nothing was changed",
+                   (unsigned long long)t->optimiser.steps + 1,
+                   s.found ? s.text : "the sum of the gradients is not finite");
+}
+
+fw_status fw_nn_trainer_step(fw_nn_trainer *t, const void *const *inputs, uint32_t rows,
+                             fw_nn_step_report *report, fw_error *error) {
+    if (rows == 0 || rows > t->options.batch)
+        return fw_fail(error, FW_INVALID, "a step takes 1 to %u rows, not %u", t->options.batch,
+                       rows);
+    t->inputs = inputs;
+    t->rows = rows;
+    t->evaluates = false;
+    fw_pool_run(t->pool, t->options.lanes, run_lane, t);
+    size_t floats = t->optimiser.floats;
+    fw_pool_run(t->pool, (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK), add_lanes, t);
+    double loss = mean_loss(t);
+    double norm = fw_nn_norm(t->pool, t->lanes[0].gradient, floats, t->partial);
+    if (!isfinite(loss) || !isfinite(norm)) return blame(t, error);
+    fw_nn_optimiser_step(&t->optimiser, t->pool, t->params, t->lanes[0].gradient, norm);
+    if (report)
+        *report = (fw_nn_step_report){
+            .loss = loss, .gradient_norm = norm,
+            .rate = fw_nn_rate(&t->optimiser.options, t->optimiser.steps)};
+    return FW_OK;
+}
+
+fw_status fw_nn_trainer_loss(fw_nn_trainer *t, const void *const *inputs, uint32_t rows,
+                             double *loss, fw_error *error) {
+    if (rows == 0 || rows > t->options.batch)
+        return fw_fail(error, FW_INVALID, "a batch has 1 to %u rows, not %u", t->options.batch,
+                       rows);
+    t->inputs = inputs;
+    t->rows = rows;
+    t->evaluates = true;
+    fw_pool_run(t->pool, t->options.lanes, run_lane, t);
+    *loss = mean_loss(t);
+    return FW_OK;
+}
+
+/* ---- looking ---- */
+
+uint64_t fw_nn_trainer_steps(const fw_nn_trainer *t) {
+    return t->optimiser.steps;
+}
+float *fw_nn_trainer_parameters(fw_nn_trainer *t) {
+    return t->params;
+}
+const float *fw_nn_trainer_average(const fw_nn_trainer *t) {
+    return t->optimiser.average ? t->optimiser.average : t->params;
+}
+const fw_nn_layout *fw_nn_trainer_layout(const fw_nn_trainer *t) {
+    return fw_nn_plan_layout(t->plan);
+}
+const fw_nn_graph *fw_nn_trainer_graph(const fw_nn_trainer *t) {
+    return t->training.graph;
+}
+
+fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *t) {
+    size_t vector = t->optimiser.floats * sizeof(float);
+    return (fw_nn_trainer_memory){
+        .arena_bytes = t->options.lanes * fw_nn_plan_arena_bytes(t->plan),
+        .bound_bytes = t->options.lanes * fw_nn_plan_bound_bytes(t->plan),
+        .vector_bytes = vector * (t->options.lanes + 3 + (t->optimiser.average ? 1 : 0))};
+}
