@@ -130,10 +130,11 @@ fw_status fw_log_check_interrupt(fw_error *error) FW_MUST;
 
 /* A bar on stderr where that is a terminal and the work is not small. */
 typedef struct fw_log_progress {
+    const char *what;           /* "reading" */
     uint64_t done, total, next; /* next: when to draw again */
     bool is_shown;
 } fw_log_progress;
-fw_log_progress fw_log_progress_start(uint64_t total);
+fw_log_progress fw_log_progress_start(const char *what, uint64_t total);
 void fw_log_progress_step(fw_log_progress *progress, uint64_t amount);
 void fw_log_progress_end(fw_log_progress *progress);
 

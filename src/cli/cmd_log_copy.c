@@ -218,10 +218,34 @@ static fw_status survey_definitions(copy *c, const fw_log_input *input, fw_error
     return status == FW_END ? FW_OK : status;
 }
 
-static fw_status survey(copy *c, fw_mcap_order order, fw_error *error) {
+/* What the inputs say they hold; 0 where they do not say. */
+static uint64_t count_claimed(const copy *c) {
+    fw_mcap_statistics statistics;
+    uint64_t count = 0;
+    for (size_t i = 0; i < c->inputs.count; i++)
+        if (fw_mcap_indexed_statistics(c->inputs.items[i].indexed, &statistics, NULL) == FW_OK)
+            count += statistics.message_count;
+    return count;
+}
+
+static fw_status survey_messages(copy *c, fw_mcap_order order, fw_error *error) {
+    fw_log_progress progress = fw_log_progress_start("reading", count_claimed(c));
     const fw_mcap_message *m;
-    fw_status status;
     size_t which;
+    fw_status status = fw_log_inputs_query(&c->inputs, c->options, order, error);
+    while (status == FW_OK &&
+           (status = fw_log_inputs_next(&c->inputs, &which, &m, error)) == FW_OK) {
+        c->messages++;
+        c->bytes += m->size_bytes + 31;
+        if (m->size_bytes > c->largest) c->largest = m->size_bytes;
+        fw_log_progress_step(&progress, 1);
+        if (c->messages % 4096 == 0) status = fw_log_check_interrupt(error);
+    }
+    fw_log_progress_end(&progress);
+    return status == FW_END ? FW_OK : status;
+}
+
+static fw_status survey(copy *c, fw_mcap_order order, fw_error *error) {
     for (size_t i = 0; i < c->inputs.count; i++) {
         const fw_log_input *input = &c->inputs.items[i];
         if (input->is_cut)
@@ -230,14 +254,7 @@ static fw_status survey(copy *c, fw_mcap_order order, fw_error *error) {
                            input->path);
         FW_TRY(survey_definitions(c, input, error));
     }
-    FW_TRY(fw_log_inputs_query(&c->inputs, c->options, order, error));
-    while ((status = fw_log_inputs_next(&c->inputs, &which, &m, error)) == FW_OK) {
-        c->messages++;
-        c->bytes += m->size_bytes + 31;
-        if (m->size_bytes > c->largest) c->largest = m->size_bytes;
-        if (c->messages % 4096 == 0) FW_TRY(fw_log_check_interrupt(error));
-    }
-    return status == FW_END ? FW_OK : status;
+    return survey_messages(c, order, error);
 }
 
 /* ------------------------------------------------------------------------- write ----- */
@@ -334,7 +351,7 @@ static fw_status write_message(copy *c, size_t which, const fw_mcap_message *m, 
 }
 
 static fw_status write_messages(copy *c, fw_mcap_order order, fw_error *error) {
-    fw_log_progress progress = fw_log_progress_start(c->messages);
+    fw_log_progress progress = fw_log_progress_start("writing", c->messages);
     const fw_mcap_message *m;
     size_t which;
     fw_status status = fw_log_inputs_query(&c->inputs, c->options, order, error);

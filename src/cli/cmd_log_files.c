@@ -173,8 +173,9 @@ void fw_log_output_abandon(fw_log_output *output) {
 
 enum { STEPS = 200, WIDTH = 40, SMALL = 200000 };
 
-fw_log_progress fw_log_progress_start(uint64_t total) {
-    return (fw_log_progress){.total = total, .is_shown = total >= SMALL && isatty(STDERR_FILENO)};
+fw_log_progress fw_log_progress_start(const char *what, uint64_t total) {
+    return (fw_log_progress){
+        .what = what, .total = total, .is_shown = total >= SMALL && isatty(STDERR_FILENO)};
 }
 
 static void draw(const fw_log_progress *p) {
@@ -182,7 +183,7 @@ static void draw(const fw_log_progress *p) {
     uint64_t full = p->done >= p->total ? WIDTH : p->done * WIDTH / p->total;
     for (uint64_t i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
     bar[WIDTH] = '\0';
-    fprintf(stderr, "\r[%s] %3" PRIu64 " %%", bar,
+    fprintf(stderr, "\r%-8s[%s] %3" PRIu64 " %%", p->what, bar,
             p->done >= p->total ? 100 : p->done * 100 / p->total);
 }
 
