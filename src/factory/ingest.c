@@ -25,7 +25,8 @@ struct fw_upload {
     fw_recording_clock clock;
     int fd;
     fw_sha256 *sha;
-    uint8_t *buffer; /* (WRITE_BYTES): received and hashed, not yet written */
+    pthread_mutex_t lock; /* guards buffer and what it is written to; taken inside the ingest's */
+    uint8_t *buffer;      /* (WRITE_BYTES): received and hashed, not yet written */
     size_t buffered;
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
     uint64_t reserved_bytes;          /* what it may still take of the cap; the ingest's lock */
@@ -337,6 +338,7 @@ static fw_status read_headers(fw_ingest *ingest, const char *sha256,
 static void free_upload(fw_upload *upload) {
     if (upload->fd >= 0) close(upload->fd);
     if (upload->sha) (void)fw_sha256_end(upload->sha);
+    pthread_mutex_destroy(&upload->lock);
     free(upload->buffer);
     free(upload);
 }
@@ -366,6 +368,7 @@ fw_upload *fw_ingest_open(fw_ingest *ingest, const char *sha256, const fw_http_r
         return NULL;
     }
     upload->fd = -1;
+    pthread_mutex_init(&upload->lock, NULL);
     fw_status status = read_headers(ingest, sha256, request, upload, &error);
     if (status == FW_OK) status = claim(ingest, upload, &error);
     bool claimed = status == FW_OK;
@@ -390,7 +393,7 @@ static void refuse(fw_upload *upload, int code, const char *text) {
     if (text) fw_fail(&upload->error, FW_INVALID, "%s", text);
 }
 
-/* Writes what is buffered, and lets the disk begin with it. */
+/* Writes what is buffered, and lets the disk begin with it. The upload's lock is held. */
 static bool write_out(fw_ingest *ingest, fw_upload *upload) {
     size_t size = upload->buffered;
     upload->buffered = 0;
@@ -406,8 +409,35 @@ static bool write_out(fw_ingest *ingest, fw_upload *upload) {
     return true;
 }
 
-bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, size_t size_bytes) {
-    if (upload->repeat) return true;
+/* The same, with the lock, unless the upload is refused. */
+static void write_rest(fw_ingest *ingest, fw_upload *upload) {
+    pthread_mutex_lock(&upload->lock);
+    if (!upload->refused) (void)write_out(ingest, upload);
+    pthread_mutex_unlock(&upload->lock);
+}
+
+/* What has come so far of an upload under way is written, so that its offset can be told. */
+static void write_active(fw_ingest *ingest, const char *sha256) {
+    pthread_mutex_lock(&ingest->lock);
+    for (fw_upload *u = ingest->active; u; u = u->next)
+        if (strcmp(u->hash.hex, sha256) == 0) write_rest(ingest, u);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* Its part was given up under an upload under way: that one has to come again too. */
+static void refuse_active(fw_ingest *ingest, const char *sha256, const fw_error *error) {
+    pthread_mutex_lock(&ingest->lock);
+    for (fw_upload *u = ingest->active; u; u = u->next) {
+        if (strcmp(u->hash.hex, sha256) != 0) continue;
+        pthread_mutex_lock(&u->lock);
+        refuse(u, 500, error->text);
+        pthread_mutex_unlock(&u->lock);
+    }
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+static bool take_piece(fw_ingest *ingest, fw_upload *upload, const void *bytes,
+                       size_t size_bytes) {
     if (upload->refused) return false;
     uint64_t at = upload->offset + upload->received;
     uint64_t limit =
@@ -429,6 +459,14 @@ bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, si
         if (upload->buffered == WRITE_BYTES && !write_out(ingest, upload)) return false;
     }
     return true;
+}
+
+bool fw_ingest_write(fw_ingest *ingest, fw_upload *upload, const void *bytes, size_t size_bytes) {
+    if (upload->repeat) return true;
+    pthread_mutex_lock(&upload->lock);
+    bool took = take_piece(ingest, upload, bytes, size_bytes);
+    pthread_mutex_unlock(&upload->lock);
+    return took;
 }
 
 /* ---- the end ---- */
@@ -608,7 +646,7 @@ static void finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *respo
         return;
     }
     uint64_t have = upload->offset + upload->received;
-    if (!upload->refused) (void)write_out(ingest, upload);
+    write_rest(ingest, upload);
     if (upload->refused == 507) {
         fw_answer_failure(response, FW_NO_SPACE, &upload->error);
     } else if (upload->refused) {
@@ -644,7 +682,7 @@ void fw_ingest_finish(fw_ingest *ingest, fw_upload *upload, fw_http_response *re
 void fw_ingest_close(fw_ingest *ingest, fw_upload *upload) {
     if (!upload) return;
     if (ingest->metrics) atomic_fetch_sub(&ingest->metrics->uploads_open, 1);
-    if (!upload->refused) (void)write_out(ingest, upload); /* what came may be resumed */
+    write_rest(ingest, upload); /* what came may be resumed */
     unclaim(ingest, upload);
     free_upload(upload);
 }
@@ -660,8 +698,10 @@ void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *res
         return;
     }
     uint64_t part = 0;
+    if (!row.found) write_active(ingest, sha256);
     if (!row.found) status = fw_objects_part_durable(ingest->objects, sha256, &part, &error);
     if (status != FW_OK) {
+        refuse_active(ingest, sha256, &error);
         fw_answer_failure(response, status, &error);
         return;
     }

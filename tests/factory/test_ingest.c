@@ -439,6 +439,173 @@ static void the_disk_cap_counts_uploads_under_way(void **state) {
     assert_int_equal(status, 507);
 }
 
+/* ---- what is durable ---- */
+
+static void a_part_that_was_not_flushed_is_gone(void **state) {
+    fixture *f = *state;
+    char range[80];
+    int status;
+    size_t size = make_mcap(bytes, 1, 0);
+    fw_hash hash = fw_hash_bytes(bytes, size);
+    f->faults.fail_errno = EIO;
+    f->faults.fail_at = f->faults.calls + 2; /* the flush before 202 */
+    fw_http_response r =
+        put_cut(f, hash.hex, bytes, 1000, 1000, ranged(range, 0, 999, size));
+    assert_int_equal(r.status, 500);
+    free(r.body);
+    assert_int_equal(offset_of(f, hash.hex, &status), 0);
+    assert_int_equal(status, 404);
+    put_cut(f, hash.hex, bytes, size, 1000, unit_headers("car-1"));
+    f->faults.fail_at = f->faults.calls + 1; /* the flush of HEAD */
+    char path[120];
+    headers none = {{NULL}, {NULL}};
+    snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
+    fw_http_request request = {
+        .method = "HEAD", .path = path, .header = header_of, .query = no_query, .native = &none};
+    r = (fw_http_response){0};
+    f->app.handle(f->app.self, &request, &r);
+    assert_int_equal(r.status, 500);
+    assert_null(answer_header(&r, "Upload-Offset"));
+    free(r.body);
+    assert_int_equal(offset_of(f, hash.hex, &status), 0);
+    f->faults.fail_at = f->faults.calls + 2; /* the flush of the whole */
+    assert_int_equal(put(f, "car-1", bytes, size), 500);
+    assert_int_equal(offset_of(f, hash.hex, &status), 0);
+    assert_int_equal(status, 404);
+    assert_int_equal(status_number(f, "recordings"), 0);
+    assert_int_equal(put(f, "car-1", bytes, size), 201);
+}
+
+static size_t written;
+static ssize_t counting_write(void *self, int fd, const void *from, size_t size) {
+    (void)self;
+    written += size;
+    return write(fd, from, size);
+}
+
+static void a_resumed_part_is_written_anew(void **state) {
+    fixture *f = *state;
+    char range[80];
+    size_t size = make_mcap(bytes, 1, 0);
+    fw_hash hash = fw_hash_bytes(bytes, size);
+    put_cut(f, hash.hex, bytes, size, 1000, unit_headers("car-1"));
+    f->faults.env.write = counting_write;
+    written = 0;
+    fw_http_response r = put_cut(f, hash.hex, bytes + 1000, size - 1000, size - 1000,
+                                 ranged(range, 1000, size - 1, size));
+    f->faults.env.write = faulty_write;
+    assert_int_equal(r.status, 201);
+    assert_true(written >= size); /* the 1000 that were there, and the rest */
+    free(r.body);
+}
+
+static void head_tells_what_an_open_upload_has(void **state) {
+    fixture *f = *state;
+    int status;
+    fw_hash hash = fw_hash_bytes("name", 4);
+    void *sink = begin_put(f, "name", 5000, &status);
+    assert_true(f->app.sink_write(f->app.self, sink, bytes, 700));
+    assert_int_equal(offset_of(f, hash.hex, &status), 700);
+    assert_true(f->app.sink_write(f->app.self, sink, bytes, 300));
+    assert_int_equal(offset_of(f, hash.hex, &status), 1000);
+    assert_int_equal(status, 202);
+    f->app.close_sink(f->app.self, sink);
+}
+
+static void a_head_that_cannot_flush_ends_the_upload_too(void **state) {
+    fixture *f = *state;
+    char range[80];
+    int status;
+    size_t size = make_mcap(bytes, 1, 0);
+    fw_hash hash = fw_hash_bytes(bytes, size);
+    headers h = ranged(range, 0, size - 1, size);
+    char path[120];
+    snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
+    fw_http_request request = {
+        .method = "PUT", .path = path, .header = header_of, .query = no_query, .native = &h};
+    fw_http_response r = {0};
+    request.sink = f->app.open_sink(f->app.self, &request, &r);
+    assert_non_null(request.sink);
+    assert_true(f->app.sink_write(f->app.self, request.sink, bytes, 1000));
+    f->faults.fail_errno = EIO;
+    f->faults.fail_at = f->faults.calls + 2; /* HEAD writes, then flushes */
+    fw_http_request head = request;
+    head.method = "HEAD";
+    f->app.handle(f->app.self, &head, &r);
+    assert_int_equal(r.status, 500);
+    free(r.body);
+    assert_false(f->app.sink_write(f->app.self, request.sink, bytes + 1000, size - 1000));
+    r = (fw_http_response){0};
+    f->app.handle(f->app.self, &request, &r);
+    assert_int_equal(r.status, 500);
+    free(r.body);
+    f->app.close_sink(f->app.self, request.sink);
+    assert_int_equal(offset_of(f, hash.hex, &status), 0);
+    assert_int_equal(put(f, "car-1", bytes, size), 201);
+}
+
+static void too_many_uploads_are_429(void **state) {
+    fixture *f = *state;
+    int status;
+    f->factory->ingest.uploads_max = 2;
+    void *one = begin_put(f, "one", 100, &status), *two = begin_put(f, "two", 100, &status);
+    assert_true(one && two);
+    fw_hash hash = fw_hash_bytes("three", 5);
+    fw_http_response r = put_cut(f, hash.hex, "three", 5, 5, unit_headers("car-1"));
+    assert_non_null(answer_header(&r, "Retry-After"));
+    expect_error(r, 429, "limit");
+    f->app.close_sink(f->app.self, one);
+    assert_null(begin_put(f, "two", 100, &status));
+    assert_int_equal(status, 409); /* under way: that is no matter of room */
+    void *three = begin_put(f, "three", 100, &status);
+    assert_non_null(three);
+    f->app.close_sink(f->app.self, two);
+    f->app.close_sink(f->app.self, three);
+}
+
+/* ---- together ---- */
+
+typedef struct putter {
+    fixture *f;
+    int salt, status;
+    pthread_t thread;
+} putter;
+
+static int slow_sync(void *self, int fd) { /* so that others come meanwhile */
+    (void)self;
+    fw_env_sleep_ns(fw_env_real(), 20000000);
+    return fdatasync(fd);
+}
+
+static void *put_one(void *self) {
+    putter *p = self;
+    uint8_t *own = malloc(MCAP_MAX);
+    size_t size = make_mcap(own, p->salt, 1);
+    p->status = put(p->f, "car-1", own, size);
+    free(own);
+    return NULL;
+}
+
+static void uploads_that_end_together_share_a_commit(void **state) {
+    fixture *f = *state;
+    enum { PUTTERS = 12 };
+    putter putters[PUTTERS];
+    f->faults.env.fdatasync = slow_sync;
+    for (int i = 0; i < PUTTERS; i++) {
+        putters[i] = (putter){.f = f, .salt = i};
+        assert_int_equal(pthread_create(&putters[i].thread, NULL, put_one, &putters[i]), 0);
+    }
+    for (int i = 0; i < PUTTERS; i++) {
+        pthread_join(putters[i].thread, NULL);
+        assert_int_equal(putters[i].status, 201);
+    }
+    f->faults.env.fdatasync = faulty_sync;
+    assert_int_equal(status_number(f, "recordings"), PUTTERS);
+    assert_int_equal(status_number(f, "events"), PUTTERS);
+    uint64_t commits = fw_metrics_get(&f->factory->metrics.upload_commits);
+    assert_true(commits >= 1 && commits < PUTTERS);
+}
+
 static void one_unit_in_four_is_held_out(void **state) {
     (void)state;
     char name[32];
@@ -473,6 +640,12 @@ int main(void) {
         TEST(a_full_catalogue_is_507_too),
         TEST(the_disk_cap_expires_the_dullest_first),
         TEST(the_disk_cap_counts_uploads_under_way),
+        TEST(a_part_that_was_not_flushed_is_gone),
+        TEST(a_resumed_part_is_written_anew),
+        TEST(head_tells_what_an_open_upload_has),
+        TEST(a_head_that_cannot_flush_ends_the_upload_too),
+        TEST(too_many_uploads_are_429),
+        TEST(uploads_that_end_together_share_a_commit),
         TEST(one_unit_in_four_is_held_out),
     };
     return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);

@@ -183,6 +183,73 @@ static void killed_in_an_upload_nothing_acked_is_lost(void **state) {
     assert_int_equal(head(s, &half, &offset), 200);
 }
 
+/* An MCAP file that is no drive: taken when it is intact. */
+static size_t write_telemetry(const char *path) {
+    static uint8_t bytes[200000];
+    fw_mcap_memory memory = {bytes, sizeof bytes, 0};
+    fw_mcap_writer *writer;
+    fw_error error;
+    uint16_t channel;
+    const fw_mcap_pair pairs[] = {{"form", "telemetry"}};
+    assert_int_equal(fw_mcap_writer_open(NULL, &writer, &error), FW_OK);
+    assert_int_equal(fw_mcap_writer_begin(writer, fw_mcap_memory_sink(&memory), "", "", &error),
+                     FW_OK);
+    assert_int_equal(fw_mcap_writer_metadata(writer, "flywheel", pairs, 1, &error), FW_OK);
+    assert_int_equal(fw_mcap_writer_add_channel(writer, 0, "/x", "json", NULL, 0, &channel, &error),
+                     FW_OK);
+    for (uint64_t i = 0; i < 3000; i++) {
+        char text[60];
+        int size = snprintf(text, sizeof text, "{\"x\":%llu}", (unsigned long long)(i * i * 7919));
+        assert_int_equal(fw_mcap_writer_message(writer, channel, 0, i, i, text, (size_t)size,
+                                                &error), FW_OK);
+    }
+    assert_int_equal(fw_mcap_writer_end(writer, &error), FW_OK);
+    fw_mcap_writer_close(writer);
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, bytes, memory.size_bytes, &error),
+                     FW_OK);
+    return memory.size_bytes;
+}
+
+/* curl's own answer to the command: the HTTP status. */
+static int curl(const char *options, const char *url) {
+    char command[700], text[16] = "";
+    snprintf(command, sizeof command,
+             "curl -s -o /dev/null -w '%%{http_code}' -H 'Flywheel-Unit: 7' %s %s", options, url);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_non_null(fgets(text, sizeof text, pipe));
+    pclose(pipe);
+    return atoi(text);
+}
+
+static void plain_curl_goes_on_where_it_stopped(void **state) {
+    served *s = *state;
+    char file[100], url[160], path[120], options[300], range[60];
+    fw_hash hash;
+    fw_error error;
+    int64_t offset;
+    if (system("curl --version >/dev/null 2>&1") != 0) skip();
+    snprintf(file, sizeof file, "%s/drive.mcap", s->folder);
+    size_t size = write_telemetry(file);
+    assert_int_equal(fw_hash_file(file, &hash, &error), FW_OK);
+    snprintf(path, sizeof path, "/v1/objects/%s", hash.hex);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", s->port, path);
+    snprintf(range, sizeof range, "0-4999/%zu", size);
+    snprintf(options, sizeof options,
+             "-H 'Content-Range: bytes %s' -H 'Expect:' --data-binary @- -X PUT < %s.part", range,
+             file);
+    char cut[260];
+    snprintf(cut, sizeof cut, "head -c 5000 %s > %s.part", file, file);
+    assert_int_equal(system(cut), 0);
+    assert_int_equal(curl(options, url), 202);
+    assert_int_equal(ask(s, (fw_http_call){.method = "HEAD"}, path, NULL, &offset), 202);
+    assert_int_equal(offset, 5000);
+    snprintf(options, sizeof options, "-T %s -C 5000", file);
+    assert_int_equal(curl(options, url), 201);
+    snprintf(options, sizeof options, "-T %s", file);
+    assert_int_equal(curl(options, url), 200);
+}
+
 static void it_stops_cleanly(void **state) {
     served *s = *state;
     int status = end(s, SIGTERM);
@@ -334,6 +401,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_served, close_served)
     const struct CMUnitTest tests[] = {
         TEST(killed_in_an_upload_nothing_acked_is_lost),
+        TEST(plain_curl_goes_on_where_it_stopped),
         TEST(it_stops_cleanly),
         TEST(a_real_generation_with_real_jobs),
         TEST(killed_in_training_it_goes_on),
