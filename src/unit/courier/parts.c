@@ -313,10 +313,11 @@ static void take_promote(fw_unit_spool *s, const fw_unit_piece *piece) {
 
 static void take_piece(fw_unit_spool *s, const fw_unit_piece *piece) {
     FW_ASSERT(piece->stream < FW_UNIT_STREAM_COUNT);
+    FW_ASSERT(piece->kind >= FW_UNIT_PIECE_BEGIN && piece->kind <= FW_UNIT_PIECE_PROMOTE);
     fw_unit_stream stream = (fw_unit_stream)piece->stream;
     if (piece->kind != FW_UNIT_PIECE_BEGIN && piece->kind != FW_UNIT_PIECE_PROMOTE)
         find_part(s, piece);
-    switch (piece->kind) {
+    switch ((fw_unit_piece_kind)piece->kind) {
     case FW_UNIT_PIECE_BEGIN: take_begin(s, piece); break;
     case FW_UNIT_PIECE_BYTES: take_bytes(s, piece); break;
     case FW_UNIT_PIECE_END: take_end(s, piece); break;
@@ -328,7 +329,6 @@ static void take_piece(fw_unit_spool *s, const fw_unit_piece *piece) {
         if (s->shared->open[stream].serial == piece->serial)
             abandon(s, stream, "the ring between tick and courier was full");
         break;
-    default: FW_ASSERT(!"a piece of unknown kind");
     }
 }
 
