@@ -99,6 +99,23 @@ static bool find_at(const rescue *r, uint64_t at, found *f) {
     return fw_mcap_parse(f->content, f->content_size, &f->record, &f->chunk_data);
 }
 
+/* Do several sound records of known kinds follow each other here, or fewer up to the file's end?
+ * Private records may stand between them; they prove nothing. */
+static bool sound_chain(const rescue *r, uint64_t at) {
+    for (int known = 0, others = 0; known < CHAIN && others < CHAIN;) {
+        found f;
+        if (r->size - at < FW_MCAP_PREFIX_BYTES || magic_at(r, at)) return true;
+        if (!find_at(r, at, &f) || f.record.opcode == 0) return false;
+        if (f.record.opcode > FW_MCAP_DATA_END)
+            others++;
+        else
+            known++;
+        if (known == CHAIN) return true;
+        at = f.next;
+    }
+    return false;
+}
+
 /* A tail of zeros, as a power cut leaves it. */
 static bool zeros_to_the_end(rescue *r, uint64_t at) {
     uint64_t from = at;
@@ -115,7 +132,7 @@ static bool plausible(rescue *r, uint64_t at) {
     memcpy(head, r->bytes + at, left < sizeof head ? (size_t)left : sizeof head);
     uint64_t length = fw_mcap_load_u64(head + 1);
     if (head[0] == 0) return length == 0 && zeros_to_the_end(r, at);
-    if (head[0] > FW_MCAP_DATA_END) return length <= left; /* a kind of others: it must fit */
+    if (head[0] > FW_MCAP_DATA_END) return sound_chain(r, at); /* a kind of others */
     return length < (uint64_t)1 << 40;
 }
 
@@ -378,8 +395,9 @@ static fw_status try_at(rescue *r, uint64_t at, bool *proven, fw_error *error) {
     return fatal(status) ? status : FW_OK;
 }
 
-static fw_status search(rescue *r, uint64_t *at, fw_error *error) {
-    for (; *at < r->size; ++*at) {
+/* To the first place from *at that proves itself, or to `end`. */
+static fw_status search(rescue *r, uint64_t *at, uint64_t end, fw_error *error) {
+    for (; *at < end; ++*at) {
         bool proven;
         FW_TRY(try_at(r, *at, &proven, error));
         if (proven) break;
@@ -387,9 +405,29 @@ static fw_status search(rescue *r, uint64_t *at, fw_error *error) {
     return FW_OK;
 }
 
+/* Is the length of the record, which could not be taken, to be believed? That of a chunk or an
+ * attachment is when the sizes inside say the same, or when sound records stand where it leads. */
+static bool length_holds(rescue *r, uint64_t at) {
+    found f;
+    uint64_t length;
+    uint8_t opcode = r->bytes[at];
+    if (opcode != FW_MCAP_CHUNK && opcode != FW_MCAP_ATTACHMENT) return false;
+    if (!fits_at(r, at, &length)) return false;
+    uint64_t next = at + FW_MCAP_PREFIX_BYTES + length;
+    if (find_at(r, at, &f)) {
+        const fw_mcap_attachment *a = &f.record.of.attachment;
+        uint64_t extent =
+            opcode == FW_MCAP_CHUNK
+                ? (uint64_t)(f.chunk_data - f.content) + f.record.of.chunk.compressed_size_bytes
+                : (uint64_t)(a->data - f.content) + a->size_bytes + 4;
+        if (extent == length) return plausible(r, next);
+    }
+    return sound_chain(r, next);
+}
+
 /* What is at `*at` could not be taken: where to go on. */
 static fw_status step_over(rescue *r, uint64_t *at, fw_error *error) {
-    uint64_t length;
+    uint64_t length = 0;
     if (r->bytes[*at] == FW_MCAP_CHUNK) {
         r->report.chunks_lost++;
         r->has_chunks = true;
@@ -397,15 +435,26 @@ static fw_status step_over(rescue *r, uint64_t *at, fw_error *error) {
     bool fits = fits_at(r, *at, &length);
     if (!fits && cut_but_sound(r, *at)) {
         *at = r->size;
-        return FW_OK;
-    }
-    if (fits && r->bytes[*at] != 0 && r->bytes[*at] != FW_MCAP_MESSAGE &&
-        plausible(r, *at + FW_MCAP_PREFIX_BYTES + length)) {
+    } else if (length_holds(r, *at)) {
         *at += FW_MCAP_PREFIX_BYTES + length;
+    } else {
+        ++*at;
+        return search(r, at, r->size, error);
+    }
+    return FW_OK;
+}
+
+/* Did a damaged length swallow what proves itself? *inside is its place, else the record's end. Not
+ * asked of what has a CRC of its own, nor of messages where they stand outside chunks. */
+static fw_status look_inside(rescue *r, const found *f, uint64_t *inside, fw_error *error) {
+    uint8_t opcode = f->record.opcode;
+    *inside = f->next;
+    if (r->report.was_whole || opcode == FW_MCAP_CHUNK || opcode == FW_MCAP_ATTACHMENT ||
+        (opcode == FW_MCAP_MESSAGE && !r->has_chunks)) {
         return FW_OK;
     }
-    ++*at;
-    return search(r, at, error);
+    *inside = f->record.offset + 1;
+    return search(r, inside, f->next, error);
 }
 
 static fw_status survey(rescue *r, uint64_t at, fw_error *error) {
@@ -415,7 +464,16 @@ static fw_status survey(rescue *r, uint64_t at, fw_error *error) {
             break;
         }
         found f;
-        fw_status status = find_at(r, at, &f) ? take(r, &f, error) : FW_CORRUPT;
+        fw_status status = FW_CORRUPT;
+        if (find_at(r, at, &f)) {
+            uint64_t inside;
+            FW_TRY(look_inside(r, &f, &inside, error));
+            if (inside < f.next) {
+                at = inside;
+                continue;
+            }
+            status = take(r, &f, error);
+        }
         if (fatal(status)) return status;
         if (status == FW_OK) {
             r->report.bytes_read += f.record.length_bytes;
