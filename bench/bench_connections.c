@@ -141,7 +141,7 @@ static void report(bench *b, unsigned i) {
                         "Content-Length: %zu\r\n\r\n%s",
                         i % ENROLLED, sizeof body - 1, body);
     long sent = b->secure ? SSL_write(b->sessions[i], text, size)
-                       : send(b->fds[i], text, (size_t)size, MSG_NOSIGNAL);
+                          : send(b->fds[i], text, (size_t)size, MSG_NOSIGNAL);
     if (sent != size) die("a report is not taken");
     size_t used = 0;
     for (;;) {

@@ -74,8 +74,8 @@ static fw_status enroll(const options *o, fw_catalogue *catalogue, fw_error *err
     size_t size;
     fw_enrolled e;
     if (o->csr) FW_TRY(fw_file_read(o->csr, FW_IDENTITY_CSR_MAX_BYTES, &csr, &size, error));
-    fw_status status = fw_identity_enroll(fw_env_real(), catalogue, o->data, o->unit,
-                                          (int)o->days, csr, &e, error);
+    fw_status status = fw_identity_enroll(fw_env_real(), catalogue, o->data, o->unit, (int)o->days,
+                                          csr, &e, error);
     free(csr);
     if (status != FW_OK) return status;
     status = write_files(o, &e, error);

@@ -43,10 +43,12 @@ static const char help_text[] =
     "  --listen ADDRESS:PORT     default 127.0.0.1:8080; port 0 takes a free one\n"
     "  --disk-cap-bytes N        objects over this expire, oldest without events first\n"
     "                            (default 4294967296)\n"
-    "  --tls                     HTTPS with the factory's own authority in DIR/identity: units show\n"
+    "  --tls                     HTTPS with the factory's own authority in DIR/identity: units "
+    "show\n"
     "                            certificates (flywheel enroll), people tokens (flywheel token)\n"
     "  --tls-name NAME           a further host name or address of this machine; may be repeated\n"
-    "  --insecure                plain HTTP on another address than loopback all the same: whoever\n"
+    "  --insecure                plain HTTP on another address than loopback all the same: "
+    "whoever\n"
     "                            reaches it may do everything\n"
     "  --cors ORIGIN             web pages from there may read objects, as\n"
     "                            https://app.foxglove.dev; may be repeated\n"
@@ -205,8 +207,8 @@ static void add_machine(names *n) {
         bool v4 = i->ifa_addr->sa_family == AF_INET, v6 = i->ifa_addr->sa_family == AF_INET6;
         socklen_t size = v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
         char *text = n->texts[used];
-        if ((!v4 && !v6) || getnameinfo(i->ifa_addr, size, text, INET6_ADDRSTRLEN, NULL, 0,
-                                        NI_NUMERICHOST) != 0)
+        if ((!v4 && !v6) ||
+            getnameinfo(i->ifa_addr, size, text, INET6_ADDRSTRLEN, NULL, 0, NI_NUMERICHOST) != 0)
             continue;
         text[strcspn(text, "%")] = '\0'; /* the zone of a link-local address */
         n->all[n->count++] = text;
@@ -278,19 +280,19 @@ static fw_status serve_inside(const options *o, const char *data, const char *pr
     bool guests = o->tls || !is_loopback(address);
     fw_status status = o->tls ? load_tls(o, data, address, pem, error) : FW_OK;
     const fw_http_tls tls = {pem[0], pem[1], pem[2]};
-    const fw_http_config http = {
-        .address = address,
-        .port = port,
-        .body_max_bytes = FW_FACTORY_BODY_MAX_BYTES,
-        .connections_max = CONNECTIONS_MAX,
-        .idle_timeout_s = IDLE_TIMEOUT_S,
-        .address_connections_max = guests && !is_loopback(address) ? ADDRESS_CONNECTIONS_MAX : 0,
-        .requests_per_s = guests ? REQUESTS_PER_S : 0,
-        .requests_burst = REQUESTS_BURST,
-        .tls = o->tls ? &tls : NULL,
-        .names = o->tls_names,
-        .cors_origins = o->cors,
-        .cors_paths = cors_paths};
+    const fw_http_config http = {.address = address,
+                                 .port = port,
+                                 .body_max_bytes = FW_FACTORY_BODY_MAX_BYTES,
+                                 .connections_max = CONNECTIONS_MAX,
+                                 .idle_timeout_s = IDLE_TIMEOUT_S,
+                                 .address_connections_max =
+                                     guests && !is_loopback(address) ? ADDRESS_CONNECTIONS_MAX : 0,
+                                 .requests_per_s = guests ? REQUESTS_PER_S : 0,
+                                 .requests_burst = REQUESTS_BURST,
+                                 .tls = o->tls ? &tls : NULL,
+                                 .names = o->tls_names,
+                                 .cors_origins = o->cors,
+                                 .cors_paths = cors_paths};
     const fw_factory_config config = {.data_folder = data,
                                       .program = program,
                                       .env = fw_env_real(),

@@ -98,9 +98,9 @@ int fw_cmd_token(int argc, char **argv) {
         fw_catalogue_open(path, &catalogue, &error) != FW_OK)
         return fw_cli_fail(&error);
     fw_status status = strcmp(o.verb, "create") == 0 ? create(&o, catalogue, &error)
-                       : strcmp(o.verb, "list") == 0 ? list(&o, catalogue, &error)
-                                                     : fw_token_revoke(fw_env_real(), catalogue,
-                                                                       o.name, &error);
+                       : strcmp(o.verb, "list") == 0
+                           ? list(&o, catalogue, &error)
+                           : fw_token_revoke(fw_env_real(), catalogue, o.name, &error);
     fw_catalogue_close(catalogue);
     return status == FW_OK ? FW_CLI_DONE : fw_cli_fail(&error);
 }

@@ -29,7 +29,8 @@ static bool may_fetch(fw_factory *factory, const fw_who *who, const char *sha256
         fw_answer_failure(response, status, &error);
         return false;
     }
-    return good ? true : refuse(response, "a unit fetches its own recordings and the fleet's models");
+    return good ? true
+                : refuse(response, "a unit fetches its own recordings and the fleet's models");
 }
 
 static bool may_send(const fw_who *who, const fw_http_request *request,

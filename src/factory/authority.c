@@ -139,7 +139,8 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value) 
 /* One name or address; built by hand, so that a name cannot bring syntax of its own. */
 static bool push_name(GENERAL_NAMES *all, const char *name) {
     unsigned char bytes[16];
-    bool v4 = inet_pton(AF_INET, name, bytes) == 1, v6 = !v4 && inet_pton(AF_INET6, name, bytes) == 1;
+    bool v4 = inet_pton(AF_INET, name, bytes) == 1,
+         v6 = !v4 && inet_pton(AF_INET6, name, bytes) == 1;
     GENERAL_NAME *entry = GENERAL_NAME_new();
     ASN1_STRING *text = v4 || v6 ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
     bool good = entry && text &&
@@ -188,15 +189,15 @@ static bool set_basics(const fw_env *env, X509 *cert, X509_NAME *issuer, const c
 fw_status fw_authority_sign(const fw_authority *authority, const char *common_name, EVP_PKEY *key,
                             int days, const char *const *names, X509 **out, fw_error *error) {
     X509 *cert = X509_new(), *ca = authority->cert;
-    bool good = cert && set_basics(authority->env, cert, X509_get_subject_name(ca), common_name,
-                                   key, days) &&
-                add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
-                add_extension(cert, ca, NID_key_usage, "critical,digitalSignature") &&
-                add_extension(cert, ca, NID_ext_key_usage, names ? "serverAuth" : "clientAuth") &&
-                add_extension(cert, ca, NID_subject_key_identifier, "hash") &&
-                add_extension(cert, ca, NID_authority_key_identifier, "keyid") &&
-                (!names || add_names(cert, names)) &&
-                X509_sign(cert, authority->key, EVP_sha256()) > 0;
+    bool good =
+        cert &&
+        set_basics(authority->env, cert, X509_get_subject_name(ca), common_name, key, days) &&
+        add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
+        add_extension(cert, ca, NID_key_usage, "critical,digitalSignature") &&
+        add_extension(cert, ca, NID_ext_key_usage, names ? "serverAuth" : "clientAuth") &&
+        add_extension(cert, ca, NID_subject_key_identifier, "hash") &&
+        add_extension(cert, ca, NID_authority_key_identifier, "keyid") &&
+        (!names || add_names(cert, names)) && X509_sign(cert, authority->key, EVP_sha256()) > 0;
     if (!good) {
         X509_free(cert);
         return fw_fail(error, FW_INVALID, "OpenSSL makes no certificate for '%s'", common_name);
@@ -240,12 +241,12 @@ static fw_status make_authority(fw_authority *a, fw_error *error) {
     snprintf(name, sizeof name, "Flywheel factory %02x%02x%02x%02x", salt[0], salt[1], salt[2],
              salt[3]);
     a->cert = X509_new();
-    bool good = a->cert && set_basics(a->env, a->cert, NULL, name, a->key, CA_DAYS) &&
-                add_extension(a->cert, a->cert, NID_basic_constraints,
-                              "critical,CA:TRUE,pathlen:0") &&
-                add_extension(a->cert, a->cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-                add_extension(a->cert, a->cert, NID_subject_key_identifier, "hash") &&
-                X509_sign(a->cert, a->key, EVP_sha256()) > 0;
+    bool good =
+        a->cert && set_basics(a->env, a->cert, NULL, name, a->key, CA_DAYS) &&
+        add_extension(a->cert, a->cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+        add_extension(a->cert, a->cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+        add_extension(a->cert, a->cert, NID_subject_key_identifier, "hash") &&
+        X509_sign(a->cert, a->key, EVP_sha256()) > 0;
     if (!good) return fw_fail(error, FW_NO_MEMORY, "OpenSSL makes no authority");
     char *key = fw_authority_key_pem(a->key), *cert = fw_authority_cert_pem(a->cert);
     fw_status status = key && cert ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a key");
@@ -299,8 +300,7 @@ fw_status fw_authority_open(const fw_env *env, const char *data_folder, fw_autho
         return fw_fail_errno(error, "cannot write in %s", a.folder);
     }
     fw_path_join(path, sizeof path, a.folder, "ca.pem");
-    fw_status status =
-        fw_file_exists(path) ? read_authority(&a, error) : make_authority(&a, error);
+    fw_status status = fw_file_exists(path) ? read_authority(&a, error) : make_authority(&a, error);
     if (status != FW_OK) {
         fw_authority_close(&a);
         return status;

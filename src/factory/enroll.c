@@ -116,11 +116,11 @@ static fw_status record(const fw_env *env, fw_catalogue *catalogue, const fw_enr
     int64_t now_ns = fw_env_wall_ns(env);
     sqlite3 *db = fw_catalogue_begin(catalogue, error);
     if (!db) return FW_IO;
-    fw_status status = fw_db_run(db, error,
-                                 "INSERT INTO identities(fingerprint,unit,serial,created_ns,"
-                                 "not_after_ns) VALUES(?,?,?,?,?)",
-                                 "tttii", e->fingerprint, e->unit, e->serial, now_ns,
-                                 e->not_after_ns);
+    fw_status status =
+        fw_db_run(db, error,
+                  "INSERT INTO identities(fingerprint,unit,serial,created_ns,"
+                  "not_after_ns) VALUES(?,?,?,?,?)",
+                  "tttii", e->fingerprint, e->unit, e->serial, now_ns, e->not_after_ns);
     snprintf(text, sizeof text, "unit %s has a new certificate %.12s", e->unit, e->fingerprint);
     if (status == FW_OK) status = fw_log_add(db, now_ns, "identity", text, error);
     return fw_catalogue_end(catalogue, status, error);
@@ -247,9 +247,9 @@ fw_status fw_token_revoke(const fw_env *env, fw_catalogue *catalogue, const char
     int64_t now_ns = fw_env_wall_ns(env);
     sqlite3 *db = fw_catalogue_begin(catalogue, error);
     if (!db) return FW_IO;
-    fw_status status = fw_db_run(
-        db, error, "UPDATE tokens SET revoked_ns=? WHERE name=? AND revoked_ns IS NULL", "it",
-        now_ns, name);
+    fw_status status =
+        fw_db_run(db, error, "UPDATE tokens SET revoked_ns=? WHERE name=? AND revoked_ns IS NULL",
+                  "it", now_ns, name);
     if (status == FW_OK && sqlite3_changes(db) == 0)
         status = fw_fail(error, FW_NOT_FOUND, "no valid token '%.60s'", name);
     snprintf(text, sizeof text, "token %.60s revoked", name);

@@ -128,10 +128,10 @@ static int compare_key(const void *key, const void *element) {
 static fw_status find(fw_identity *identity, const char *key, row *out, fw_error *error) {
     pthread_mutex_lock(&identity->lock);
     fw_status status = refresh(identity, error);
-    const row *found = status == FW_OK && identity->count > 0
-                           ? bsearch(key, identity->rows, identity->count, sizeof *found,
-                                     compare_key)
-                           : NULL;
+    const row *found =
+        status == FW_OK && identity->count > 0
+            ? bsearch(key, identity->rows, identity->count, sizeof *found, compare_key)
+            : NULL;
     if (found) *out = *found;
     pthread_mutex_unlock(&identity->lock);
     if (status != FW_OK) return status;
@@ -231,9 +231,10 @@ bool fw_identity_of(fw_identity *identity, const fw_http_request *request, fw_wh
     }
     const char *header = request->header(request->native, "Authorization");
     if (!header)
-        return refuse(response, 401,
-                      "who are you? Units show a certificate (flywheel enroll), people send a token "
-                      "(flywheel token create)");
+        return refuse(
+            response, 401,
+            "who are you? Units show a certificate (flywheel enroll), people send a token "
+            "(flywheel token create)");
     if (!fw_identity_parse_authorization(header, token))
         return refuse(response, 401, "Authorization must be \"Bearer TOKEN\"");
     fw_hash hash = fw_hash_bytes(token, strlen(token));

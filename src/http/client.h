@@ -13,8 +13,8 @@
 #include "base/status.h"
 
 typedef struct fw_http_reply {
-    int status;      /* HTTP status */
-    char *body;      /* malloc'd, zero-terminated; the caller frees */
+    int status; /* HTTP status */
+    char *body; /* malloc'd, zero-terminated; the caller frees */
     size_t body_bytes;
     int64_t upload_offset; /* from "Upload-Offset"; -1 absent */
     int retry_after_s;     /* from "Retry-After"; 0 absent */
@@ -28,9 +28,9 @@ typedef struct fw_http_call {
     const char *body_path;      /* a file sent from body_offset to its end */
     uint64_t body_offset;
     size_t body_bytes;
-    size_t reply_max_bytes;     /* FW_TOO_BIG over it */
+    size_t reply_max_bytes; /* FW_TOO_BIG over it */
     int timeout_ms;
-    uint64_t rate_bytes_per_s;  /* 0: no limit */
+    uint64_t rate_bytes_per_s; /* 0: no limit */
 } fw_http_call;
 
 typedef struct fw_http_client {

@@ -41,8 +41,7 @@ static int64_t now_ns(void) {
     return t.tv_sec * SECOND_NS + t.tv_nsec;
 }
 
-fw_status fw_http_limits_open(const fw_http_config *config, fw_http_limits **out,
-                              fw_error *error) {
+fw_status fw_http_limits_open(const fw_http_config *config, fw_http_limits **out, fw_error *error) {
     fw_http_limits *limits = calloc(1, sizeof *limits);
     if (limits && config->requests_per_s > 0)
         limits->buckets = calloc(BUCKETS, sizeof *limits->buckets);

@@ -51,8 +51,8 @@ bool fw_http_host_ours(const fw_http_origin_rule *rule, const char *host) {
 /* A page that was named may read what was named. */
 static bool may_cross(const fw_http_origin_rule *rule, const char *method, const char *path,
                       const char *origin) {
-    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
-                 strcmp(method, "OPTIONS") == 0;
+    bool reads =
+        strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0;
     if (!reads || !listed(rule->cors_origins, origin)) return false;
     for (const char *const *p = rule->cors_paths; p && *p; p++)
         if (strncmp(path, *p, strlen(*p)) == 0) return true;
@@ -75,7 +75,7 @@ const char *fw_http_origin_refused(const fw_http_origin_rule *rule, const char *
     size_t skip = strlen(scheme);
     if (strncmp(origin, scheme, skip) != 0) return foreign;
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    bool ours = reads ? fw_http_host_ours(rule, origin + skip)
-                      : strcasecmp(origin + skip, host) == 0;
+    bool ours =
+        reads ? fw_http_host_ours(rule, origin + skip) : strcasecmp(origin + skip, host) == 0;
     return ours ? NULL : foreign;
 }

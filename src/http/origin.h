@@ -7,8 +7,8 @@
  * read (GET, HEAD, the OPTIONS before) what lies below `cors_paths`, and nothing else.
  *
  *     Host: 127.0.0.1:8080           ours: localhost, an IP literal equal to the address the
- *     Origin: http://127.0.0.1:8080        connection came in on, a loopback literal on loopback, or
- *                                          one of `names`
+ *     Origin: http://127.0.0.1:8080        connection came in on, a loopback literal on
+ *                                          loopback, or one of `names`
  */
 #ifndef FW_HTTP_ORIGIN_H
 #define FW_HTTP_ORIGIN_H

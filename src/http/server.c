@@ -152,8 +152,7 @@ static void check_sender(fw_http_exchange *x) {
     } else if (refused) {
         fw_http_respond_error(&x->response, 403, "%s", refused);
     } else if (x->path[0] != '/') {
-        fw_http_respond_error(&x->response, 414, "the path is over %d bytes",
-                              FW_HTTP_PATH_MAX - 1);
+        fw_http_respond_error(&x->response, 414, "the path is over %d bytes", FW_HTTP_PATH_MAX - 1);
     } else if (x->cross && strcmp(x->method, "OPTIONS") == 0) {
         answer_preflight(x);
     } else {
@@ -195,8 +194,8 @@ static bool grow_body(fw_http_exchange *x, size_t size) {
     size_t wanted = x->body_bytes + size + 1;
     if (wanted <= x->body_room) return true;
     uint64_t declared = declared_body_bytes(x); /* at most body_max_bytes, or unknown */
-    size_t room = declared != UINT64_MAX && declared + 1 >= wanted ? (size_t)declared + 1
-                                                                   : wanted * 2;
+    size_t room =
+        declared != UINT64_MAX && declared + 1 >= wanted ? (size_t)declared + 1 : wanted * 2;
     char *grown = realloc(x->body, room);
     if (!grown) return false;
     x->body = grown;
@@ -324,8 +323,8 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
     int socket_fd = fd ? fd->connect_fd : -1;
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *context = fw_http_limits_connected(server->limits, socket_fd,
-                                        address ? address->client_addr : NULL);
+    *context =
+        fw_http_limits_connected(server->limits, socket_fd, address ? address->client_addr : NULL);
 }
 
 /* Asks the streams twenty times a second, and the deadlines four times, until nobody sleeps. */
@@ -413,8 +412,8 @@ static struct MHD_Daemon *start_daemon(fw_http_server *server, int listener) {
     unsigned threads = c->io_threads < connections ? c->io_threads : connections;
     return MHD_start_daemon(
         flags, c->port, on_accept, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-        NULL, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+        NULL, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
         connections, MHD_OPTION_CONNECTION_TIMEOUT, c->idle_timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)MEMORY_STEP_BYTES,
@@ -441,8 +440,8 @@ fw_status fw_http_server_start(const fw_http_config *config, const fw_http_app *
     pthread_cond_init(&server->idle, NULL);
     fw_status status = fw_http_limits_open(&server->config, &server->limits, error);
     if (status == FW_OK)
-        status = fw_http_handlers_open(server->config.handlers_max, run_handler,
-                                       &server->handlers, error);
+        status = fw_http_handlers_open(server->config.handlers_max, run_handler, &server->handlers,
+                                       error);
     if (status == FW_OK) status = bind_listener(config, &listener, &server->port, error);
     if (status != FW_OK) {
         free_server(server);

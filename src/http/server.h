@@ -42,7 +42,7 @@ typedef struct fw_http_request {
     const char *method, *path; /* path without the query, percent-decoded */
     const char *body;          /* NULL when it went to a sink */
     size_t body_bytes;
-    void *sink;                /* as returned by open_sink, else NULL */
+    void *sink; /* as returned by open_sink, else NULL */
     /* Header or query value or NULL; names case-insensitive for headers. */
     const char *(*header)(const void *native, const char *name);
     const char *(*query)(const void *native, const char *name);
@@ -64,18 +64,21 @@ enum { FW_HTTP_HEADERS_MAX = 8 };
 
 typedef struct fw_http_response {
     int status;
-    const char *content_type;  /* static text */
-    char *body;                /* malloc'd, freed by the server; or NULL */
+    const char *content_type; /* static text */
+    char *body;               /* malloc'd, freed by the server; or NULL */
     size_t body_bytes;
-    const char *static_body;   /* instead of body: never freed (embedded assets) */
-    char file_path[512];       /* instead of body: this file is sent, Range honoured */
+    const char *static_body; /* instead of body: never freed (embedded assets) */
+    char file_path[512];     /* instead of body: this file is sent, Range honoured */
     /* instead of body: called again and again for Server-Sent Events; fills out, returns bytes
        (0: nothing yet, asked again within 0.5 s), negative ends the stream */
     long (*stream)(void *self, char *out, size_t out_bytes);
     void *stream_self;
     void (*stream_free)(void *self);
     uint32_t header_count;
-    struct { char name[40]; char value[160]; } headers[FW_HTTP_HEADERS_MAX];
+    struct {
+        char name[40];
+        char value[160];
+    } headers[FW_HTTP_HEADERS_MAX];
 } fw_http_response;
 
 typedef struct fw_http_app {

@@ -33,7 +33,7 @@ typedef struct fw_http_connection {
     struct fw_http_connection *before, *after;
     int fd;
     fw_http_phase phase;
-    int64_t since_ns;   /* start of the phase, or of its window */
+    int64_t since_ns; /* start of the phase, or of its window */
     uint64_t since_bytes;
     bool peer_known;
     fw_http_peer peer;
@@ -50,7 +50,7 @@ struct fw_http_server {
     uint16_t port;
     fw_http_limits *limits;
     fw_http_handlers *handlers;
-    pthread_t pulse; /* streams and deadlines */
+    pthread_t pulse;      /* streams and deadlines */
     atomic_uint streams;  /* open */
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t idle;  /* held came to 0 */

@@ -1,5 +1,8 @@
 /* Who may do what: a real factory behind a real server with TLS, asked by real clients. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "fixture.h"
@@ -11,7 +14,7 @@
 #include "http/server.h"
 
 enum { ANONYMOUS, UNIT_A, UNIT_B, READ, OPERATE, ADMIN, ASKERS };
-static const char *const asker_names[ASKERS] = {"nobody", "unit a", "unit b",
+static const char *const asker_names[ASKERS] = {"nobody", "unit a",  "unit b",
                                                 "read",   "operate", "admin"};
 
 typedef struct guarded {
@@ -37,8 +40,8 @@ static void let_time_pass(guarded *g) {
     g->f->faults.skip_ns += 2 * FW_IDENTITY_FRESH_MS * INT64_C(1000000);
 }
 
-/* A client with a certificate of `unit`, signed by the authority of data_folder and recorded in this
- * factory's catalogue; `fingerprint` may be NULL. */
+/* A client with a certificate of `unit`, signed by the authority of data_folder and recorded in
+ * this factory's catalogue; `fingerprint` may be NULL. */
 static fw_http_client enrolled(guarded *g, const char *data_folder, const char *unit, int days,
                                char *fingerprint) {
     fw_enrolled e;
@@ -206,8 +209,9 @@ enum { RULES = sizeof rules / sizeof *rules };
 
 static const char *rule_of(const fw_api_route *route) {
     for (int i = 0; i < RULES; i++) {
-        bool after = (rules[i].after && route->after && strcmp(rules[i].after, route->after) == 0) ||
-                     (!rules[i].after && !route->after);
+        bool after =
+            (rules[i].after && route->after && strcmp(rules[i].after, route->after) == 0) ||
+            (!rules[i].after && !route->after);
         if (after && strcmp(rules[i].method, route->method) == 0 &&
             strcmp(rules[i].before, route->before) == 0)
             return rules[i].may;
@@ -341,6 +345,30 @@ static void the_servers_certificate_is_no_clients(void **state) {
     client.free(client.self);
 }
 
+/* Three bytes of a handshake, and no more: the server ends it. */
+static void a_handshake_that_stops(void **state) {
+    guarded *g = *state;
+    fw_error error;
+    fw_http_server *server;
+    char byte;
+    const fw_http_tls tls = {g->pem[0], g->pem[1], g->pem[2]};
+    const fw_http_config config = {.address = "127.0.0.1",
+                                   .body_max_bytes = 100,
+                                   .header_timeout_s = 1,
+                                   .idle_timeout_s = 600,
+                                   .tls = &tls};
+    assert_int_equal(fw_http_server_start(&config, &g->f->app, &server, &error), FW_OK);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(fw_http_server_port(server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(send(fd, "\x16\x03\x01", 3, MSG_NOSIGNAL), 3);
+    while (recv(fd, &byte, 1, 0) > 0) continue; /* ends only because the server closes */
+    close(fd);
+    fw_http_server_stop(server);
+}
+
 /* The key stays on the unit; its certificate works with it alone. */
 static void a_request_is_signed(void **state) {
     guarded *g = *state;
@@ -362,8 +390,8 @@ static void a_request_is_signed(void **state) {
     char *csr = slurp(path[1]);
     const fw_env *env = &g->f->faults.env;
     fw_catalogue *catalogue = g->f->factory->catalogue;
-    assert_int_equal(
-        fw_identity_enroll(env, catalogue, g->f->data, "another", 10, csr, &e, &error), FW_INVALID);
+    assert_int_equal(fw_identity_enroll(env, catalogue, g->f->data, "another", 10, csr, &e, &error),
+                     FW_INVALID);
     assert_int_equal(fw_identity_enroll(env, catalogue, g->f->data, "field", 10, csr, &e, &error),
                      FW_OK);
     assert_null(e.key_pem);
@@ -396,9 +424,9 @@ static void tokens_that_do_not_count(void **state) {
     fw_http_client me = with_token(g, token);
     let_time_pass(g);
     assert_int_equal(get(g, &me, "/v1/status", text), 200);
-    assert_int_equal(fw_token_create(&g->f->faults.env, catalogue, "me", FW_SCOPE_ADMIN, 10, token,
-                                     &error),
-                     FW_EXISTS);
+    assert_int_equal(
+        fw_token_create(&g->f->faults.env, catalogue, "me", FW_SCOPE_ADMIN, 10, token, &error),
+        FW_EXISTS);
     assert_int_equal(fw_token_revoke(&g->f->faults.env, catalogue, "me", &error), FW_OK);
     assert_int_equal(fw_token_revoke(&g->f->faults.env, catalogue, "me", &error), FW_NOT_FOUND);
     let_time_pass(g);
@@ -443,7 +471,7 @@ static void a_token_is_not_shown_around(void **state) {
 static void authorization_headers(void **state) {
     (void)state;
     char token[FW_IDENTITY_TOKEN_MAX];
-    const char *const bad[] = {"",        "Bearer ",     "Bearer a b", "Bearer a\"", "Digest x",
+    const char *const bad[] = {"",        "Bearer ",    "Bearer a b", "Bearer a\"", "Digest x",
                                "Basic x", "Basic ====", "Basic YQ==", "Basic !!!!", "Basic eDo="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (fw_identity_parse_authorization(bad[i], token)) fail_msg("'%s' passed", bad[i]);
@@ -550,6 +578,7 @@ int main(void) {
         TEST(a_unit_is_nobody_else),
         TEST(certificates_that_do_not_count),
         TEST(the_servers_certificate_is_no_clients),
+        TEST(a_handshake_that_stops),
         TEST(a_request_is_signed),
         TEST(tokens_that_do_not_count),
         TEST(a_token_is_not_shown_around),

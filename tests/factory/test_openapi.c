@@ -107,7 +107,8 @@ static void every_description_is_a_route(void **state) {
     }
 }
 
-/* Path parameters are declared, every reference leads somewhere, every operation has its own name. */
+/* Path parameters are declared, every reference leads somewhere, every operation has its own name.
+ */
 static void walk_references(const json_t *json) {
     const char *key;
     json_t *value;
@@ -175,11 +176,12 @@ static void check(const json_t *value, const json_t *schema, const char *where, 
         any = any || !ignored[0];
     }
     if (!any) snprintf(why, 300, "%s is none of oneOf", where);
-    json_array_foreach(json_object_get(s, "required"), i, one)
-        if (json_is_object(value) && !json_object_get(value, json_string_value(one)))
-            snprintf(why, 300, "%s lacks %s", where, json_string_value(one));
-    json_object_foreach(json_object_get(s, "properties"), key, sub)
-        if (json_object_get(value, key)) check(json_object_get(value, key), sub, key, why);
+    json_array_foreach(json_object_get(s, "required"), i,
+                       one) if (json_is_object(value) &&
+                                !json_object_get(value, json_string_value(one)))
+        snprintf(why, 300, "%s lacks %s", where, json_string_value(one));
+    json_object_foreach(json_object_get(s, "properties"), key, sub) if (json_object_get(value, key))
+        check(json_object_get(value, key), sub, key, why);
     const json_t *items = json_object_get(s, "items");
     if (items) json_array_foreach(value, i, one) check(one, items, where, why);
 }
@@ -195,9 +197,9 @@ static void check_answer(const fw_api_route *r, const char *path, const fw_http_
     size_t type_bytes = answer->content_type ? strcspn(answer->content_type, ";") : 0;
     const char *type;
     json_t *one;
-    json_object_foreach((json_t *)(uintptr_t)content, type, one)
-        if (strlen(type) == type_bytes && strncmp(type, answer->content_type, type_bytes) == 0)
-            form = one;
+    json_object_foreach((json_t *)(uintptr_t)content, type,
+                        one) if (strlen(type) == type_bytes &&
+                                 strncmp(type, answer->content_type, type_bytes) == 0) form = one;
     bool head = strcmp(r->method, "HEAD") == 0;
     if (!form && content && !head)
         fail_msg("%s %s answered %s as %s, which is not described", r->method, path, status,
@@ -234,11 +236,8 @@ static fw_http_response answer_of(fixture *f, const fw_api_route *r, const char 
     while (x->headers.names[i]) i++;
     snprintf(length, sizeof length, "%zu", size);
     x->headers.names[i] = "Content-Length", x->headers.values[i] = length;
-    fw_http_request request = {.method = r->method,
-                               .path = path,
-                               .header = header_in,
-                               .query = query_in,
-                               .native = x};
+    fw_http_request request = {
+        .method = r->method, .path = path, .header = header_in, .query = query_in, .native = x};
     if (size > 0) request.sink = f->app.open_sink(f->app.self, &request, &response);
     if (request.sink) {
         (void)f->app.sink_write(f->app.self, request.sink, body, size);
@@ -298,10 +297,10 @@ static void answers_are_as_described(void **state) {
             snprintf(path, sizeof path, "%s%s%s", r->before, r->after ? argument : "",
                      r->after ? r->after : "");
             bool sends = r->method[0] == 'P';
-            queries x = {.headers = {{"Flywheel-Unit", "Flywheel-Boot", "Flywheel-Stream",
-                                      "Flywheel-First"},
-                                     {"0", "b", "health", "0"}},
-                         .q = pass == 2 ? "no ( query" : ""};
+            queries x = {
+                .headers = {{"Flywheel-Unit", "Flywheel-Boot", "Flywheel-Stream", "Flywheel-First"},
+                            {"0", "b", "health", "0"}},
+                .q = pass == 2 ? "no ( query" : ""};
             const char *body = !sends ? NULL : pass == 3 ? "no json" : body_for(r, model.hex);
             fw_http_response answer = answer_of(f, r, path, body, &x);
             check_answer(r, path, &answer);

@@ -331,8 +331,7 @@ static void streams_are_counted(void **unused) {
 static const char *const origins[] = {"https://pages.example", NULL};
 static const char *const paths[] = {"/v1/objects/", NULL};
 
-static int from_page(const char *method, const char *path, const char *origin,
-                     char answer[8192]) {
+static int from_page(const char *method, const char *path, const char *origin, char answer[8192]) {
     char text[500];
     snprintf(text, sizeof text,
              "%s %s HTTP/1.1\r\nHost: localhost\r\nOrigin: %s\r\nContent-Length: 0\r\n\r\n", method,
