@@ -14,7 +14,7 @@ log=$root/build/setup.log
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl-dev libzstd-dev
     liblz4-dev libsqlite3-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libexpat1-dev zlib1g-dev libcmocka-dev)
 run_packages=(sumo sumo-tools)
-test_packages=(chromium curl procps)
+test_packages=(chromium curl openssl procps)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
