@@ -100,12 +100,14 @@ static bool find_at(const rescue *r, uint64_t at, found *f) {
 }
 
 /* Do several sound records of known kinds follow each other here, or fewer up to the file's end?
- * Private records may stand between them; they prove nothing. */
+ * Private records may stand between them; they prove nothing. In a file with chunks, messages in a
+ * row are more likely the inside of one. */
 static bool sound_chain(const rescue *r, uint64_t at) {
     for (int known = 0, others = 0; known < CHAIN && others < CHAIN;) {
         found f;
         if (r->size - at < FW_MCAP_PREFIX_BYTES || magic_at(r, at)) return true;
         if (!find_at(r, at, &f) || f.record.opcode == 0) return false;
+        if (f.record.opcode == FW_MCAP_MESSAGE && r->has_chunks) return false;
         if (f.record.opcode > FW_MCAP_DATA_END)
             others++;
         else
@@ -406,23 +408,14 @@ static fw_status search(rescue *r, uint64_t *at, uint64_t end, fw_error *error) 
 }
 
 /* Is the length of the record, which could not be taken, to be believed? That of a chunk or an
- * attachment is when the sizes inside say the same, or when sound records stand where it leads. */
-static bool length_holds(rescue *r, uint64_t at) {
-    found f;
-    uint64_t length;
+ * attachment is when sound records stand where it leads, or one that the file's end cuts off. */
+static bool length_holds(const rescue *r, uint64_t at) {
+    uint64_t length, next_length;
     uint8_t opcode = r->bytes[at];
     if (opcode != FW_MCAP_CHUNK && opcode != FW_MCAP_ATTACHMENT) return false;
     if (!fits_at(r, at, &length)) return false;
     uint64_t next = at + FW_MCAP_PREFIX_BYTES + length;
-    if (find_at(r, at, &f)) {
-        const fw_mcap_attachment *a = &f.record.of.attachment;
-        uint64_t extent =
-            opcode == FW_MCAP_CHUNK
-                ? (uint64_t)(f.chunk_data - f.content) + f.record.of.chunk.compressed_size_bytes
-                : (uint64_t)(a->data - f.content) + a->size_bytes + 4;
-        if (extent == length) return plausible(r, next);
-    }
-    return sound_chain(r, next);
+    return sound_chain(r, next) || (!fits_at(r, next, &next_length) && cut_but_sound(r, next));
 }
 
 /* What is at `*at` could not be taken: where to go on. */
