@@ -9,9 +9,8 @@
 /* What the factory holds of a unit outside of catalogue and objects. */
 static fw_status forget(void *self, const char *unit, fw_error *error) {
     fw_factory *factory = self;
-    (void)error;
     fw_units_forget(&factory->units, unit);
-    return FW_OK;
+    return fw_records_erase(factory->records, unit, error);
 }
 
 fw_eraser fw_factory_eraser(fw_factory *factory) {

@@ -14,7 +14,7 @@
 /* A batch in the group's queue, on its connection's stack. */
 typedef struct item {
     fw_group_item group; /* first */
-    fw_records_stream *stream;
+    fw_records_stream *stream; /* NULL: no batch; the segment is to end behind this group */
     fw_records_frame frame; /* what is left of it after the repeats; sequence, time: the leader's */
     fw_status status;
     fw_error error;
@@ -53,11 +53,13 @@ static fw_status make_buffer(fw_records *r, size_t bytes, fw_error *error) {
     return FW_OK;
 }
 
-static void end_file(fw_records *r) {
+/* sealed: the last of the files that count is durable to its end on the disk. */
+static void end_file(fw_records *r, bool sealed) {
     if (r->fd >= 0) close(r->fd);
     r->fd = -1;
     pthread_mutex_lock(&r->lock);
     r->active = false;
+    r->sealed = sealed;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -86,6 +88,7 @@ static size_t encode(fw_records *r, fw_group_item *items, size_t at) {
     int64_t now_ns = fw_env_wall_ns(r->config.env);
     for (; items; items = items->next) {
         item *i = (item *)items;
+        if (!i->stream) continue;
         i->frame.sequence = sequence;
         i->frame.time_ns = now_ns;
         sequence += i->frame.count;
@@ -113,11 +116,13 @@ static void abandon(fw_records *r, const fw_records_file *file, bool fresh, cons
     const fw_env *env = r->config.env;
     fw_records_path(r, file->header.number, path);
     fw_log_error("%s; %s ends at byte %" PRIu64, error->text, path, file->bytes);
+    bool sealed = r->sealed; /* the leader alone changes it */
     if (fresh)
         unlink(path);
-    else if (ftruncate(r->fd, (off_t)file->bytes) != 0 || env->fdatasync(env->self, r->fd) != 0)
-        fw_log_warn("%s: its end could not be cut off", path);
-    end_file(r);
+    else
+        sealed = ftruncate(r->fd, (off_t)file->bytes) == 0 && env->fdatasync(env->self, r->fd) == 0;
+    if (!fresh && !sealed) fw_log_warn("%s: its end could not be cut off", path);
+    end_file(r, sealed);
     pthread_mutex_lock(&r->lock);
     r->failures++;
     pthread_mutex_unlock(&r->lock);
@@ -136,12 +141,14 @@ static fw_status settle(fw_records *r, const fw_group_item *items, fw_records_fi
     }
     for (const fw_group_item *g = items; g && status == FW_OK; g = g->next) {
         const item *i = (const item *)g;
+        if (!i->stream) continue;
         i->stream->next = i->frame.first + i->frame.count;
         i->stream->dirty = true;
         r->sequence += i->frame.count;
     }
     r->since_checkpoint_bytes += bytes;
     r->active = status == FW_OK;
+    r->sealed = false;
     pthread_mutex_unlock(&r->lock);
     return status;
 }
@@ -153,7 +160,7 @@ static fw_status commit_group(fw_records *r, fw_group_item *items, fw_error *err
     pthread_mutex_lock(&r->lock);
     if (r->fd >= 0) file = r->files[r->file_count - 1]; /* stays the last: the leader alone adds */
     pthread_mutex_unlock(&r->lock);
-    if (r->fd >= 0 && file.bytes + bytes > r->config.segment_bytes) end_file(r);
+    if (r->fd >= 0 && file.bytes + bytes > r->config.segment_bytes) end_file(r, true);
     bool fresh = r->fd < 0;
     if (fresh) FW_TRY(begin_file(r, &file, error));
     if (fresh) fw_records_segment_write(&file.header, r->buffer);
@@ -170,6 +177,7 @@ static void count_group(fw_records *r, const fw_group_item *items) {
     fw_metrics_add(&m->record_commits, 1);
     for (; items; items = items->next) {
         const item *i = (const item *)items;
+        if (!i->stream) continue;
         fw_metrics_add(&m->batches, 1);
         fw_metrics_add(&m->records, i->frame.count);
         fw_metrics_add(&m->record_bytes, i->frame.payload_bytes);
@@ -179,14 +187,25 @@ static void count_group(fw_records *r, const fw_group_item *items) {
 static void commit(void *self, fw_group_item *items) {
     fw_records *r = self;
     fw_error error = {""};
-    fw_status status = commit_group(r, items, &error);
+    bool ends = false;
+    fw_status status = group_bytes(items) > 0 ? commit_group(r, items, &error) : FW_OK;
     for (fw_group_item *g = items; g; g = g->next) {
         item *i = (item *)g;
         i->status = status;
         i->error = error;
-        if (status == FW_OK && r->config.taken) r->config.taken(r->config.self, &i->frame);
+        ends = ends || !i->stream;
+        if (status == FW_OK && i->stream && r->config.taken)
+            r->config.taken(r->config.self, &i->frame);
     }
-    if (status == FW_OK) count_group(r, items);
+    if (status == FW_OK && group_bytes(items) > 0) count_group(r, items);
+    if (ends && r->fd >= 0) end_file(r, true);
+}
+
+fw_status fw_records_seal(fw_records *r, fw_error *error) {
+    item i = {.stream = NULL};
+    if (!fw_group_run(&r->group, &i.group, 0))
+        return fw_fail(error, FW_BUSY, "too many records wait for the disk");
+    return FW_OK;
 }
 
 /* ---- a connection's batch ---- */
@@ -350,7 +369,7 @@ void fw_records_close(fw_records *r) {
     if (!r) return;
     if (r->since_checkpoint_bytes > 0 && fw_records_checkpoint(r, &error) != FW_OK)
         fw_log_warn("%s: the next start reads more of the records", error.text);
-    end_file(r);
+    end_file(r, false);
     fw_records_forget_all(r);
     fw_group_destroy(&r->group);
     pthread_mutex_destroy(&r->lock);

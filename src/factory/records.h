@@ -96,6 +96,9 @@ fw_status fw_records_append(fw_records *records, const fw_records_batch *batch, 
  * store is over its limits. */
 fw_status fw_records_tick(fw_records *records, fw_error *error) FW_MUST;
 fw_status fw_records_checkpoint(fw_records *records, fw_error *error) FW_MUST;
+/* Forgets all batches of a unit: the segments that hold some are written anew without them. Its streams
+ * go on where they stood, so that what is sent again is a repeat. May be done again after a crash. */
+fw_status fw_records_erase(fw_records *records, const char *unit, fw_error *error) FW_MUST;
 /* Bytes that count under the disk cap: kept, and set aside for the segment that is written. */
 uint64_t fw_records_bytes(fw_records *records);
 fw_records_state fw_records_state_of(fw_records *records);

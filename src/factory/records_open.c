@@ -285,6 +285,7 @@ static fw_status replay_all(fw_records *r, fw_error *error) {
         r->since_checkpoint_bytes += file->bytes - from;
     }
     r->saved_number = number;
+    r->sealed = !r->active;
     return FW_OK;
 }
 

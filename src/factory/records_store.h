@@ -1,6 +1,6 @@
 /* records_store.h - the inside of the records store (records.h), shared by its files alone:
  * records.c (batches in), records_open.c (opening), records_streams.c (where each stream stands),
- * records_read.c (batches out).
+ * records_read.c (batches out), records_erase.c (one unit's out for good).
  */
 #ifndef FW_FACTORY_RECORDS_STORE_H
 #define FW_FACTORY_RECORDS_STORE_H
@@ -42,6 +42,7 @@ struct fw_records {
     uint64_t sequence, since_checkpoint_bytes, damaged_bytes, failures;
     uint64_t saved_number; /* segments before it are wholly in the last checkpoint */
     bool active;           /* fd >= 0, for those who do not lead */
+    bool sealed;           /* not active, and the last file has no byte on disk that does not count */
     /* who leads the group alone */
     int fd; /* of the last file; -1: the next batch begins a segment */
     uint64_t last_number;
@@ -66,6 +67,9 @@ void fw_records_release(fw_records *records, fw_records_stream *stream);
 fw_status fw_records_replay(fw_records *records, const fw_records_frame *frame,
                             fw_error *error) FW_MUST;
 void fw_records_forget_all(fw_records *records);
+
+/* Ends the segment that is written to: all files there are then are whole, and change no more. */
+fw_status fw_records_seal(fw_records *records, fw_error *error) FW_MUST;
 
 /* records_open.c */
 fw_status fw_records_load(fw_records *records, fw_error *error) FW_MUST;

@@ -161,6 +161,10 @@ static fw_status take_snapshot(fw_records *r, snapshot *out, fw_error *error) {
     if (r->file_count > 0) {
         out->number = r->files[r->file_count - 1].header.number;
         out->bytes = r->files[r->file_count - 1].bytes;
+        if (r->sealed) { /* nothing of what there is has to be read again */
+            out->number++;
+            out->bytes = 0;
+        }
     }
     r->since_checkpoint_bytes = 0;
     return FW_OK;

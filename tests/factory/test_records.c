@@ -525,6 +525,56 @@ static void opening_reads_what_came_after_the_checkpoint_alone(void **state) {
     assert_int_equal(ack.sequence, next + 5);
 }
 
+static void one_unit_is_erased_and_the_others_stay(void **state) {
+    store *s = *state, after;
+    fw_error error;
+    fw_records_ack ack;
+    char command[200];
+    uint64_t next = 0;
+    for (int i = 0; i < 6; i++, next += 300) { /* over several segments */
+        append_until_acked(s, "keep", next, 300);
+        append_until_acked(s, "gone", next, 300);
+    }
+    for (unsigned at = 1;; at++) { /* whatever fails, it can be done again */
+        crash_into(s, "b", &after);
+        store_open(&after);
+        after.faults.fail_errno = ENOSPC;
+        after.faults.fail_at = after.faults.calls + at;
+        fw_status status = fw_records_erase(after.records, "gone", &error);
+        bool reached = after.faults.calls >= after.faults.fail_at;
+        after.faults.fail_at = 0;
+        if (reached) {
+            store again;
+            assert_int_not_equal(status, FW_OK);
+            crash_into(&after, "c", &again);
+            store_open(&again);
+            expect_records(&again, "keep", 0, next);
+            assert_int_equal(fw_records_state_of(again.records).damaged_bytes, 0);
+            assert_int_equal(fw_records_erase(again.records, "gone", &error), FW_OK);
+            expect_records(&again, "keep", 0, next);
+            expect_records(&again, "gone", 0, 0);
+            store_close(&again);
+            store_close(&after);
+            continue;
+        }
+        assert_int_equal(status, FW_OK);
+        assert_true(at > 5);
+        break;
+    }
+    snprintf(command, sizeof command, "! grep -rq 'gone 1' %s/records", after.folder);
+    assert_int_equal(system(command), 0); /* not a byte of it is left in the files */
+    expect_records(&after, "keep", 0, next);
+    assert_int_equal(append(&after, "gone", next - 300, 300, &ack), FW_OK);
+    assert_int_equal(ack.repeated, 300); /* sent again, it is a repeat */
+    append_until_acked(&after, "keep", next, 5);
+    store_close(&after);
+    store_open(&after);
+    expect_records(&after, "keep", 0, next + 5);
+    expect_records(&after, "gone", 0, 0);
+    assert_int_equal(fw_records_state_of(after.records).damaged_bytes, 0);
+    store_close(&after);
+}
+
 static void a_unit_has_at_most_32_streams_a_boot(void **state) {
     store *s = *state;
     fw_error error;
@@ -716,6 +766,7 @@ int main(void) {
         STORE(one_stream_from_many_connections),
         STORE(segments_end_and_the_oldest_go),
         STORE(opening_reads_what_came_after_the_checkpoint_alone),
+        STORE(one_unit_is_erased_and_the_others_stay),
         STORE(a_unit_has_at_most_32_streams_a_boot),
         HTTP(batches_over_http),
         HTTP(a_full_cap_is_507),
