@@ -6,6 +6,7 @@
 
 #include "cli/cmd_log.h"
 #include "payload/payload.h"
+#include "payload/text.h"
 
 enum {
     IDS = 65536,
@@ -148,12 +149,11 @@ static void conclude(look *l, const fw_mcap_info *info) {
 }
 
 static void print_quoted(const char *text) {
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') putchar('\\');
-        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-    }
-    putchar('"');
+    fw_payload_text quoted = {.max_bytes = 1 << 20};
+    fw_payload_put_string(&quoted, text, strlen(text));
+    bool is_made = fw_payload_text_status(&quoted) == FW_OK;
+    fputs(is_made ? quoted.bytes : "\"\"", stdout);
+    free(quoted.bytes);
 }
 
 static void print_result(const char *path, const look *l, const char *broken, bool json) {
