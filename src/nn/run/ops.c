@@ -17,7 +17,8 @@ static const fw_nn_op_info infos[FW_NN_OP_COUNT] = {
                     .scratch_bytes = FW_NN_##op == FW_NN_ATTENTION ? fw_nn_scratch_ATTENTION       \
                                      : FW_NN_##op == FW_NN_GRU     ? fw_nn_scratch_GRU             \
                                      : FW_NN_##op == FW_NN_LSTM    ? fw_nn_scratch_LSTM            \
-                                                                   : NULL},
+                                                                   : NULL,                         \
+                    .in_place = FW_NN_##op >= FW_NN_RELU && FW_NN_##op <= FW_NN_MULTIPLY},
     FW_NN_OPS(X)
 #undef X
 };

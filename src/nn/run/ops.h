@@ -27,7 +27,12 @@ typedef struct fw_nn_call {
     bool accumulate; /* outputs that are not batched are added to, not overwritten */
     uint32_t input_count, output_count;
     fw_nn_view in[FW_NN_INPUTS_MAX], out[FW_NN_OUTPUTS_MAX];
-    void *scratch; /* fw_nn_op_info.scratch_bytes of it, 64-byte aligned */
+    void *scratch; /* as many bytes as the kernel asked for, 64-byte aligned */
+    /* Of kernels a backend chose (plan.h): */
+    const void *prepared; /* made with the plan, shared by its sessions */
+    void *own;            /* this session's */
+    uint32_t fused;       /* an element-wise operator done on output 0 on its way; 0: none */
+    fw_nn_view with;      /* that operator's second operand, when it has one */
 } fw_nn_call;
 
 typedef void fw_nn_kernel(const fw_nn_call *call);
@@ -41,6 +46,8 @@ typedef struct fw_nn_op_info {
     fw_nn_kernel *reference;
     /* NULL: none is needed. */
     size_t (*scratch_bytes)(const fw_nn_call *call);
+    /* Element by element: output 0 may take the place of input 0. */
+    bool in_place;
 } fw_nn_op_info;
 
 /* Of nn/run's operators; NULL for others. */

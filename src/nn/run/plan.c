@@ -14,9 +14,19 @@ typedef struct place {
     size_t at; /* bytes in the arena; floats in the vectors; index of the input */
 } place;
 
+enum { ALONE = UINT32_MAX };
+
+/* What was decided for a node. */
+typedef struct decision {
+    fw_nn_choice choice;
+    const char *backend;
+    uint32_t with; /* the element-wise node done in the same step, or ALONE */
+    bool absorbed; /* done in another node's step */
+} decision;
+
 typedef struct step {
     uint32_t node;
-    fw_nn_kernel *kernel;
+    const decision *how;
 } step;
 
 struct fw_nn_plan {
@@ -24,7 +34,8 @@ struct fw_nn_plan {
     fw_nn_plan_options options;
     fw_nn_layout layout;
     place *places; /* (value_count) */
-    step *steps;   /* (step_count) */
+    decision *decisions; /* (node_count) */
+    step *steps;         /* (step_count) */
     uint32_t step_count;
     size_t values_bytes, scratch_bytes, bound_bytes; /* scratch lies behind the values */
 };
@@ -32,7 +43,7 @@ struct fw_nn_plan {
 struct fw_nn_session {
     const fw_nn_plan *plan;
     uint8_t *arena;
-    fw_nn_call *calls; /* (step_count) */
+    fw_nn_call *calls; /* (step_count); close() of each step is due on own */
     fw_nn_run_args last;
 };
 
@@ -85,25 +96,6 @@ void fw_nn_initialise(const fw_nn_graph *graph, const fw_nn_layout *layout, uint
 
 static bool is_alias(const fw_nn_node *node) {
     return node->op == FW_NN_RESHAPE;
-}
-
-/* Operators whose output may take the place of their first input: element by element, and their
- * gradient does not need that input again (else it would still be alive). */
-static bool may_overwrite(const fw_nn_node *node) {
-    switch (node->op) {
-    case FW_NN_RELU:
-    case FW_NN_GELU:
-    case FW_NN_SILU:
-    case FW_NN_TANH:
-    case FW_NN_SIGMOID:
-    case FW_NN_EXP:
-    case FW_NN_CLAMP:
-    case FW_NN_AFFINE:
-    case FW_NN_ADD:
-    case FW_NN_SUBTRACT:
-    case FW_NN_MULTIPLY: return true;
-    default: return false;
-    }
 }
 
 /* What is found out of the values before they are placed. */
@@ -164,19 +156,30 @@ static bool node_used(const fw_nn_plan *plan, const survey *s, uint32_t n) {
     return false;
 }
 
+/* Output i of a node's step: with a fusion, what the absorbed node makes. */
+static fw_nn_value made_by(const fw_nn_plan *plan, uint32_t n, uint32_t i) {
+    uint32_t with = plan->decisions[n].with;
+    return plan->graph->nodes[i == 0 && with != ALONE ? with : n].outputs[i];
+}
+
+static void read_at(survey *s, fw_nn_value value, uint32_t n) {
+    uint32_t owner = s->owner[value];
+    if (s->last[owner] < n) s->last[owner] = n;
+}
+
 static void find_lives(const fw_nn_plan *plan, survey *s) {
     const fw_nn_graph *g = plan->graph;
     for (uint32_t n = 0; n < g->node_count; n++) {
         const fw_nn_node *node = &g->nodes[n];
-        if (!node_used(plan, s, n)) continue;
-        for (uint32_t i = 0; i < node->input_count; i++) {
-            uint32_t owner = s->owner[node->inputs[i]];
-            if (s->last[owner] < n) s->last[owner] = n;
-        }
+        uint32_t with = plan->decisions[n].with;
+        if (!node_used(plan, s, n) || plan->decisions[n].absorbed) continue;
+        for (uint32_t i = 0; i < node->input_count; i++) read_at(s, node->inputs[i], n);
+        for (uint32_t i = 0; with != ALONE && i < g->nodes[with].input_count; i++)
+            if (g->nodes[with].inputs[i] != node->outputs[0]) read_at(s, g->nodes[with].inputs[i], n);
         for (uint32_t i = 0; i < node->output_count; i++) {
-            uint32_t owner = s->owner[node->outputs[i]];
-            if (owner == node->outputs[i]) s->first[owner] = n;
-            if (s->last[owner] < n) s->last[owner] = n;
+            fw_nn_value value = made_by(plan, n, i);
+            if (s->owner[value] == value) s->first[value] = n;
+            read_at(s, value, n);
         }
     }
 }
@@ -191,7 +194,7 @@ static size_t value_bytes(const fw_nn_plan *plan, uint32_t value) {
 /* The output of an element-wise node lies in its input's bytes when this is the input's last use. */
 static bool try_overwrite(const fw_nn_plan *plan, survey *s, uint32_t n) {
     const fw_nn_node *node = &plan->graph->nodes[n];
-    if (!may_overwrite(node)) return false;
+    if (!fw_nn_op_info_of(node->op)->in_place) return false;
     uint32_t input = s->owner[node->inputs[0]], output = node->outputs[0];
     bool again = node->input_count > 1 && s->owner[node->inputs[1]] == input;
     if (again || plan->places[input].kind != IN_ARENA || s->last[input] != n ||
@@ -208,10 +211,10 @@ static bool try_overwrite(const fw_nn_plan *plan, survey *s, uint32_t n) {
 static void make_blocks(const fw_nn_plan *plan, survey *s) {
     const fw_nn_graph *g = plan->graph;
     for (uint32_t n = 0; n < g->node_count; n++) {
-        if (!node_used(plan, s, n) || try_overwrite(plan, s, n)) continue;
-        const fw_nn_node *node = &g->nodes[n];
-        for (uint32_t i = 0; i < node->output_count; i++) {
-            uint32_t value = node->outputs[i];
+        if (!node_used(plan, s, n) || plan->decisions[n].absorbed || try_overwrite(plan, s, n))
+            continue;
+        for (uint32_t i = 0; i < g->nodes[n].output_count; i++) {
+            fw_nn_value value = made_by(plan, n, i);
             if (s->owner[value] != value || plan->places[value].kind != IN_ARENA) continue;
             s->block_of[value] = s->block_count;
             s->blocks[s->block_count++] = (fw_nn_block){
@@ -241,10 +244,136 @@ static void name_places(fw_nn_plan *plan, survey *s) {
     }
 }
 
+/* ---- steps ---- */
+
+static fw_nn_view view_of(const fw_nn_plan *plan, fw_nn_value value) {
+    const fw_nn_value_info *info = &plan->graph->values[value];
+    return (fw_nn_view){NULL, info->dtype, info->batched, info->shape};
+}
+
+/* The second operand of a node absorbed in n's step; FW_NN_NONE: it has none. */
+static fw_nn_value second_operand(const fw_nn_plan *plan, uint32_t n) {
+    const fw_nn_node *second = &plan->graph->nodes[plan->decisions[n].with];
+    if (second->input_count == 1) return FW_NN_NONE;
+    return second->inputs[second->inputs[0] == plan->graph->nodes[n].outputs[0] ? 1 : 0];
+}
+
+static void fill_call(const fw_nn_plan *plan, uint32_t n, fw_nn_call *call) {
+    const fw_nn_node *node = &plan->graph->nodes[n];
+    *call = (fw_nn_call){.attr = &node->attr,
+                         .rows = plan->options.rows,
+                         .training = plan->options.training,
+                         .input_count = node->input_count,
+                         .output_count = node->output_count};
+    for (uint32_t i = 0; i < node->input_count; i++)
+        call->in[i] = view_of(plan, node->inputs[i]);
+    for (uint32_t i = 0; i < node->output_count; i++) {
+        call->out[i] = view_of(plan, node->outputs[i]);
+        call->accumulate |= plan->places[node->outputs[i]].kind == IN_GRADIENTS;
+    }
+    if (plan->decisions[n].with == ALONE) return;
+    fw_nn_value other = second_operand(plan, n);
+    call->fused = plan->graph->nodes[plan->decisions[n].with].op;
+    if (other != FW_NN_NONE) call->with = view_of(plan, other);
+}
+
+/* Asks the backends in their order; *choice.kernel stays NULL when none takes it. */
+static fw_status ask(const fw_nn_plan *plan, const fw_nn_node *node, const fw_nn_call *call,
+                     decision *out, fw_error *error) {
+    const fw_nn_backend *const *backend = plan->options.backends;
+    for (; backend && *backend && !out->choice.kernel; backend++) {
+        FW_TRY((*backend)->choose(node, call, &out->choice, error));
+        out->backend = (*backend)->name;
+    }
+    return FW_OK;
+}
+
+/* ---- fusion ---- */
+
+/* The only reader of a value among the nodes that are needed; ALONE: none or several. */
+static uint32_t only_reader(const fw_nn_plan *plan, const survey *s, uint32_t n) {
+    const fw_nn_graph *g = plan->graph;
+    fw_nn_value value = g->nodes[n].outputs[0];
+    uint32_t reader = ALONE, reads = 0;
+    for (uint32_t i = n + 1; i < g->node_count && reads < 2; i++) {
+        if (!node_used(plan, s, i)) continue;
+        for (uint32_t k = 0; k < g->nodes[i].input_count; k++)
+            if (g->nodes[i].inputs[k] == value) reads++, reader = i;
+    }
+    return reads == 1 ? reader : ALONE;
+}
+
+static bool is_kept(const fw_nn_plan *plan, fw_nn_value value) {
+    const fw_nn_graph *g = plan->graph;
+    bool kept = plan->places[value].kind != IN_ARENA;
+    for (uint32_t i = 0; i < g->output_count; i++) kept |= g->outputs[i].value == value;
+    for (uint32_t i = 0; i < plan->options.keep_count; i++) kept |= plan->options.keep[i] == value;
+    return kept;
+}
+
+/* Whether node `reader` may be done in the step of node n, as `call` then says. */
+static bool may_fuse(const fw_nn_plan *plan, const survey *s, uint32_t n, uint32_t reader,
+                     fw_nn_call *call) {
+    const fw_nn_graph *g = plan->graph;
+    const fw_nn_node *second = &g->nodes[reader];
+    fw_nn_value value = g->nodes[n].outputs[0], made = second->outputs[0];
+    if (!fw_nn_op_info_of(second->op)->in_place || plan->places[made].kind != IN_ARENA ||
+        !fw_nn_shape_equal(g->values[value].shape, g->values[made].shape) ||
+        g->values[value].batched != g->values[made].batched)
+        return false;
+    call->fused = second->op;
+    if (second->input_count == 1) return true;
+    fw_nn_value other = second->inputs[second->inputs[0] == value ? 1 : 0];
+    if (second->inputs[0] != value && second->op != FW_NN_ADD) return false;
+    const fw_nn_value_info *info = &g->values[other], *owner = &g->values[s->owner[other]];
+    call->with = (fw_nn_view){NULL, info->dtype, info->batched, info->shape};
+    return owner->kind != FW_NN_MADE || owner->node < n;
+}
+
+static fw_status decide(fw_nn_plan *plan, const survey *s, uint32_t n, fw_error *error) {
+    const fw_nn_node *node = &plan->graph->nodes[n];
+    const fw_nn_op_info *info = fw_nn_op_info_of(node->op);
+    decision *own = &plan->decisions[n];
+    fw_nn_call call;
+    fill_call(plan, n, &call);
+    uint32_t reader = is_kept(plan, node->outputs[0]) ? ALONE : only_reader(plan, s, n);
+    if (reader != ALONE && may_fuse(plan, s, n, reader, &call)) {
+        FW_TRY(ask(plan, node, &call, own, error));
+        if (own->choice.kernel) {
+            own->with = reader;
+            plan->decisions[reader].absorbed = true;
+            return FW_OK;
+        }
+    }
+    fill_call(plan, n, &call);
+    FW_TRY(ask(plan, node, &call, own, error));
+    if (own->choice.kernel) return FW_OK;
+    own->choice.kernel = info->reference;
+    own->choice.scratch_bytes = info->scratch_bytes ? info->scratch_bytes(&call) : 0;
+    own->backend = "reference";
+    return FW_OK;
+}
+
+static fw_status make_decisions(fw_nn_plan *plan, const survey *s, fw_error *error) {
+    const fw_nn_graph *g = plan->graph;
+    plan->decisions = calloc(g->node_count + 1, sizeof *plan->decisions);
+    if (!plan->decisions) return fw_fail(error, FW_NO_MEMORY, "no memory to plan a network");
+    for (uint32_t n = 0; n < g->node_count; n++) plan->decisions[n].with = ALONE;
+    for (uint32_t n = 0; n < g->node_count; n++)
+        if (node_used(plan, s, n) && !is_alias(&g->nodes[n]) && !plan->decisions[n].absorbed)
+            FW_TRY(decide(plan, s, n, error));
+    return FW_OK;
+}
+
+/* Whether a step writes it. */
+static bool exists(const fw_nn_plan *plan, const survey *s, fw_nn_value value) {
+    const fw_nn_value_info *info = &plan->graph->values[value];
+    if (info->kind != FW_NN_MADE || !node_used(plan, s, info->node)) return false;
+    return info->output != 0 || plan->decisions[info->node].with == ALONE;
+}
+
 static fw_status place_values(fw_nn_plan *plan, survey *s, fw_error *error) {
     const fw_nn_graph *g = plan->graph;
-    name_places(plan, s);
-    mark_used(plan, s);
     find_lives(plan, s);
     make_blocks(plan, s);
     FW_TRY(fw_nn_arena_place(s->blocks, s->block_count, g->node_count + 1, &plan->values_bytes,
@@ -254,8 +383,7 @@ static fw_status place_values(fw_nn_plan *plan, survey *s, fw_error *error) {
         if (owner != i) {
             plan->places[i] = plan->places[owner]; /* owners come before their aliases */
         } else if (plan->places[i].kind == IN_ARENA) {
-            if (s->used[i] || (g->values[i].kind == FW_NN_MADE &&
-                               node_used(plan, s, g->values[i].node)))
+            if (exists(plan, s, i))
                 plan->places[i].at = s->blocks[s->block_of[i]].offset;
             else
                 plan->places[i].kind = NOWHERE;
@@ -264,47 +392,15 @@ static fw_status place_values(fw_nn_plan *plan, survey *s, fw_error *error) {
     return FW_OK;
 }
 
-/* ---- steps ---- */
-
-static void fill_call(const fw_nn_plan *plan, const fw_nn_node *node, fw_nn_call *call) {
-    *call = (fw_nn_call){.attr = &node->attr,
-                         .rows = plan->options.rows,
-                         .training = plan->options.training,
-                         .input_count = node->input_count,
-                         .output_count = node->output_count};
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        const fw_nn_value_info *value = &plan->graph->values[node->inputs[i]];
-        call->in[i] = (fw_nn_view){NULL, value->dtype, value->batched, value->shape};
-    }
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        const fw_nn_value_info *value = &plan->graph->values[node->outputs[i]];
-        call->out[i] = (fw_nn_view){NULL, value->dtype, value->batched, value->shape};
-        call->accumulate |= plan->places[node->outputs[i]].kind == IN_GRADIENTS;
-    }
-}
-
-static fw_nn_kernel *choose_kernel(const fw_nn_plan *plan, const fw_nn_node *node) {
-    const fw_nn_backend *const *backend = plan->options.backends;
-    for (; backend && *backend; backend++) {
-        fw_nn_kernel *kernel =
-            (*backend)->choose(plan->graph, node, plan->options.rows, plan->options.training);
-        if (kernel) return kernel;
-    }
-    return fw_nn_op_info_of(node->op)->reference;
-}
-
 static fw_status make_steps(fw_nn_plan *plan, const survey *s, fw_error *error) {
     const fw_nn_graph *g = plan->graph;
     plan->steps = calloc(g->node_count + 1, sizeof *plan->steps);
     if (!plan->steps) return fw_fail(error, FW_NO_MEMORY, "no memory to plan a network");
     for (uint32_t n = 0; n < g->node_count; n++) {
-        const fw_nn_node *node = &g->nodes[n];
-        const fw_nn_op_info *info = fw_nn_op_info_of(node->op);
-        fw_nn_call call;
-        if (!node_used(plan, s, n) || is_alias(node)) continue;
-        plan->steps[plan->step_count++] = (step){n, choose_kernel(plan, node)};
-        fill_call(plan, node, &call);
-        size_t scratch = info->scratch_bytes ? info->scratch_bytes(&call) : 0;
+        const decision *how = &plan->decisions[n];
+        if (!node_used(plan, s, n) || is_alias(&g->nodes[n]) || how->absorbed) continue;
+        plan->steps[plan->step_count++] = (step){n, how};
+        size_t scratch = round_up(how->choice.scratch_bytes, FW_NN_ALIGN_BYTES);
         if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     }
     return FW_OK;
@@ -342,6 +438,11 @@ fw_status fw_nn_plan_make(const fw_nn_graph *graph, const fw_nn_plan_options *op
         if (!plan->places) status = fw_fail(error, FW_NO_MEMORY, "no memory to plan a network");
     }
     if (status == FW_OK) status = fw_nn_layout_make(graph, &plan->layout, error);
+    if (status == FW_OK) {
+        name_places(plan, &s);
+        mark_used(plan, &s);
+        status = make_decisions(plan, &s, error);
+    }
     if (status == FW_OK) status = place_values(plan, &s, error);
     if (status == FW_OK) status = make_steps(plan, &s, error);
     survey_clear(&s);
@@ -356,6 +457,11 @@ fw_status fw_nn_plan_make(const fw_nn_graph *graph, const fw_nn_plan_options *op
 void fw_nn_plan_free(fw_nn_plan *plan) {
     if (!plan) return;
     fw_nn_layout_clear(&plan->layout);
+    for (uint32_t i = 0; plan->decisions && i < plan->graph->node_count; i++) {
+        const fw_nn_choice *choice = &plan->decisions[i].choice;
+        if (choice->release) choice->release(choice->prepared);
+    }
+    free(plan->decisions);
     free(plan->places);
     free(plan->steps);
     free(plan);
@@ -377,6 +483,10 @@ const fw_nn_node *fw_nn_plan_step(const fw_nn_plan *plan, uint32_t index) {
     return index < plan->step_count ? &plan->graph->nodes[plan->steps[index].node] : NULL;
 }
 
+const char *fw_nn_plan_backend(const fw_nn_plan *plan, uint32_t index) {
+    return index < plan->step_count ? plan->steps[index].how->backend : NULL;
+}
+
 /* ---- sessions ---- */
 
 fw_status fw_nn_session_new(const fw_nn_plan *plan, fw_nn_session **out, fw_error *error) {
@@ -392,8 +502,16 @@ fw_status fw_nn_session_new(const fw_nn_plan *plan, fw_nn_session **out, fw_erro
     }
     memset(session->arena, 0, bytes);
     for (uint32_t i = 0; i < plan->step_count; i++) {
-        fill_call(plan, &plan->graph->nodes[plan->steps[i].node], &session->calls[i]);
-        session->calls[i].scratch = session->arena + plan->values_bytes;
+        const fw_nn_choice *choice = &plan->steps[i].how->choice;
+        fw_nn_call *call = &session->calls[i];
+        fill_call(plan, plan->steps[i].node, call);
+        call->scratch = session->arena + plan->values_bytes;
+        call->prepared = choice->prepared;
+        fw_status status = choice->open ? choice->open(choice->prepared, &call->own, error) : FW_OK;
+        if (status != FW_OK) {
+            fw_nn_session_free(session);
+            return status;
+        }
     }
     *out = session;
     return FW_OK;
@@ -401,6 +519,10 @@ fw_status fw_nn_session_new(const fw_nn_plan *plan, fw_nn_session **out, fw_erro
 
 void fw_nn_session_free(fw_nn_session *session) {
     if (!session) return;
+    for (uint32_t i = 0; session->calls && i < session->plan->step_count; i++) {
+        const fw_nn_choice *choice = &session->plan->steps[i].how->choice;
+        if (choice->close && session->calls[i].own) choice->close(session->calls[i].own);
+    }
     free(session->arena);
     free(session->calls);
     free(session);
@@ -422,7 +544,9 @@ void fw_nn_session_run(fw_nn_session *session, const fw_nn_run_args *args) {
     FW_ASSERT(args->rows > 0 && args->rows <= plan->options.rows);
     FW_ASSERT(plan->options.gradient_count == 0 || args->gradients);
     for (uint32_t i = 0; i < plan->step_count; i++) {
-        const fw_nn_node *node = &plan->graph->nodes[plan->steps[i].node];
+        uint32_t n = plan->steps[i].node;
+        const decision *how = plan->steps[i].how;
+        const fw_nn_node *node = &plan->graph->nodes[n];
         fw_nn_call *call = &session->calls[i];
         call->rows = args->rows;
         call->first_row = args->first_row;
@@ -430,8 +554,10 @@ void fw_nn_session_run(fw_nn_session *session, const fw_nn_run_args *args) {
         for (uint32_t k = 0; k < node->input_count; k++)
             call->in[k].data = address(session, args, node->inputs[k]);
         for (uint32_t k = 0; k < node->output_count; k++)
-            call->out[k].data = address(session, args, node->outputs[k]);
-        plan->steps[i].kernel(call);
+            call->out[k].data = address(session, args, made_by(plan, n, k));
+        if (how->with != ALONE && plan->graph->nodes[how->with].input_count > 1)
+            call->with.data = address(session, args, second_operand(plan, n));
+        how->choice.kernel(call);
         if (args->after) args->after(args->after_self, i, call);
     }
     session->last = *args;

@@ -43,12 +43,30 @@ typedef struct fw_nn_gradient {
     fw_nn_value parameter, gradient;
 } fw_nn_gradient;
 
-/* Chooses a kernel for a node; NULL: the reference. A backend (oneDNN, hand-written) is one of these;
- * `prepared` goes to the kernel as call->scratch's neighbour and is freed by release. */
+/* What a backend answers for one step. */
+typedef struct fw_nn_choice {
+    fw_nn_kernel *kernel;  /* NULL: not this backend's, the next one is asked */
+    size_t scratch_bytes;  /* of a call of the plan's rows */
+    void *prepared;        /* made once, read by every session as call->prepared; NULL: none */
+    void (*release)(void *prepared);
+    /* A session's own part (call->own), where `prepared` cannot be shared by threads; NULL: none. */
+    fw_status (*open)(const void *prepared, void **own, fw_error *error);
+    void (*close)(void *own);
+} fw_nn_choice;
+
+/* A set of kernels: hand-written (nn/run/fast.h), gradients (nn/train/fused.h), oneDNN
+ * (nn/train/dnnl.h). `choose` sees the call as it will be run but for data: shapes, the plan's rows,
+ * and call->fused, the element-wise operator it would have to do as well (0: none).
+ *
+ * Fusion: a node whose only reader is an element-wise one is offered as one step with it; no value
+ * between them exists then. The plan tries every pair below, and leaves them apart when no backend
+ * takes it. The second operand of the reader must be older than the first node.
+ *
+ *     linear, conv, linear_grad_x, conv_grad_x  +  relu tanh sigmoid gelu silu add, relu_grad ...  */
 typedef struct fw_nn_backend {
     const char *name;
-    fw_nn_kernel *(*choose)(const fw_nn_graph *graph, const fw_nn_node *node, uint32_t rows,
-                            bool training);
+    fw_status (*choose)(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
+                        fw_error *error);
 } fw_nn_backend;
 
 typedef struct fw_nn_plan_options {
@@ -73,6 +91,8 @@ size_t fw_nn_plan_bound_bytes(const fw_nn_plan *plan);
 const fw_nn_layout *fw_nn_plan_layout(const fw_nn_plan *plan);
 /* Steps in their order; NULL past the end. For profiles. */
 const fw_nn_node *fw_nn_plan_step(const fw_nn_plan *plan, uint32_t index);
+/* Who computes a step: a backend's name, or "reference". */
+const char *fw_nn_plan_backend(const fw_nn_plan *plan, uint32_t index);
 
 /* The plan outlives the session. */
 fw_status fw_nn_session_new(const fw_nn_plan *plan, fw_nn_session **out, fw_error *error) FW_MUST;

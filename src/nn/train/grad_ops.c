@@ -19,7 +19,8 @@ static const fw_nn_op_info infos[] = {
         .scratch_bytes = FW_NN_##op == FW_NN_ATTENTION_GRAD ? fw_nn_scratch_ATTENTION_GRAD         \
                          : FW_NN_##op == FW_NN_GRU_GRAD     ? fw_nn_scratch_GRU_GRAD               \
                          : FW_NN_##op == FW_NN_LSTM_GRAD    ? fw_nn_scratch_LSTM_GRAD              \
-                                                            : NULL},
+                                                            : NULL,                                \
+        .in_place = FW_NN_##op >= FW_NN_RELU_GRAD && FW_NN_##op <= FW_NN_CLAMP_GRAD},
     FW_NN_GRADIENT_OP_LIST(X)
 #undef X
 };
