@@ -15,7 +15,7 @@ static const char help_text[] =
     "  --keep-days N           recordings without events expire after N days (0: never)\n"
     "  --keep-events-days M    recordings with events after M days (0: never)\n"
     "  --cap-bytes B           of recordings at most B bytes, the oldest without events go first\n"
-    "                          (0: only serve's --disk-cap-bytes)\n"
+    "                          (0: only serve's cap of the disk)\n"
     "  --drop-duplicates       near-duplicates of kept recordings expire at once\n"
     "  --keep-duplicates       they do not (the default)\n"
     "  --json                  print what the API answers\n"
