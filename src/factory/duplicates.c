@@ -31,11 +31,13 @@ static uint64_t token(const fw_scan_second *s) {
     return mix(t ^ (uint64_t)(int64_t)floor(speed / STEP_MPS));
 }
 
-void fw_duplicates_signature(const fw_scan *scan, char out[FW_DUPLICATE_HEX + 1]) {
+fw_status fw_duplicates_signature(const fw_scan *scan, char out[FW_DUPLICATE_HEX + 1],
+                                  fw_error *error) {
     out[0] = '\0';
     uint32_t count = scan->second_count;
-    uint64_t *tokens = count < FW_DUPLICATE_SECONDS_MIN ? NULL : malloc(count * sizeof *tokens);
-    if (!tokens) return;
+    if (count < FW_DUPLICATE_SECONDS_MIN) return FW_OK;
+    uint64_t *tokens = malloc(count * sizeof *tokens);
+    if (!tokens) return fw_fail(error, FW_NO_MEMORY, "no memory for a recording's signature");
     for (uint32_t i = 0; i < count; i++) tokens[i] = token(&scan->seconds[i]);
     qsort(tokens, count, sizeof *tokens, compare);
     uint32_t least[FW_DUPLICATE_HASHES];
@@ -51,6 +53,7 @@ void fw_duplicates_signature(const fw_scan *scan, char out[FW_DUPLICATE_HEX + 1]
     free(tokens);
     for (int h = 0; h < FW_DUPLICATE_HASHES; h++)
         snprintf(out + h * 8, 9, "%08" PRIx32, least[h]);
+    return FW_OK;
 }
 
 int fw_duplicates_equal(const char *a, const char *b) {

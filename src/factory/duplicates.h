@@ -30,7 +30,8 @@ enum {
 };
 
 /* The signature as hex digits, "" for a recording without one. */
-void fw_duplicates_signature(const fw_scan *scan, char out[FW_DUPLICATE_HEX + 1]);
+fw_status fw_duplicates_signature(const fw_scan *scan, char out[FW_DUPLICATE_HEX + 1],
+                                  fw_error *error) FW_MUST;
 /* How many of the values are equal. */
 int fw_duplicates_equal(const char *a, const char *b);
 /* Inside a transaction, after the recording's row: stores the signature and labels it. */

@@ -34,10 +34,10 @@ static fw_status insert_events(sqlite3 *db, const char *sha256, const char *unit
     return FW_OK;
 }
 
-/* One statement a list: the rows travel as JSON. The list is taken. */
-static fw_status insert_rows(sqlite3 *db, const char *sha256, json_t *rows, const char *sql,
-                             fw_error *error) {
-    char *text = rows ? json_dumps(rows, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+/* One statement a list: the rows travel as JSON. The list is taken; fewer than count: no memory. */
+static fw_status insert_rows(sqlite3 *db, const char *sha256, json_t *rows, size_t count,
+                             const char *sql, fw_error *error) {
+    char *text = json_array_size(rows) == count ? json_dumps(rows, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(rows);
     if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for a recording's rows");
     fw_status status = fw_db_run(db, error, sql, "tt", text, sha256);
@@ -53,7 +53,7 @@ static fw_status insert_channels(sqlite3 *db, const char *sha256, const fw_scan 
         json_array_append_new(rows, json_pack("[s,s,s,I,I]", c->topic, c->encoding, c->schema,
                                               (json_int_t)c->messages, (json_int_t)c->bytes));
     }
-    return insert_rows(db, sha256, rows,
+    return insert_rows(db, sha256, rows, scan->channel_count,
                        "INSERT INTO channels(recording,topic,encoding,schema,messages,bytes) SELECT "
                        "?2,value->>0,value->>1,value->>2,value->>3,value->>4 FROM json_each(?1)",
                        error);
@@ -67,7 +67,7 @@ static fw_status insert_fields(sqlite3 *db, const char *sha256, const fw_scan *s
         json_array_append_new(rows, json_pack("[s,I,f,f,f]", f->name, (json_int_t)f->count, f->min,
                                               f->max, f->sum / (double)f->count));
     }
-    return insert_rows(db, sha256, rows,
+    return insert_rows(db, sha256, rows, scan->field_count,
                        "INSERT INTO fields(recording,name,count,min,max,mean) SELECT "
                        "?2,value->>0,value->>1,value->>2,value->>3,value->>4 FROM json_each(?1)",
                        error);
@@ -81,7 +81,7 @@ static fw_status insert_places(sqlite3 *db, const char *sha256, const fw_scan *s
         json_array_append_new(
             rows, json_pack("[f,f,f,f]", p->x_min, p->x_max, p->y_min, p->y_max));
     }
-    FW_TRY(insert_rows(db, sha256, rows,
+    FW_TRY(insert_rows(db, sha256, rows, scan->place_count,
                        "INSERT INTO places(recording,n,x_min,x_max,y_min,y_max) SELECT "
                        "?2,key,value->>0,value->>1,value->>2,value->>3 FROM json_each(?1)",
                        error));
@@ -97,9 +97,8 @@ static fw_status insert_models(sqlite3 *db, const char *sha256, const fw_scan *s
     json_t *rows = json_array();
     for (uint32_t i = 0; i < scan->model_count; i++)
         json_array_append_new(rows, json_string(scan->models[i]));
-    return insert_rows(
-        db, sha256, rows,
-        "INSERT INTO recording_models(recording,model) SELECT ?2,value FROM json_each(?1)", error);
+    return insert_rows(db, sha256, rows, scan->model_count,
+                       "INSERT INTO recording_models(recording,model) SELECT ?2,value FROM json_each(?1)", error);
 }
 
 static fw_status insert_row(sqlite3 *db, const char *sha256, const char *unit, const fw_scan *scan,
@@ -133,7 +132,7 @@ fw_status fw_recordings_insert(sqlite3 *db, const char *sha256, const char *unit
     FW_TRY(insert_fields(db, sha256, scan, error));
     FW_TRY(insert_places(db, sha256, scan, error));
     FW_TRY(insert_models(db, sha256, scan, error));
-    fw_duplicates_signature(scan, signature);
+    FW_TRY(fw_duplicates_signature(scan, signature, error));
     return fw_duplicates_enter(db, sha256, signature, error);
 }
 
