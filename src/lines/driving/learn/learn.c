@@ -63,8 +63,10 @@ static fw_status write_network(const float *params, const char *path, fw_hash *h
     fw_mlp_shape s = fw_ppo_shape();
     char version[16];
     snprintf(version, sizeof version, "%d", FW_FEATURES_VERSION);
+    fw_tensor tensors[6] = {0};
     fw_safetensors file = {
         .count = 6,
+        .tensors = tensors,
         .metadata = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
                               "features_version", version)};
     const uint64_t shapes[6][2] = {{s.in, s.hidden}, {s.hidden, 0}, {s.hidden, s.hidden},
