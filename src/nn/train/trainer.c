@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "nn/train/fused.h"
 
 enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
 
@@ -42,6 +43,7 @@ struct fw_nn_trainer {
 static fw_status check_options(fw_nn_trainer_options *o, fw_error *error) {
     if (o->lanes == 0) o->lanes = LANES;
     if (o->threads == 0) o->threads = 1;
+    if (!o->backends) o->backends = fw_nn_backends_train;
     if (o->batch == 0 || o->batch > 1u << 24)
         return fw_fail(error, FW_INVALID, "a batch has 1 to 16777216 rows");
     if (o->lanes > FW_NN_LANES_MAX || (o->lanes & (o->lanes - 1)) != 0)

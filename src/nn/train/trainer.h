@@ -31,7 +31,8 @@ typedef struct fw_nn_trainer_options {
     uint32_t threads;   /* [1] */
     uint64_t seed;      /* initial values and dropout */
     fw_nn_optimiser_options optimiser;
-    const fw_nn_backend *const *backends; /* as in plan.h */
+    const fw_nn_backend *const *backends; /* as in plan.h [fw_nn_backends_train of fused.h]; an empty
+                                             list takes the references */
 } fw_nn_trainer_options;
 
 typedef struct fw_nn_trainer fw_nn_trainer;

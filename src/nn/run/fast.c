@@ -1,0 +1,12 @@
+#include "nn/run/fast.h"
+
+static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
+                        fw_error *error) {
+    static fw_nn_choose *const files[] = {fw_fast_dense, fw_fast_simple};
+    for (size_t i = 0; i < sizeof files / sizeof *files && !out->kernel; i++)
+        FW_TRY(files[i](node, call, out, error));
+    return FW_OK;
+}
+
+const fw_nn_backend fw_nn_backend_fast = {"fast", choose};
+const fw_nn_backend *const fw_nn_backends_run[] = {&fw_nn_backend_fast, NULL};
