@@ -1,5 +1,7 @@
 #include "nn/train/fused.h"
 
+#include "nn/train/dnnl.h"
+
 static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                         fw_error *error) {
     static fw_nn_choose *const files[] = {fw_fused_dense, fw_fused_simple};
@@ -9,5 +11,5 @@ static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
 }
 
 const fw_nn_backend fw_nn_backend_fused = {"fused", choose};
-const fw_nn_backend *const fw_nn_backends_train[] = {&fw_nn_backend_fused, &fw_nn_backend_fast,
-                                                     NULL};
+const fw_nn_backend *const fw_nn_backends_train[] = {&fw_nn_backend_dnnl, &fw_nn_backend_fused,
+                                                     &fw_nn_backend_fast, NULL};
