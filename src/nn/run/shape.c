@@ -162,7 +162,8 @@ RULE(ATTENTION) {
 RULE(ROPE) {
     int32_t heads = node->attr.i[0];
     fw_nn_shape x = in[0]->shape;
-    WANT(x.dims == 2 && heads > 0 && x.d[1] % (uint32_t)(2 * heads) == 0,
+    WANT(x.dims == 2 && heads > 0 && (uint32_t)heads <= x.d[1] &&
+             x.d[1] % (2 * (uint32_t)heads) == 0,
          "it takes (T, H*D) with D even; %d heads do not fit", heads);
     WANT(node->attr.f[0] > 1, "the base must be over 1");
     make(node, in, out, x);
