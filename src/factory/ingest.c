@@ -16,7 +16,12 @@
 #include "factory/scan.h"
 #include "http/range.h"
 
-enum { UNIT_MAX = 32, RETRY_BUSY_S = 1, WRITE_BYTES = 1 << 18 };
+enum {
+    UNIT_MAX = 32,
+    RETRY_BUSY_S = 1,
+    WRITE_BYTES = 1 << 18,
+    BEGIN_BYTES = 4 << 20 /* the disk begins with so much at a time */
+};
 
 /* One PUT under way. */
 struct fw_upload {
@@ -28,6 +33,7 @@ struct fw_upload {
     pthread_mutex_t lock; /* guards buffer and what it is written to; taken inside the ingest's */
     uint8_t *buffer;      /* (WRITE_BYTES): received and hashed, not yet written */
     size_t buffered;
+    uint64_t begun; /* up to where the disk was told to write */
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
     uint64_t reserved_bytes;          /* what it may still take of the cap; the ingest's lock */
     bool repeat;                      /* already whole: the body is read and dropped */
@@ -404,8 +410,11 @@ static bool write_out(fw_ingest *ingest, fw_upload *upload) {
         refuse(upload, fw_answer_status(status), NULL);
         return false;
     }
-    off_t end = (off_t)(upload->offset + upload->received);
-    (void)sync_file_range(upload->fd, end - (off_t)size, (off_t)size, SYNC_FILE_RANGE_WRITE);
+    uint64_t end = upload->offset + upload->received;
+    if (end - upload->begun < BEGIN_BYTES) return true;
+    (void)sync_file_range(upload->fd, (off_t)upload->begun, (off_t)(end - upload->begun),
+                          SYNC_FILE_RANGE_WRITE);
+    upload->begun = end;
     return true;
 }
 
