@@ -331,3 +331,9 @@ fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *t) {
         .bound_bytes = t->options.lanes * fw_nn_plan_bound_bytes(t->plan),
         .vector_bytes = vector * (t->options.lanes + 3 + (t->optimiser.average ? 1 : 0))};
 }
+
+fw_nn_trainer_state fw_nn_trainer_state_of(fw_nn_trainer *t) {
+    return (fw_nn_trainer_state){.params = t->params, .m = t->optimiser.m, .v = t->optimiser.v,
+                                 .average = t->optimiser.average, .floats = t->optimiser.floats,
+                                 .steps = &t->optimiser.steps, .options = &t->options};
+}

@@ -71,4 +71,13 @@ typedef struct fw_nn_trainer_memory {
 } fw_nn_trainer_memory;
 fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *trainer);
 
+/* What a checkpoint keeps (checkpoint.h): written by a restore, between steps. */
+typedef struct fw_nn_trainer_state {
+    float *params, *m, *v, *average; /* (floats); average is NULL where none is kept */
+    size_t floats;
+    uint64_t *steps;
+    const fw_nn_trainer_options *options; /* defaults filled in */
+} fw_nn_trainer_state;
+fw_nn_trainer_state fw_nn_trainer_state_of(fw_nn_trainer *trainer);
+
 #endif
