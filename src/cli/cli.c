@@ -81,6 +81,7 @@ int fw_cmd_version(int argc, char **argv) {
 
 int fw_cli_main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit is a failed write, which cleans up */
     fw_log_start("flywheel");
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--version") == 0) name = "version";

@@ -1,6 +1,7 @@
 /* flywheel import FORMAT SOURCE...: other tools' data as recordings (src/import/import.h). */
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,25 @@ typedef struct options {
     uint64_t files, messages, bytes, skipped;
 } options;
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+/* Ctrl-C takes away what is unfinished; pressed again it ends at once. */
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    interrupted = 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static fw_status check_interrupt(fw_error *error) {
+    return interrupted ? fw_fail(error, FW_INTERRUPTED, "interrupted") : FW_OK;
+}
+
 /* The answer names the hash and the size that were sent, else it is no receipt. */
 static fw_status check_receipt(const fw_imported *file, const char *answer, fw_error *error) {
     json_t *json = json_loads(answer, 0, NULL);
@@ -68,7 +88,7 @@ static fw_status upload(const options *o, const fw_imported *file, fw_error *err
         status = upload_once(o, file, error);
         bool passing = status == FW_BUSY || status == FW_CLOSED || status == FW_TIMEOUT ||
                        status == FW_IO;
-        if (!passing) break;
+        if (!passing || interrupted) break;
         if (i + 1 < TRIES) fw_env_sleep_ns(fw_env_real(), (int64_t)200000000 << i);
     }
     return status;
@@ -93,11 +113,13 @@ static fw_status import_one(options *o, const char *format, const char *source, 
     fw_import_result made;
     fw_error why = {""};
     fw_import_request request = {.source = source, .unit = o->unit, .line = o->line,
-                                 .mapping = o->dbc ? o->dbc : o->mapping, .folder = o->folder};
+                                 .mapping = o->dbc ? o->dbc : o->mapping, .folder = o->folder,
+                                 .interrupted = &interrupted};
     fw_status status = fw_import(format, &request, &made, &why);
     if (status != FW_OK) return fw_fail(error, status, "%.100s: %s", source, why.text);
     for (uint32_t i = 0; i < made.count; i++) {
         fw_imported *file = &made.files[i];
+        if (status == FW_OK && !o->out) status = check_interrupt(error);
         if (status == FW_OK && !o->out) status = upload(o, file, error);
         if (status == FW_OK) print_file(o, source, file);
         if (!o->out) unlink(file->path);
@@ -123,10 +145,12 @@ static fw_status make_folder(options *o, fw_error *error) {
 
 static fw_status import_all(options *o, const char *format, const char *const *sources, int count,
                             fw_error *error) {
+    catch_signals();
     FW_TRY(make_folder(o, error));
     fw_status status = FW_OK;
     for (int i = 0; i < count && status == FW_OK; i++) {
-        status = import_one(o, format, sources[i], error);
+        status = check_interrupt(error);
+        if (status == FW_OK) status = import_one(o, format, sources[i], error);
         if (isatty(STDERR_FILENO)) fprintf(stderr, "\r%d of %d sources", i + 1, count);
     }
     if (isatty(STDERR_FILENO)) fputc('\n', stderr);
@@ -143,6 +167,14 @@ static bool asks_help(int argc, char **argv) {
 }
 
 static fw_status check_options(const options *o, const char *format, fw_error *error) {
+    static const char *const formats[] = {
+#define X(name, summary) #name,
+        FW_IMPORT_FORMATS(X)
+#undef X
+    };
+    size_t i = 0, count = sizeof formats / sizeof *formats;
+    while (i < count && strcmp(formats[i], format) != 0) i++;
+    if (i == count) return fw_fail(error, FW_INVALID, "no importer for '%.60s'", format);
     if (!o->unit) return fw_fail(error, FW_INVALID, "--unit NAME is needed");
     if (o->dbc && strcmp(format, "candump") != 0)
         return fw_fail(error, FW_INVALID, "--dbc is for candump");

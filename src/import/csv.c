@@ -290,17 +290,35 @@ static fw_status row_time(const table *t, int64_t *out, fw_error *error) {
     char *end;
     bool whole = !t->iso && cell[0] && !strpbrk(cell, ".eE");
     long long count = whole ? strtoll(cell, &end, 10) : 0; /* whole numbers keep every digit */
-    if (whole && *end == '\0' && count >= 0 && count < INT64_MAX / t->time_unit_ns) {
-        *out = t->start_ns + count * t->time_unit_ns;
+    if (whole && *end == '\0' && count >= 0 && count < INT64_MAX / t->time_unit_ns &&
+        !__builtin_add_overflow(t->start_ns, count * t->time_unit_ns, out))
         return FW_OK;
-    }
     double value = t->iso ? (double)NAN : strtod(cell, &end);
     if (!t->iso && end != cell && *end == '\0' && value >= 0 &&
-        value * (double)t->time_unit_ns < 9e18) {
-        *out = t->start_ns + (int64_t)llround(value * (double)t->time_unit_ns);
+        value * (double)t->time_unit_ns < 9e18 &&
+        !__builtin_add_overflow(t->start_ns, (int64_t)llround(value * (double)t->time_unit_ns), out))
         return FW_OK;
-    }
     return fw_fail(error, FW_CORRUPT, "row %" PRIu64 ": '%.40s' is no time", t->row, cell);
+}
+
+/* A cell that is a number as JSON writes it (no leading zeros) keeps every digit. */
+static bool is_json_number(const char *cell) {
+    const char *p = cell + (*cell == '-');
+    size_t digits = strspn(p, "0123456789");
+    if (digits == 0 || (digits > 1 && *p == '0')) return false;
+    p += digits;
+    if (*p == '.') {
+        digits = strspn(p + 1, "0123456789");
+        if (digits == 0) return false;
+        p += 1 + digits;
+    }
+    if (*p == 'e' || *p == 'E') {
+        p += 1 + (p[1] == '+' || p[1] == '-');
+        digits = strspn(p, "0123456789");
+        if (digits == 0) return false;
+        p += digits;
+    }
+    return *p == '\0';
 }
 
 static void put_cell(table *t, const field *f) {
@@ -310,7 +328,9 @@ static void put_cell(table *t, const field *f) {
     while (*end == ' ') end++;
     bool number = end != cell && *end == '\0' && isfinite(value) && !strpbrk(cell, "xX");
     fw_import_text_key(&t->text, f->name);
-    if (number)
+    if (number && !f->scaled && is_json_number(cell))
+        fw_import_text_raw(&t->text, cell);
+    else if (number)
         fw_import_text_number(&t->text, value * f->scale + f->offset);
     else
         fw_import_text_string(&t->text, cell);
@@ -330,7 +350,10 @@ static fw_status send_row(table *t, fw_error *error) {
             any = true;
         }
         fw_import_text_raw(&t->text, "}");
-        if (any) FW_TRY(fw_import_text_send(&t->text, t->log, c->id, time_ns, error));
+        fw_error why = {""};
+        fw_status status = !any ? FW_OK : fw_import_text_send(&t->text, t->log, c->id, time_ns, &why);
+        if (status != FW_OK)
+            return fw_fail(error, status, "row %" PRIu64 ": %s", t->row, why.text);
     }
     return FW_OK;
 }

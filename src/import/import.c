@@ -25,6 +25,7 @@ fw_status fw_import(const char *format, const fw_import_request *request, fw_imp
                     fw_error *error) {
     fw_import_run *run = find(format);
     fw_import_log *log = NULL;
+    *out = (fw_import_result){0};
     if (!run)
         return fw_fail(error, FW_NOT_FOUND, "no importer for '%s'; see flywheel import --help",
                        format);

@@ -21,6 +21,7 @@
 #ifndef FW_IMPORT_IMPORT_H
 #define FW_IMPORT_IMPORT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,8 @@ enum {
     FW_IMPORT_NAME_MAX = 96,
 };
 #define FW_IMPORT_SOURCE_MAX_BYTES (1ull << 30) /* of one source file, unpacked */
-#define FW_IMPORT_PART_BYTES (32ull << 20)      /* a recording ends when it has this much */
+#define FW_IMPORT_PART_BYTES (32ull << 20)      /* a recording ends when it has this much, or before
+                                                   when its data packs very well */
 
 /* What a person asked for. Pointers are the caller's and outlive the import. */
 typedef struct fw_import_request {
@@ -44,6 +46,7 @@ typedef struct fw_import_request {
     const char *unit;    /* whose data it is */
     const char *line;    /* "driving" */
     const char *folder;  /* where the recordings go; it exists */
+    const volatile sig_atomic_t *interrupted; /* set: it ends with FW_INTERRUPTED; NULL: never */
 } fw_import_request;
 
 /* One recording made. */
@@ -51,6 +54,7 @@ typedef struct fw_imported {
     char path[FW_PATH_MAX];
     fw_hash hash;
     uint64_t size_bytes, messages;
+    bool was_there; /* the folder had it from an import before */
 } fw_imported;
 
 typedef struct fw_import_result {

@@ -23,10 +23,13 @@ static fw_status read_all(gzFile file, const char *path, char **bytes, size_t *s
             }
             all = grown;
         }
-        int got = gzread(file, all + size, STEP), code = 0;
-        if (got == 0 && gzerror(file, &code) && code == Z_OK) break;
+        int got = gzread(file, all + size, STEP), code = Z_OK;
+        if (got <= 0) (void)gzerror(file, &code);
+        if (got == 0 && code == Z_OK) break;
         if (got <= 0 || size + (size_t)got > FW_IMPORT_SOURCE_MAX_BYTES) {
+            int number = errno;
             free(all);
+            errno = number;
             if (got > 0)
                 return fw_fail(error, FW_TOO_BIG, "%s has more than %llu bytes", path,
                                FW_IMPORT_SOURCE_MAX_BYTES);

@@ -13,7 +13,14 @@
 
 #include "mcap/mcap.h"
 
-enum { MESSAGE_MAX = 4 << 20, ROW_MAX = 16 << 10 };
+enum {
+    MESSAGE_MAX = 4 << 20,
+    ROW_MAX = 16 << 10,
+    CHUNK_BYTES = 1 << 20,
+    CHUNK_MESSAGES = 32768,
+    CHUNKS_MAX = 512,
+    TEXT_MAX = 16 << 20
+};
 
 typedef struct channel {
     char *topic, *schema_name, *schema;
@@ -28,10 +35,10 @@ struct fw_import_log {
     const char *form;
     fw_sha256 *source;
     fw_hash source_hash;
-    fw_mcap_writer *writer;
+    fw_mcap_writer *writer; /* opened for the first file: a source may hold nothing */
     int fd; /* -1: no file is open */
     char part[FW_PATH_MAX];
-    uint64_t file_messages;
+    uint64_t file_messages, file_bytes; /* as they go into chunks */
     channel *channels; /* (channel_count) */
     uint32_t channel_count, channel_room;
     fw_import_result result;
@@ -46,22 +53,21 @@ fw_status fw_import_log_open(const fw_import_request *request, fw_import_log **o
     log->form = "telemetry";
     log->fd = -1;
     log->source = fw_sha256_begin();
-    fw_mcap_writer_options options = {
+    *out = log;
+    return FW_OK;
+}
+
+static fw_status open_writer(fw_import_log *log, fw_error *error) {
+    const fw_mcap_writer_options options = {
         .message_max_bytes = MESSAGE_MAX,
         .schemas_max = FW_IMPORT_CHANNELS_MAX,
         .channels_max = FW_IMPORT_CHANNELS_MAX,
-        .chunks_max = 512,
-        .chunk_bytes = 1 << 20,
-        .chunk_messages_max = 32768,
-        .text_max_bytes = 16 << 20,
+        .chunks_max = CHUNKS_MAX,
+        .chunk_bytes = CHUNK_BYTES,
+        .chunk_messages_max = CHUNK_MESSAGES,
+        .text_max_bytes = TEXT_MAX,
     };
-    fw_status status = fw_mcap_writer_open(&options, &log->writer, error);
-    if (status != FW_OK) {
-        fw_import_log_close(log);
-        return status;
-    }
-    *out = log;
-    return FW_OK;
+    return log->writer ? FW_OK : fw_mcap_writer_open(&options, &log->writer, error);
 }
 
 static void drop_part(fw_import_log *log) {
@@ -75,7 +81,8 @@ void fw_import_log_close(fw_import_log *log) {
     if (!log) return;
     drop_part(log);
     if (!log->ended)
-        for (uint32_t i = 0; i < log->result.count; i++) unlink(log->result.files[i].path);
+        for (uint32_t i = 0; i < log->result.count; i++)
+            if (!log->result.files[i].was_there) unlink(log->result.files[i].path);
     for (uint32_t i = 0; i < log->channel_count; i++) {
         channel *c = &log->channels[i];
         for (size_t f = 0; f < c->field_count; f++) free(c->fields[f]);
@@ -176,15 +183,21 @@ fw_status fw_import_log_channel(fw_import_log *log, const char *topic, const cha
 
 static fw_status to_file(void *self, const void *bytes, size_t size_bytes, fw_error *error) {
     const fw_import_log *log = self;
+    if (log->request->interrupted && *log->request->interrupted)
+        return fw_fail(error, FW_INTERRUPTED, "interrupted");
     return fw_file_write_all(fw_env_real(), log->fd, bytes, size_bytes, "a recording", error);
 }
 
 static fw_status begin_file(fw_import_log *log, fw_error *error) {
-    snprintf(log->part, sizeof log->part, "%.400s/import-%d-%u.part", log->request->folder,
-             (int)getpid(), log->result.count);
-    log->fd = open(log->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    FW_TRY(open_writer(log, error));
+    errno = EEXIST; /* a killed import may have left one of this number: in a container they repeat */
+    for (int i = 0; i < 100 && log->fd < 0 && errno == EEXIST; i++) {
+        snprintf(log->part, sizeof log->part, "%.400s/import-%d-%u-%d.part", log->request->folder,
+                 (int)getpid(), log->result.count, i);
+        log->fd = open(log->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    }
     if (log->fd < 0) return fw_fail_errno(error, "cannot create %s", log->part);
-    log->file_messages = 0;
+    log->file_messages = log->file_bytes = 0;
     for (uint32_t i = 0; i < log->channel_count; i++) {
         log->channels[i].id = 0;
         log->channels[i].sequence = 0;
@@ -223,6 +236,7 @@ static fw_status name_file(fw_import_log *log, fw_imported *file, fw_error *erro
     file->messages = log->file_messages;
     snprintf(file->path, sizeof file->path, "%.400s/%s.mcap", log->request->folder,
              file->hash.hex);
+    file->was_there = fw_file_exists(file->path);
     if (rename(log->part, file->path) != 0)
         return fw_fail_errno(error, "cannot rename %s", log->part);
     close(log->fd);
@@ -268,16 +282,24 @@ static fw_status join_file(fw_import_log *log, channel *c, fw_error *error) {
                                       error);
 }
 
+/* Every closed chunk has CHUNK_BYTES or CHUNK_MESSAGES; schemas and channels add TEXT_MAX at most. */
+static bool is_full(const fw_import_log *log) {
+    const uint64_t kept_free = TEXT_MAX / CHUNK_BYTES + 4;
+    uint64_t chunks = log->file_bytes / CHUNK_BYTES + log->file_messages / CHUNK_MESSAGES;
+    return fw_mcap_writer_size_bytes(log->writer) > FW_IMPORT_PART_BYTES ||
+           chunks >= CHUNKS_MAX - kept_free;
+}
+
 fw_status fw_import_log_text(fw_import_log *log, uint32_t id, int64_t time_ns, const char *json,
                              size_t size_bytes, fw_error *error) {
     FW_ASSERT(id < log->channel_count);
     channel *c = &log->channels[id];
     if (time_ns < 0) return fw_fail(error, FW_CORRUPT, "%s: a time before 1970", c->topic);
-    if (log->fd >= 0 && fw_mcap_writer_size_bytes(log->writer) > FW_IMPORT_PART_BYTES)
-        FW_TRY(end_file(log, error));
+    if (log->fd >= 0 && is_full(log)) FW_TRY(end_file(log, error));
     if (log->fd < 0) FW_TRY(begin_file(log, error));
     if (c->id == 0) FW_TRY(join_file(log, c, error));
     log->file_messages++;
+    log->file_bytes += size_bytes + 31; /* a message record's head */
     return fw_mcap_writer_message(log->writer, c->id, c->sequence++, (uint64_t)time_ns,
                                   (uint64_t)time_ns, json, size_bytes, error);
 }
@@ -303,7 +325,8 @@ fw_status fw_import_log_numbers(fw_import_log *log, uint32_t id, int64_t time_ns
     const channel *c = &log->channels[id];
     row[0] = '{';
     for (size_t i = 0; i < c->field_count; i++) {
-        if (used + 40 >= sizeof row) break;
+        if (used + 80 >= sizeof row)
+            return fw_fail(error, FW_TOO_BIG, "%s: a row is too long", c->topic);
         if (i > 0) row[used++] = ',';
         size_t name = put_name(c->fields[i], row + used, sizeof row - used - 40);
         if (name == 0) return fw_fail(error, FW_TOO_BIG, "%s: a row is too long", c->topic);

@@ -36,10 +36,25 @@ void fw_import_text_raw(fw_import_text *text, const char *raw) {
     add(text, raw, strlen(raw));
 }
 
+/* Printable ASCII that JSON needs no escapes for: nearly every name and cell. */
+static bool is_plain(const char *value) {
+    for (; *value >= 0x20 && *value < 0x7f && *value != '"' && *value != '\\'; value++) continue;
+    return *value == '\0';
+}
+
 void fw_import_text_string(fw_import_text *text, const char *value) {
+    if (is_plain(value)) {
+        separate(text);
+        add(text, "\"", 1);
+        add(text, value, strlen(value));
+        add(text, "\"", 1);
+        return;
+    }
     json_t *json = json_string(value);
     char *dump = json ? json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    fw_import_text_raw(text, dump ? dump : "null"); /* no UTF-8: no text */
+    text->not_utf8 |= !json;
+    text->failed |= json && !dump;
+    fw_import_text_raw(text, dump ? dump : "null");
     free(dump);
     json_decref(json);
 }
@@ -61,5 +76,9 @@ fw_status fw_import_text_send(fw_import_text *text, fw_import_log *log, uint32_t
     if (text->failed) return fw_fail(error, FW_NO_MEMORY, "import: no memory");
     size_t size = text->size_bytes;
     text->size_bytes = 0;
+    if (text->not_utf8) {
+        text->not_utf8 = false;
+        return fw_fail(error, FW_CORRUPT, "text that is no UTF-8");
+    }
     return fw_import_log_text(log, channel, time_ns, text->bytes, size, error);
 }

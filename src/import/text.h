@@ -1,5 +1,5 @@
-/* text.h - private: JSON text put together piece by piece. A failed allocation is remembered and
- * told once, by fw_import_text_done. */
+/* text.h - private: JSON text put together piece by piece. A failed allocation and text that is no
+ * UTF-8 are remembered and told once, by fw_import_text_send. */
 #ifndef FW_IMPORT_TEXT_H
 #define FW_IMPORT_TEXT_H
 
@@ -8,7 +8,7 @@
 typedef struct fw_import_text {
     char *bytes;
     size_t size_bytes, room_bytes;
-    bool failed;
+    bool failed, not_utf8;
 } fw_import_text;
 
 void fw_import_text_clear(fw_import_text *text); /* frees */
