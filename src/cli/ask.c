@@ -139,6 +139,16 @@ void fw_ask_print_rows(const json_t *rows, const fw_ask_column *columns, int col
     }
 }
 
+void fw_ask_print_text(char *text, bool json, const fw_ask_column *columns, int column_count) {
+    json_t *rows = json ? NULL : json_loads(text, 0, NULL);
+    if (json)
+        puts(text);
+    else
+        fw_ask_print_rows(rows, columns, column_count);
+    json_decref(rows);
+    free(text);
+}
+
 int fw_ask_list(const char *command, const char *help, int argc, char **argv, const char *path,
                 const fw_ask_column *columns, int column_count) {
     fw_ask ask;

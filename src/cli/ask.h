@@ -44,6 +44,8 @@ fw_status fw_ask_reply(const fw_ask *ask, fw_http_call *call, const char *path,
 int fw_ask_list(const char *command, const char *help, int argc, char **argv, const char *path,
                 const fw_ask_column *columns, int column_count);
 void fw_ask_print_rows(const json_t *rows, const fw_ask_column *columns, int column_count);
+/* The same of a JSON text (an array): the text itself when json is asked for. Frees it. */
+void fw_ask_print_text(char *text, bool json, const fw_ask_column *columns, int column_count);
 /* A value as text, control characters taken out. */
 void fw_ask_cell(const json_t *row, const fw_ask_column *column, char *out, size_t out_size);
 

@@ -6,6 +6,7 @@
 #include "base/args.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/local.h"
 #include "factory/authority.h"
 #include "factory/identity.h"
 
@@ -99,13 +100,7 @@ static fw_status list(const options *o, fw_catalogue *catalogue, fw_error *error
                                             {"revoked", "revoked_ns", FW_ASK_TIME, -19}};
     char *text = NULL;
     FW_TRY(fw_identity_list(catalogue, &text, error));
-    json_t *rows = o->json ? NULL : json_loads(text, 0, NULL);
-    if (o->json)
-        puts(text);
-    else
-        fw_ask_print_rows(rows, columns, sizeof columns / sizeof *columns);
-    json_decref(rows);
-    free(text);
+    fw_ask_print_text(text, o->json, columns, sizeof columns / sizeof *columns);
     return FW_OK;
 }
 
@@ -113,16 +108,12 @@ int fw_cmd_enroll(int argc, char **argv) {
     options o;
     fw_error error = {""};
     fw_catalogue *catalogue;
-    char path[FW_PATH_MAX];
     if (read_options(argc, argv, &o, &error) != FW_OK) return fw_cli_usage("enroll", &error);
     if (o.help) {
         fputs(help_text, stdout);
         return FW_CLI_DONE;
     }
-    fw_path_join(path, sizeof path, o.data, "catalogue.sqlite");
-    if (fw_folder_make(o.data, 0755, &error) != FW_OK ||
-        fw_catalogue_open(path, &catalogue, &error) != FW_OK)
-        return fw_cli_fail(&error);
+    if (fw_cli_catalogue(o.data, &catalogue, &error) != FW_OK) return fw_cli_fail(&error);
     fw_status status = o.list     ? list(&o, catalogue, &error)
                        : o.revoke ? revoke(&o, catalogue, &error)
                                   : enroll(&o, catalogue, &error);
