@@ -43,10 +43,22 @@ fw_hash fw_hash_bytes(const void *bytes, size_t size_bytes) {
     return fw_sha256_end(state);
 }
 
+fw_status fw_hash_bytes_try(const void *bytes, size_t size_bytes, fw_hash *out, fw_error *error) {
+    fw_sha256 *state = fw_sha256_try();
+    if (!state) return fw_fail(error, FW_NO_MEMORY, "no memory for a hash");
+    fw_sha256_add(state, bytes, size_bytes);
+    *out = fw_sha256_end(state);
+    return FW_OK;
+}
+
 fw_status fw_hash_file(const char *path, fw_hash *out, fw_error *error) {
     FILE *file = fopen(path, "rb");
     if (!file) return fw_fail_errno(error, "cannot open %s", path);
-    fw_sha256 *state = fw_sha256_begin();
+    fw_sha256 *state = fw_sha256_try();
+    if (!state) {
+        fclose(file);
+        return fw_fail(error, FW_NO_MEMORY, "no memory for the hash of %s", path);
+    }
     char buffer[65536];
     size_t got;
     while ((got = fread(buffer, 1, sizeof buffer, file)) > 0) fw_sha256_add(state, buffer, got);

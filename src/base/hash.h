@@ -25,6 +25,8 @@ fw_hash fw_sha256_end(fw_sha256 *state);
 
 /* Hash of a buffer, of a whole file. */
 fw_hash fw_hash_bytes(const void *bytes, size_t size_bytes);
+/* The same, FW_NO_MEMORY without memory. */
+fw_status fw_hash_bytes_try(const void *bytes, size_t size_bytes, fw_hash *out, fw_error *error) FW_MUST;
 fw_status fw_hash_file(const char *path, fw_hash *out, fw_error *error) FW_MUST;
 
 /* True when text is exactly 64 lower-case hex digits. */

@@ -120,10 +120,9 @@ typedef struct fw_unit_ring {
 } fw_unit_ring;
 
 typedef struct fw_unit_slot {
-    fw_hash hash; /* of the model file */
-    uint32_t crc; /* CRC-32 of the bytes below */
-    uint32_t size_bytes;
-    _Alignas(64) uint8_t bytes[FW_UNIT_MODEL_MAX];
+    _Atomic uint32_t crc; /* CRC-32 of the bytes below */
+    _Atomic uint32_t size_bytes;
+    _Alignas(64) uint8_t bytes[FW_UNIT_MODEL_MAX]; /* by fw_unit_slot_put and _get */
 } fw_unit_slot;
 
 /* A whole list of campaigns, compiled; no pointers. */
@@ -134,8 +133,9 @@ typedef struct fw_unit_campaigns {
 } fw_unit_campaigns;
 
 typedef struct fw_unit_campaign_slot {
-    uint32_t crc, unused; /* CRC-32 of the set */
-    fw_unit_campaigns set;
+    _Atomic uint32_t crc; /* CRC-32 of the set */
+    uint32_t unused;
+    _Alignas(8) fw_unit_campaigns set; /* by fw_unit_slot_put and _get */
 } fw_unit_campaign_slot;
 
 typedef struct fw_unit_shared {
@@ -208,6 +208,32 @@ static inline uint64_t fw_unit_lost_bytes(fw_unit_shared *shared) {
     uint64_t sum = 0;
     for (int i = 0; i < FW_UNIT_LOSS_COUNT; i++) sum += atomic_load(&shared->lost_bytes[i]);
     return sum;
+}
+
+/* ---- slots: their reader may look while the writer has moved on ---- */
+
+/* Copies word by word, so that a reader of a slot that changes meanwhile gets a mixture (which
+ * model_writing and the CRC tell), but never undefined behaviour. Both aligned to 8. */
+static inline void fw_unit_slot_put(void *slot, const void *bytes, size_t size_bytes) {
+    uint64_t *to = __builtin_assume_aligned(slot, 8), word;
+    const uint8_t *from = bytes;
+    for (size_t i = 0; i < size_bytes / 8; i++) {
+        memcpy(&word, from + 8 * i, 8);
+        __atomic_store_n(&to[i], word, __ATOMIC_RELAXED);
+    }
+    for (size_t i = size_bytes / 8 * 8; i < size_bytes; i++)
+        __atomic_store_n((uint8_t *)slot + i, from[i], __ATOMIC_RELAXED);
+}
+
+static inline void fw_unit_slot_get(void *out, const void *slot, size_t size_bytes) {
+    const uint64_t *from = __builtin_assume_aligned(slot, 8);
+    uint8_t *to = out;
+    for (size_t i = 0; i < size_bytes / 8; i++) {
+        uint64_t word = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+        memcpy(to + 8 * i, &word, 8);
+    }
+    for (size_t i = size_bytes / 8 * 8; i < size_bytes; i++)
+        to[i] = __atomic_load_n((const uint8_t *)slot + i, __ATOMIC_RELAXED);
 }
 
 /* ---- the ring ---- */

@@ -53,7 +53,6 @@ static inline fw_hash stage_rule(fw_unit_shared *shared, fw_policy_kind kind) {
     atomic_store(&shared->model_writing, sequence);
     assert_int_equal(
         fw_unit_tick_load(bytes, size, slot->bytes, sizeof slot->bytes, &loaded, &error), FW_OK);
-    slot->hash = hash;
     slot->size_bytes = (uint32_t)loaded;
     slot->crc = fw_mcap_crc32(0, slot->bytes, loaded);
     shared->model_names[sequence % FW_UNIT_MODELS_NAMED] = hash;

@@ -15,6 +15,7 @@ typedef struct factory {
     int get_status;          /* the same for GET */
     fw_status broken;        /* no answer at all */
     bool wrong_receipt;
+    const char *put_text;    /* the body of put_status; NULL: the factory's JSON */
     bool bend_model;
     const char *campaigns_version; /* told in the answer to a report; NULL none */
     const char *campaigns;         /* answered to GET of the unit's campaigns */
@@ -67,7 +68,7 @@ static fw_status take_put(factory *f, const fw_http_call *call, fw_http_reply *r
     snprintf(f->clock, sizeof f->clock, "%s",
              header(call, "Flywheel-Clock") ? header(call, "Flywheel-Clock") : "");
     if (f->put_status) {
-        reply_text(reply, f->put_status, "{\"error\":\"no,\\nthank you\"}");
+        reply_text(reply, f->put_status, f->put_text ? f->put_text : "{\"error\":\"no,\\nthank you\"}");
         reply->retry_after_s = f->retry_after_s;
         return FW_OK;
     }
@@ -685,6 +686,73 @@ static void test_campaigns_are_fetched_kept_and_staged(void **state) {
     drop_rig(r);
 }
 
+/* A proxy's size limit, or http spoken to a port of https: those are not the factory's words. */
+static void test_a_proxys_refusal_condemns_nothing(void **state) {
+    (void)state;
+    static const int statuses[] = {400, 413, 422};
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        rig *r = make_rig();
+        r->factory.put_status = statuses[i];
+        r->factory.put_text = "<html><h1>Request Entity Too Large</h1></html>";
+        put_recording(r, 'a', 500);
+        live(r, 60000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 1);
+        assert_true(r->factory.puts >= 2 && r->factory.puts < 10); /* rarely, as one that is denied */
+        r->factory.put_status = 0;
+        live(r, 301000);
+        assert_int_equal(fw_unit_spool_count(r->spool), 0);
+        assert_true(r->factory.whole);
+        drop_rig(r);
+    }
+}
+
+/* What an answer or a file says as its version, however long, never stops the reports. */
+static void test_a_bent_list_of_campaigns_does_not_stop_the_courier(void **state) {
+    (void)state;
+    char folder[64], path[200], text[400];
+    rig *r = make_rig();
+    snprintf(folder, sizeof folder, "%s", r->folder);
+    snprintf(path, sizeof path, "%s/campaigns.json", folder);
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"version\":\"x");
+    for (int i = 0; i < 40; i++) used += (size_t)snprintf(text + used, sizeof text - used, "\xc3\xa4");
+    used += (size_t)snprintf(text + used, sizeof text - used, "\",\"campaigns\":[]}");
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, text, used, NULL), FW_OK);
+    char left[2][200]; /* of a courier that died while it wrote */
+    snprintf(left[0], sizeof left[0], "%s/campaigns.json.77.tmp", folder);
+    snprintf(left[1], sizeof left[1], "%s/models/%064d.safetensors.77.tmp", folder, 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fw_file_write_durable(fw_env_real(), left[i], text, used, NULL), FW_OK);
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    open_courier(r);
+    for (int i = 0; i < 2; i++) assert_false(fw_file_exists(left[i]));
+    live(r, 2000);
+    assert_true(r->factory.reports > 0);
+    drop_rig(r);
+}
+
+/* A courier killed while it wrote the other slot twice: its successor stages again. */
+static void test_a_half_written_slot_is_staged_again(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    r->factory.campaigns_version = "v1";
+    r->factory.campaigns = "{\"version\":\"v1\",\"campaigns\":[{\"id\":\"a\",\"when\":\"/guard.veto\"}]}";
+    live(r, 2000);
+    uint64_t staged = atomic_load(&r->shared->campaign_staged);
+    assert_true(staged > 0);
+    atomic_store(&r->shared->campaign_writing, staged + 2); /* of the slot that is in force */
+    memset(&r->shared->sets[staged & 1].set, 0xee, 100);
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    open_courier(r);
+    uint64_t now = atomic_load(&r->shared->campaign_staged);
+    assert_int_equal(now, staged + 3);
+    assert_int_equal(now, atomic_load(&r->shared->campaign_writing));
+    assert_int_equal(r->shared->sets[now & 1].set.count, 1);
+    assert_string_equal(r->shared->sets[now & 1].set.list[0].id, "a");
+    drop_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_upload_and_receipt),
@@ -705,6 +773,9 @@ int main(void) {
         cmocka_unit_test(test_the_rate_is_kept_over_many_small_recordings),
         cmocka_unit_test(test_quiet_hours),
         cmocka_unit_test(test_campaigns_are_fetched_kept_and_staged),
+        cmocka_unit_test(test_a_proxys_refusal_condemns_nothing),
+        cmocka_unit_test(test_a_bent_list_of_campaigns_does_not_stop_the_courier),
+        cmocka_unit_test(test_a_half_written_slot_is_staged_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -467,6 +467,97 @@ static void test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it(void **sta
     drop_rig(r);
 }
 
+/* Given up, then the courier dies: its successor must not take the rest for a recording with a hole. */
+static void test_what_was_given_up_stays_so_when_the_courier_dies(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    put_step(r, FW_UNIT_ROUTINE, 1, 0, 4000, 0);
+    r->fail_write = true;
+    put_step(r, FW_UNIT_ROUTINE, 1, 1, 4000, 0);
+    fw_unit_spool_drain(r->spool);
+    r->fail_write = false;
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_DISK]), 2000);
+    fw_unit_spool_close(r->spool);
+    open_spool(r);
+    for (int step = 2; step < 4; step++) put_step(r, FW_UNIT_ROUTINE, 1, step, 4000, 0);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 4000);
+    drop_rig(r);
+}
+
+/* The disk is full just when a capture that is whole gets its sidecar. */
+static void test_a_full_disk_at_the_end_costs_the_least_valuable(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    fw_hash plain = put_recording(r, 'p', 3000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    for (int step = 0; step < 3; step++) put_step(r, FW_UNIT_CAPTURE, 9, step, 4000, 5);
+    fw_unit_spool_drain(r->spool);
+    r->full_writes = 1;
+    put_step(r, FW_UNIT_CAPTURE, 9, 3, 4000, 5);
+    fw_unit_spool_drain(r->spool);
+    fw_hash capture = hash_of(9, 4000);
+    assert_true(on_disk(r, &capture));
+    assert_false(on_disk(r, &plain));
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_EVICTED]), 3000);
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_DISK]), 0);
+    drop_rig(r);
+}
+
+/* No whole file to give up: the open routine recording goes, not the open capture. */
+static void test_an_open_part_gives_way_to_a_better_one(void **state) {
+    (void)state;
+    rig *r = make_rig(10000);
+    for (int step = 0; step < 3; step++) put_step(r, FW_UNIT_ROUTINE, 1, step, 8000, 0);
+    for (int step = 0; step < 4; step++) put_step(r, FW_UNIT_CAPTURE, 2, step, 4000, 5);
+    put_step(r, FW_UNIT_ROUTINE, 1, 3, 8000, 0);
+    fw_unit_spool_drain(r->spool);
+    fw_hash capture = hash_of(2, 4000), routine = hash_of(1, 8000);
+    assert_true(on_disk(r, &capture));
+    assert_false(on_disk(r, &routine));
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_EVICTED]), 8000);
+    assert_int_equal(fw_unit_lost_bytes(r->shared), 8000);
+    drop_rig(r);
+}
+
+/* Of equal value the one that is on its way to the factory goes last. */
+static void test_the_one_being_sent_is_not_the_first_to_go(void **state) {
+    (void)state;
+    rig *r = make_rig(10000);
+    fw_unit_spooled file;
+    fw_hash first = put_recording(r, 'a', 3000, 0, true), second = put_recording(r, 'b', 3000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_true(fw_unit_spool_next(r->spool, 0, 0, &file));
+    assert_string_equal(file.hash.hex, first.hex);
+    fw_hash third = put_recording(r, 'c', 5000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    assert_true(on_disk(r, &first) && on_disk(r, &third));
+    assert_false(on_disk(r, &second));
+    put_recording(r, 'd', 3000, 1, true); /* worth more: nothing is left to spare it */
+    put_recording(r, 'e', 6000, 1, true);
+    fw_unit_spool_drain(r->spool);
+    assert_false(on_disk(r, &first));
+    drop_rig(r);
+}
+
+/* Somebody else removed a recording: a loss that is counted; an evicted one was counted before. */
+static void test_a_file_that_vanishes_is_a_loss(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    char path[FW_PATH_MAX];
+    fw_hash hash = put_recording(r, 'a', 3000, 0, true);
+    fw_unit_spool_drain(r->spool);
+    fw_unit_spool_path(r->spool, &hash, path);
+    assert_int_equal(unlink(path), 0);
+    fw_unit_spool_missing(r->spool, &hash);
+    fw_unit_spool_missing(r->spool, &hash);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    assert_int_equal(atomic_load(&r->shared->lost_bytes[FW_UNIT_LOSS_DISK]), 3000);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 0);
+    drop_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ring_to_disk_and_away),
@@ -481,6 +572,11 @@ int main(void) {
         cmocka_unit_test(test_value_decides_what_stays),
         cmocka_unit_test(test_a_full_disk_costs_the_least_valuable),
         cmocka_unit_test(test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it),
+        cmocka_unit_test(test_what_was_given_up_stays_so_when_the_courier_dies),
+        cmocka_unit_test(test_a_full_disk_at_the_end_costs_the_least_valuable),
+        cmocka_unit_test(test_an_open_part_gives_way_to_a_better_one),
+        cmocka_unit_test(test_the_one_being_sent_is_not_the_first_to_go),
+        cmocka_unit_test(test_a_file_that_vanishes_is_a_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,9 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/random.h"
@@ -187,10 +189,73 @@ static void test_a_factory_that_lost_its_memory_and_a_full_queue(void **state) {
     drop_folder(folder);
 }
 
+/* The wall clock goes back and the courier starts again: numbers still go up. */
+static void test_a_clock_that_goes_back(void **state) {
+    (void)state;
+    static factory f;
+    static fw_unit_records r;
+    char folder[64], path[400];
+    fw_error error;
+    memset(&f, 0, sizeof f);
+    make_folder(folder);
+    fw_unit_shared *shared = make_shared();
+    assert_int_equal(fw_unit_records_open(&r, fw_env_real(), folder, shared, &error), FW_OK);
+    uint64_t made = 0;
+    while (r.count < 3) append(&r, made++);
+    for (uint32_t i = 0; i < r.count; i++) { /* the first file is the youngest */
+        struct timespec times[2] = {{.tv_sec = 2000000 - i}, {.tv_sec = 2000000 - i}};
+        snprintf(path, sizeof path, "%s/records/%s.health.%llu.ndjson", folder, r.files[i].boot,
+                 (unsigned long long)r.files[i].first);
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    assert_int_equal(fw_unit_records_open(&r, fw_env_real(), folder, shared, &error), FW_OK);
+    send_all(&r, &f, false);
+    assert_int_equal(f.line_count, made);
+    assert_int_equal(f.stream_count, 1); /* nobody had to number anew */
+    assert_int_equal(r.lost, 0);
+    fw_unit_shared_free(shared);
+    drop_folder(folder);
+}
+
+static int fail_folder_sync;
+static int folder_sync_fails(void *self, int fd) {
+    (void)self;
+    struct stat info;
+    if (fail_folder_sync && fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) return errno = EIO, -1;
+    return 0;
+}
+
+/* A record that is lost leaves no line behind that another number would point at. */
+static void test_a_new_file_whose_folder_is_not_durable(void **state) {
+    (void)state;
+    static factory f;
+    static fw_unit_records r;
+    char folder[64];
+    fw_error error;
+    memset(&f, 0, sizeof f);
+    make_folder(folder);
+    fw_unit_shared *shared = make_shared();
+    fw_env env = *fw_env_real();
+    env.fdatasync = folder_sync_fails;
+    assert_int_equal(fw_unit_records_open(&r, &env, folder, shared, &error), FW_OK);
+    fail_folder_sync = 1;
+    assert_int_equal(fw_unit_records_append(&r, FW_UNIT_RECORDS_HEALTH, "{\"n\":1234567}", &error), FW_IO);
+    fail_folder_sync = 0;
+    append(&r, 0);
+    send_all(&r, &f, false);
+    assert_int_equal(f.line_count, 1);
+    assert_int_equal(f.lines[0], 0);
+    assert_int_equal(r.lost, 1);
+    fw_unit_shared_free(shared);
+    drop_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exactly_once_over_crashes_and_lost_answers),
         cmocka_unit_test(test_a_factory_that_lost_its_memory_and_a_full_queue),
+        cmocka_unit_test(test_a_clock_that_goes_back),
+        cmocka_unit_test(test_a_new_file_whose_folder_is_not_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,8 @@ static fw_status compile(const fw_unit_campaign_list *l, const char *json, size_
     for (size_t i = 0; i < json_array_size(list) && set->count < FW_CAMPAIGNS_MAX; i++)
         add_one(l, json_array_get(list, i), set);
     const char *version = json_string_value(json_object_get(root, "version"));
-    if (!set->version[0] && version) snprintf(set->version, sizeof set->version, "%s", version);
+    if (!set->version[0] && version && strlen(version) < sizeof set->version)
+        strcpy(set->version, version);
     json_decref(root);
     return FW_OK;
 }
@@ -46,9 +47,10 @@ static void stage(fw_unit_campaign_list *l, const fw_unit_campaigns *set) {
     fw_unit_shared *shared = l->shared;
     uint64_t sequence = atomic_load(&shared->campaign_writing) + 1;
     atomic_store(&shared->campaign_writing, sequence);
+    atomic_thread_fence(memory_order_release); /* announced before a byte of it changes */
     fw_unit_campaign_slot *slot = &shared->sets[sequence & 1];
-    memcpy(&slot->set, set, sizeof *set);
-    slot->crc = fw_unit_crc32(set, sizeof *set);
+    fw_unit_slot_put(&slot->set, set, sizeof *set);
+    atomic_store(&slot->crc, fw_unit_crc32(set, sizeof *set));
     atomic_store_explicit(&shared->campaign_staged, sequence, memory_order_release);
     memcpy(l->version, set->version, sizeof l->version);
 }
@@ -63,7 +65,7 @@ void fw_unit_campaigns_open(fw_unit_campaign_list *l, const fw_unit_courier_conf
                                  .unit = config->unit};
     fw_path_join(l->path, sizeof l->path, config->data_folder, "campaigns.json");
     uint64_t staged = atomic_load(&shared->campaign_staged);
-    if (staged != 0) { /* this courier replaces one that died */
+    if (staged != 0 && staged == atomic_load(&shared->campaign_writing)) { /* replaces one that died */
         memcpy(l->version, shared->sets[staged & 1].set.version, sizeof l->version);
         return;
     }

@@ -68,6 +68,14 @@ void fw_unit_reason_of(const fw_http_reply *reply, char *out, size_t out_size) {
     json_decref(json);
 }
 
+bool fw_unit_condemns(const fw_http_reply *reply) {
+    if (reply->status != 400 && reply->status != 413 && reply->status != 422) return false;
+    json_t *json = fw_unit_reply_json(reply);
+    bool says_why = json_is_string(json_object_get(json, "error"));
+    json_decref(json);
+    return says_why;
+}
+
 /* ---- the report ---- */
 
 typedef struct state {
@@ -149,6 +157,10 @@ static void report(fw_unit_courier *c) {
     if (!fw_unit_may_try(c, &c->reports)) return;
     if (fw_unit_now_ns(c) < c->report_due_ns && mix == c->reported_state) return;
     char url[300], *text = report_text(c, &now);
+    if (!text) {
+        fw_unit_failed(c, &c->reports, "reporting to the factory", 0, "no memory for a report");
+        return;
+    }
     snprintf(url, sizeof url, "%s/v1/units/%u/report", c->config.factory, c->config.unit);
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     fw_http_call call = {.method = "POST", .url = url, .headers = headers, .body = text,
@@ -353,7 +365,7 @@ static fw_status settle_batch(fw_unit_courier *c, const fw_http_reply *reply, fw
     fw_status status = FW_OK;
     if (said && (reply->status == 200 || reply->status == 409)) {
         fw_unit_records_acked(&c->records, (uint64_t)json_integer_value(next));
-    } else if (reply->status == 400 || reply->status == 413 || reply->status == 422) {
+    } else if (fw_unit_condemns(reply)) {
         fw_log_error("unit %u: the factory refused records: HTTP %d", c->config.unit, reply->status);
         fw_unit_records_condemned(&c->records);
     } else {

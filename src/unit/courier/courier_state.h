@@ -51,6 +51,10 @@ json_t *fw_unit_reply_json(const fw_http_reply *reply);
 /* The factory's own words, one line. */
 void fw_unit_reason_of(const fw_http_reply *reply, char *out, size_t out_size);
 
+/* The factory itself says that it will never take this content: 400, 413 or 422, and why as JSON.
+ * Without that they are the words of something between (a proxy's limit, the wrong port). */
+bool fw_unit_condemns(const fw_http_reply *reply);
+
 /* ---- upload.c ---- */
 
 bool fw_unit_is_quiet(const fw_unit_courier *courier);

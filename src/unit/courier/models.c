@@ -29,9 +29,13 @@ fw_status fw_unit_models_find(const fw_unit_models *m, const fw_hash *hash, char
     size_t size = 0;
     model_path(m, hash, path);
     FW_TRY(fw_file_read(path, FW_UNIT_MODEL_FILE_MAX, &found, &size, error));
-    if (strcmp(fw_hash_bytes(found, size).hex, hash->hex) != 0) {
+    fw_hash has;
+    fw_status status = fw_hash_bytes_try(found, size, &has, error);
+    if (status == FW_OK && strcmp(has.hex, hash->hex) != 0)
+        status = fw_fail(error, FW_MISMATCH, "%s does not have its hash", path);
+    if (status != FW_OK) {
         free(found);
-        return fw_fail(error, FW_MISMATCH, "%s does not have its hash", path);
+        return status;
     }
     *bytes = found;
     *size_bytes = size;
@@ -51,17 +55,31 @@ static fw_status fill_slot(fw_unit_models *m, const fw_hash *hash, const void *b
         uint64_t last = atomic_load(&shared->model_writing);
         uint64_t sequence = last + 1;
         atomic_store(&shared->model_writing, sequence);
+        atomic_thread_fence(memory_order_release); /* announced before a byte of it changes */
         fw_unit_slot *slot = &shared->slots[sequence & 1];
-        slot->hash = *hash;
-        slot->size_bytes = (uint32_t)loaded_bytes;
-        slot->crc = fw_unit_crc32(loaded, loaded_bytes);
-        memcpy(slot->bytes, loaded, loaded_bytes);
+        atomic_store(&slot->size_bytes, (uint32_t)loaded_bytes);
+        atomic_store(&slot->crc, fw_unit_crc32(loaded, loaded_bytes));
+        fw_unit_slot_put(slot->bytes, loaded, loaded_bytes);
         shared->model_names[sequence % FW_UNIT_MODELS_NAMED] = *hash;
         atomic_store_explicit(&shared->model_staged, sequence, memory_order_release);
         m->staged = *hash;
     }
     free(loaded);
     return status;
+}
+
+/* Files in the making of a courier that died. */
+static void drop_temporaries(const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder) return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char file[FW_PATH_MAX];
+        size_t length = strlen(entry->d_name);
+        if (length < 4 || length > 120 || strcmp(entry->d_name + length - 4, ".tmp") != 0) continue;
+        snprintf(file, sizeof file, "%s/%.120s", path, entry->d_name);
+        unlink(file);
+    }
+    closedir(folder);
 }
 
 /* Only the staged model and the one before it stay. */
@@ -84,8 +102,9 @@ static void prune(const fw_unit_models *m, const fw_hash *keep, const fw_hash *b
 fw_status fw_unit_models_stage(fw_unit_models *m, const fw_hash *hash, const void *bytes,
                                size_t size_bytes, fw_error *error) {
     char path[FW_PATH_MAX], line[FW_HASH_HEX + 2];
-    fw_hash before = m->staged;
-    if (strcmp(fw_hash_bytes(bytes, size_bytes).hex, hash->hex) != 0)
+    fw_hash before = m->staged, has;
+    FW_TRY(fw_hash_bytes_try(bytes, size_bytes, &has, error));
+    if (strcmp(has.hex, hash->hex) != 0)
         return fw_fail(error, FW_MISMATCH, "the model's bytes do not have the hash %.12s",
                        hash->hex);
     model_path(m, hash, path);
@@ -113,8 +132,10 @@ fw_status fw_unit_models_open(fw_unit_models *m, const fw_unit_courier_config *c
     *m = (fw_unit_models){.env = config->env, .shared = shared, .load = config->load};
     snprintf(m->folder, sizeof m->folder, "%s/models", config->data_folder);
     FW_TRY(fw_folder_make(m->folder, 0755, error));
+    drop_temporaries(m->folder);
+    drop_temporaries(config->data_folder);
     uint64_t staged = atomic_load(&shared->model_staged);
-    if (staged != 0) { /* this courier replaces one that died */
+    if (staged != 0 && staged == atomic_load(&shared->model_writing)) { /* replaces one that died */
         m->staged = shared->model_names[staged % FW_UNIT_MODELS_NAMED];
         return FW_OK;
     }

@@ -45,7 +45,9 @@ static void unlink_part(const fw_unit_spool *s, uint64_t serial) {
 static void close_part(fw_unit_spool *s, fw_unit_stream stream) {
     fw_unit_part *part = &s->parts[stream];
     if (part->fd >= 0) close(part->fd);
-    *part = (fw_unit_part){.fd = -1, .bytes = part->bytes};
+    part->fd = -1;
+    part->lost = part->dirty = false;
+    part->events = 0; /* bytes: below, under the lock */
     s->shared->open[stream] = (fw_unit_open){0};
     (void)set_part_bytes(s, stream, 0);
 }
@@ -57,7 +59,7 @@ static void give_up_part(fw_unit_spool *s, fw_unit_stream stream, fw_unit_loss l
     fw_log_error("unit %u: recording %" PRIu64 " given up: %s", s->config.unit,
                  s->shared->open[stream].serial, why);
     fw_unit_lose(s->shared, loss, size_bytes);
-    if (part->fd >= 0 && ftruncate(part->fd, 0) != 0) fw_log_debug("unit: part not cut");
+    unlink_part(s, s->shared->open[stream].serial); /* so a courier after this one knows it, too */
     part->lost = true;
     part->loss = loss;
     part->dirty = false;
@@ -80,10 +82,15 @@ static fw_status name_file(fw_unit_spool *s, int fd, const char *from, fw_unit_s
         return fw_fail_errno(error, "cannot make %s durable", from);
     FW_TRY(fw_hash_file(from, &file->hash, error));
     file->value = fw_unit_value_of(file);
-    FW_TRY(fw_unit_sidecar_write(s, file, error));
+    fw_status status = fw_unit_sidecar_write(s, file, error);
+    for (int i = 0; status == FW_NO_SPACE && i < MAKE_WAY_MAX; i++) {
+        if (!fw_unit_spool_make_way(s, file->value)) break;
+        status = fw_unit_sidecar_write(s, file, error);
+    }
+    if (status != FW_OK) return status;
     fw_unit_spool_path(s, &file->hash, to);
     if (env->rename(env->self, from, to) == 0) return fw_folder_sync(env, s->folder, error);
-    fw_status status = fw_fail_errno(error, "cannot rename %s", from);
+    status = fw_fail_errno(error, "cannot rename %s", from);
     fw_unit_sidecar_path(s, &file->hash, to);
     unlink(to);
     return status;
@@ -117,6 +124,12 @@ static fw_status salvage(fw_unit_spool *s, uint64_t serial, const fw_unit_begin 
     return status;
 }
 
+/* What is known of a part's worth before it is read. */
+static uint32_t value_of_begin(const fw_unit_spool *s, const fw_unit_begin *begin) {
+    if (begin->campaign[0]) return FW_UNIT_VALUE_CAPTURE + begin->priority;
+    return is_held(s, FW_UNIT_ROUTINE) ? FW_UNIT_VALUE_HELD : FW_UNIT_VALUE_ROUTINE;
+}
+
 void fw_unit_spool_salvage_part(fw_unit_spool *s, uint64_t serial, const fw_unit_begin *begin,
                                 const char *boot, const char *why) {
     char path[FW_PATH_MAX];
@@ -124,7 +137,12 @@ void fw_unit_spool_salvage_part(fw_unit_spool *s, uint64_t serial, const fw_unit
     fw_error error;
     fw_unit_spool_part_path(s, serial, path);
     uint64_t size = fw_unit_file_size(path), kept = 0;
-    if (salvage(s, serial, begin, boot, &file, &error) == FW_OK) {
+    fw_status status = salvage(s, serial, begin, boot, &file, &error);
+    for (int i = 0; status == FW_NO_SPACE && i < MAKE_WAY_MAX; i++) {
+        if (!fw_unit_spool_make_way(s, value_of_begin(s, begin))) break;
+        status = salvage(s, serial, begin, boot, &file, &error);
+    }
+    if (status == FW_OK) {
         kept = file.size_bytes;
         fw_log_warn("unit %u: %s: %u ticks of recording %" PRIu64 " saved as %.12s", s->config.unit,
                     why, file.ticks, serial, file.hash.hex);
@@ -197,7 +215,10 @@ static void find_part(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_unit_part *part = &s->parts[stream];
     fw_error error;
     if (part->fd >= 0 || part->lost || s->shared->open[stream].serial != piece->serial) return;
-    if (open_part(s, stream, piece->serial, 0, &error) == FW_OK) return;
+    if (open_part(s, stream, piece->serial, 0, &error) == FW_OK) {
+        part->dirty = true; /* whoever wrote it may not have got to its fdatasync */
+        return;
+    }
     part->lost = true;
     part->loss = FW_UNIT_LOSS_DISK;
 }
@@ -221,6 +242,16 @@ static fw_status write_or_make_way(fw_unit_spool *s, const fw_unit_piece *piece,
     return status;
 }
 
+/* Makes room beside whole files; then at the cost of the other open part, if that is worth less. */
+static bool claim_bytes(fw_unit_spool *s, fw_unit_stream stream, uint64_t size_bytes) {
+    fw_unit_stream other = stream == FW_UNIT_ROUTINE ? FW_UNIT_CAPTURE : FW_UNIT_ROUTINE;
+    if (set_part_bytes(s, stream, size_bytes)) return true;
+    uint64_t bytes = s->parts[other].bytes;
+    if (bytes == 0 || part_value(s, other) >= part_value(s, stream)) return false;
+    give_up_part(s, other, FW_UNIT_LOSS_EVICTED, bytes, "the spool is full of better things");
+    return set_part_bytes(s, stream, size_bytes);
+}
+
 static void take_bytes(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_unit_stream stream = (fw_unit_stream)piece->stream;
     fw_unit_part *part = &s->parts[stream];
@@ -234,7 +265,7 @@ static void take_bytes(fw_unit_spool *s, const fw_unit_piece *piece) {
     part->events = piece->events;
     if (size > s->config.max_bytes) {
         give_up_part(s, stream, FW_UNIT_LOSS_EVICTED, size, "larger than the whole spool");
-    } else if (!set_part_bytes(s, stream, size)) {
+    } else if (!claim_bytes(s, stream, size)) {
         give_up_part(s, stream, FW_UNIT_LOSS_EVICTED, size, "the spool is full of better things");
     } else if (write_or_make_way(s, piece, &error) != FW_OK) {
         give_up_part(s, stream, FW_UNIT_LOSS_DISK, size, error.text);

@@ -55,10 +55,14 @@ static void insert(fw_unit_records *r, const fw_unit_record_file *file) {
     r->count++;
 }
 
-static void drop(fw_unit_records *r, uint32_t at, bool counts) {
+static void remove_file(const fw_unit_records *r, const fw_unit_record_file *f) {
     char path[FW_PATH_MAX];
-    path_of(r, &r->files[at], path);
+    path_of(r, f, path);
     unlink(path);
+}
+
+static void drop(fw_unit_records *r, uint32_t at, bool counts) {
+    remove_file(r, &r->files[at]);
     if (counts) r->lost += r->files[at].count - r->files[at].skip;
     memmove(&r->files[at], &r->files[at + 1], (r->count - at - 1) * sizeof *r->files);
     r->count--;
@@ -72,13 +76,11 @@ uint64_t fw_unit_records_bytes(const fw_unit_records *r) {
 
 /* ---- starting ---- */
 
-/* Lines of a file; a torn last one is cut off. False when nothing is in it. */
-static bool count_lines(const char *path, fw_unit_record_file *f) {
+/* Lines of a file; a torn last one is cut off. FW_END when nothing is in it. */
+static fw_status count_lines(const char *path, fw_unit_record_file *f, fw_error *error) {
     char *text = NULL;
     size_t size = 0, whole = 0;
-    fw_error error;
-    if (fw_file_read(path, 2 * FW_UNIT_RECORDS_FILE_BYTES, &text, &size, &error) != FW_OK)
-        return false;
+    FW_TRY(fw_file_read(path, 2 * FW_UNIT_RECORDS_FILE_BYTES, &text, &size, error));
     for (size_t i = 0; i < size; i++)
         if (text[i] == '\n') {
             whole = i + 1;
@@ -86,8 +88,10 @@ static bool count_lines(const char *path, fw_unit_record_file *f) {
         }
     free(text);
     f->size_bytes = whole;
-    if (whole < size && truncate(path, (off_t)whole) != 0) return false;
-    return f->count > 0;
+    if (f->count == 0) return FW_END;
+    if (whole < size && truncate(path, (off_t)whole) != 0)
+        return fw_fail_errno(error, "cannot cut %s", path);
+    return FW_OK;
 }
 
 static void take_up(fw_unit_records *r, const char *name) {
@@ -96,8 +100,16 @@ static void take_up(fw_unit_records *r, const char *name) {
     fw_unit_record_file file = {.first = 0};
     if (name[0] == '.' || strlen(name) > 120) return;
     snprintf(path, sizeof path, "%s/%.120s", r->folder, name);
-    if (!parse_name(name, &file) || r->count == FW_UNIT_RECORDS_FILES_MAX - 1 ||
-        stat(path, &info) != 0 || !count_lines(path, &file)) {
+    fw_error error;
+    fw_status status = FW_END;
+    bool ours = parse_name(name, &file);
+    if (ours && stat(path, &info) == 0) status = count_lines(path, &file, &error);
+    if (status != FW_OK && status != FW_END) { /* it stays for a start that can read it */
+        fw_log_warn("unit: records left out: %s", error.text);
+        return;
+    }
+    if (status == FW_END || r->count == FW_UNIT_RECORDS_FILES_MAX - 1) {
+        r->lost += file.count;
         unlink(path);
         return;
     }
@@ -178,6 +190,7 @@ fw_status fw_unit_records_append(fw_unit_records *r, fw_unit_record_stream strea
     fw_status status = write_line(r, file, text, (size_t)size, error);
     if (status == FW_OK && is_new) status = fw_folder_sync(r->env, r->folder, error);
     if (status != FW_OK) {
+        if (is_new) remove_file(r, file); /* its line has no number */
         r->lost++;
         return status;
     }
@@ -190,13 +203,27 @@ fw_status fw_unit_records_append(fw_unit_records *r, fw_unit_record_stream strea
 
 /* ---- sending ---- */
 
+/* The files lie in the order of the wall clock, which may have gone back; the numbers of a stream count. */
+static void first_of_its_stream_first(fw_unit_records *r) {
+    uint32_t at = 0;
+    for (uint32_t i = 1; i < r->count; i++)
+        if (r->files[i].stream == r->files[0].stream &&
+            strcmp(r->files[i].boot, r->files[0].boot) == 0 && r->files[i].first < r->files[at].first)
+            at = i;
+    fw_unit_record_file first = r->files[at];
+    memmove(&r->files[1], &r->files[0], at * sizeof *r->files);
+    r->files[0] = first;
+}
+
 fw_status fw_unit_records_next(fw_unit_records *r, fw_unit_batch *out, fw_error *error) {
     char path[FW_PATH_MAX], *text = NULL;
     size_t size = 0, at = 0;
     if (r->count == 0) return FW_END;
+    first_of_its_stream_first(r);
     const fw_unit_record_file *f = &r->files[0];
     path_of(r, f, path);
     fw_status status = fw_file_read(path, 2 * FW_UNIT_RECORDS_FILE_BYTES, &text, &size, error);
+    if (status == FW_NO_MEMORY) return status;
     if (status != FW_OK || size < f->size_bytes) {
         free(text);
         drop(r, 0, true);

@@ -82,17 +82,24 @@ static void list_take(fw_unit_spool *s, uint32_t at) {
 
 static void unlink_pair(const fw_unit_spool *s, const fw_hash *hash) {
     char path[FW_PATH_MAX];
-    fw_unit_sidecar_path(s, hash, path);
+    fw_unit_spool_path(s, hash, path); /* first: without its sidecar it would be a routine recording */
     unlink(path);
-    fw_unit_spool_path(s, hash, path);
+    fw_unit_sidecar_path(s, hash, path);
     unlink(path);
 }
 
-/* The least valuable, of these the oldest; count when there is none. */
+/* The least valuable, of these the oldest, but the one being sent last; count when there is none. */
 static uint32_t choose_victim(const fw_unit_spool *s) {
     uint32_t best = s->count;
-    for (uint32_t i = 0; i < s->count; i++)
-        if (best == s->count || s->files[i].value < s->files[best].value) best = i;
+    bool best_is_sent = false;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const fw_unit_spooled *f = &s->files[i];
+        bool is_sent = strcmp(f->hash.hex, s->sending.hex) == 0;
+        if (best < s->count && f->value > s->files[best].value) continue;
+        if (best < s->count && f->value == s->files[best].value && (is_sent || !best_is_sent)) continue;
+        best = i;
+        best_is_sent = is_sent;
+    }
     return best;
 }
 
@@ -318,6 +325,7 @@ bool fw_unit_spool_next(fw_unit_spool *s, int64_t now_ns, uint32_t value_min,
             best = f;
     }
     if (best) *out = *best;
+    if (best) s->sending = best->hash;
     pthread_mutex_unlock(&s->lock);
     return best != NULL;
 }
@@ -366,6 +374,18 @@ void fw_unit_spool_remove(fw_unit_spool *s, const fw_hash *hash) {
     fw_unit_spooled file;
     pthread_mutex_lock(&s->lock);
     if (take_out(s, hash, &file)) unlink_pair(s, hash);
+    publish(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void fw_unit_spool_missing(fw_unit_spool *s, const fw_hash *hash) {
+    fw_unit_spooled file;
+    pthread_mutex_lock(&s->lock);
+    if (take_out(s, hash, &file)) { /* not evicted: somebody else took it away */
+        fw_unit_lose(s->shared, FW_UNIT_LOSS_DISK, file.size_bytes);
+        fw_log_error("unit %u: recording %.12s is gone from the spool", s->config.unit, hash->hex);
+        unlink_pair(s, hash);
+    }
     publish(s);
     pthread_mutex_unlock(&s->lock);
 }

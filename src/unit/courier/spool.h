@@ -91,6 +91,8 @@ void fw_unit_spool_path(const fw_unit_spool *spool, const fw_hash *hash, char ou
 /* Sending it failed: not before now_ns + a wait that doubles from first_ms to most_ms. */
 void fw_unit_spool_delay(fw_unit_spool *spool, const fw_hash *hash, int64_t now_ns,
                          uint32_t first_ms, uint32_t most_ms);
+/* Its file is not there: evicted meanwhile, or taken away from outside, which is a loss. */
+void fw_unit_spool_missing(fw_unit_spool *spool, const fw_hash *hash);
 /* The factory has it. */
 void fw_unit_spool_remove(fw_unit_spool *spool, const fw_hash *hash);
 /* The factory will never take it: kept in DIR/spool/refused/ with the reason beside it. */

@@ -1,6 +1,6 @@
 /* spool_state.h - what spool.c (list, quota, uploads), parts.c (draining) and sidecar.c share.
  *
- * The lock guards files, count, next_order, refused_* and held_bytes; parts and piece belong to the
+ * The lock guards files, count, next_order, sending, refused_* and held_bytes; parts and piece belong to the
  * draining thread, but for part.bytes, which is written under the lock.
  */
 #ifndef FW_UNIT_SPOOL_STATE_H
@@ -28,6 +28,7 @@ struct fw_unit_spool {
     fw_unit_spooled files[FW_UNIT_SPOOL_FILES_MAX]; /* oldest first */
     uint32_t count;
     uint64_t next_order;
+    fw_hash sending; /* given to the uploader last: of equal value it is given up last */
     uint64_t refused_bytes, refused_seen;
     fw_unit_part parts[FW_UNIT_STREAM_COUNT];
     int64_t synced_ns;

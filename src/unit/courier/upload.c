@@ -120,9 +120,6 @@ static bool receipt_matches(const fw_http_reply *reply, const fw_unit_spooled *f
 
 /* ---- what follows ---- */
 
-/* The factory will never take these bytes. */
-static bool condemns(int status) { return status == 400 || status == 413 || status == 422; }
-
 /* It may take them another day: who sends them, or something around them, is what it minds. */
 static bool denies(int status) {
     return status / 100 == 4 && status != 408 && status != 409 && status != 429;
@@ -148,7 +145,7 @@ static void settle(fw_unit_courier *c, const fw_unit_spooled *file, const fw_htt
         return;
     }
     fw_unit_reason_of(reply, reason, sizeof reason);
-    if (condemns(reply->status)) {
+    if (fw_unit_condemns(reply)) {
         fw_unit_spool_refuse(c->spool, &file->hash, reason);
         return;
     }
@@ -180,8 +177,8 @@ void fw_unit_upload(fw_unit_courier *c) {
     if (status == FW_OK) status = put(c, &file, offset, &reply, &error);
     if (status == FW_OK) {
         settle(c, &file, &reply);
-    } else if (status == FW_NOT_FOUND) { /* evicted meanwhile */
-        fw_unit_spool_remove(c->spool, &file.hash);
+    } else if (status == FW_NOT_FOUND) {
+        fw_unit_spool_missing(c->spool, &file.hash);
     } else {
         retry(c, &file, "uploading", 0, 0, error.text);
     }

@@ -91,9 +91,9 @@ void fw_unit_captures_take_campaigns(fw_unit_captures *c) {
     fw_unit_shared *shared = c->shared;
     uint64_t staged = atomic_load_explicit(&shared->campaign_staged, memory_order_acquire);
     if (staged == c->set_seen) return;
-    const fw_unit_campaign_slot *slot = &shared->sets[staged & 1];
-    memcpy(&c->next_set, &slot->set, sizeof c->next_set);
-    uint32_t crc = slot->crc;
+    fw_unit_campaign_slot *slot = &shared->sets[staged & 1];
+    fw_unit_slot_get(&c->next_set, &slot->set, sizeof c->next_set);
+    uint32_t crc = atomic_load(&slot->crc);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load(&shared->campaign_writing) >= staged + 2) return; /* overtaken: look again */
     c->set_seen = staged;
@@ -162,7 +162,10 @@ static void open_window(fw_unit_captures *c, uint32_t index, int64_t time_ns) {
     const fw_campaign *campaign = &c->set.list[index];
     const void *obs;
     window *w = find_window(c, WINDOW_NONE, NULL);
-    if (!w) return; /* all wait to be written: this trigger has none */
+    if (!w) { /* all wait to be written: this tick gets none, the next one asks again */
+        atomic_fetch_add(&c->shared->missed_ticks, 1);
+        return;
+    }
     *w = (window){.state = WINDOW_OPEN, .priority = campaign->priority, .run = c->run.number,
                   .trigger_ns = time_ns,
                   .from_ns = time_ns - seconds_ns((double)campaign->before_s),

@@ -75,7 +75,7 @@ fw_status fw_policy_load(const void *bytes, size_t size_bytes, fw_policy *out, f
     fw_safetensors file;
     FW_TRY(fw_safetensors_read(bytes, size_bytes, &file, error));
     fw_status status = load_parsed(&file, out, error);
-    if (status == FW_OK) out->hash = fw_hash_bytes(bytes, size_bytes);
+    if (status == FW_OK) status = fw_hash_bytes_try(bytes, size_bytes, &out->hash, error);
     fw_safetensors_clear(&file);
     return status;
 }
