@@ -241,16 +241,42 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+static size_t depth_of(size_t k) {
+    size_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
+    return blocks ? ((k + blocks - 1) / blocks + 7) / 8 * 8 : 1;
+}
+
+static size_t block_floats(size_t depth, size_t columns) {
+    return depth * ((columns + COLUMNS - 1) / COLUMNS * COLUMNS);
+}
+
+size_t fw_gemm_packed_floats(size_t n, size_t k) {
+    return block_floats(k, n); /* N_BLOCK is whole panels */
+}
+
+void fw_gemm_pack(const fw_gemm *g, float *out) {
+    size_t depth = depth_of(g->k);
+    for (size_t k0 = 0; k0 < g->k; k0 += depth)
+        for (size_t n0 = 0; n0 < g->n; n0 += N_BLOCK) {
+            size_t deep = least(depth, g->k - k0), columns = least(N_BLOCK, g->n - n0);
+            pack_b(g, k0, deep, n0, columns, out);
+            out += block_floats(deep, columns);
+        }
+}
+
 void fw_gemm_run(const fw_gemm *g) {
     float *packed_b = g->scratch, *packed_a = packed_b + N_BLOCK * K_BLOCK;
-    size_t blocks = (g->k + K_BLOCK - 1) / K_BLOCK;
-    size_t depth = blocks ? ((g->k + blocks - 1) / blocks + 7) / 8 * 8 : 0;
+    const float *given = g->packed;
+    size_t depth = depth_of(g->k);
     for (size_t k0 = 0; k0 < g->k; k0 += depth)
         for (size_t n0 = 0; n0 < g->n; n0 += N_BLOCK) {
             block s = {.n0 = n0, .columns = least(N_BLOCK, g->n - n0), .k0 = k0,
-                       .depth = least(depth, g->k - k0), .b = packed_b,
+                       .depth = least(depth, g->k - k0), .b = given ? given : packed_b,
                        .add = g->add || k0 > 0, .last = k0 + depth >= g->k};
-            pack_b(g, k0, s.depth, n0, s.columns, packed_b);
+            if (given)
+                given += block_floats(s.depth, s.columns);
+            else
+                pack_b(g, k0, s.depth, n0, s.columns, packed_b);
             for (s.m0 = 0; s.m0 < g->m; s.m0 += M_BLOCK) {
                 s.rows = least(M_BLOCK, g->m - s.m0);
                 s.a = NULL;

@@ -42,12 +42,16 @@ struct fw_gemm {
     fw_gemm_epilogue *epilogue; /* or NULL */
     uint32_t fused;             /* for the epilogue: which operator */
     const float *with;          /* its second operand, laid out like C */
+    const float *packed;        /* B by fw_gemm_pack, for many products with one B; else NULL */
     void *scratch;              /* FW_GEMM_SCRATCH_BYTES, 64-byte aligned */
 };
 
 #define FW_GEMM_SCRATCH_BYTES ((size_t)(256 * 256 + 96 * 256 + 256) * sizeof(float))
 
 void fw_gemm_run(const fw_gemm *gemm);
+/* Floats of B packed, and packing it (n, k, b and its strides are read). */
+size_t fw_gemm_packed_floats(size_t n, size_t k);
+void fw_gemm_pack(const fw_gemm *gemm, float *out);
 
 /* Epilogues of forward operators: relu tanh sigmoid gelu silu, and add (with). NULL for others. */
 fw_gemm_epilogue *fw_gemm_epilogue_of(uint32_t op);

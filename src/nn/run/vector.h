@@ -25,6 +25,34 @@ typedef float fw_v8u __attribute__((vector_size(32), aligned(4), may_alias));
 #define FW_SUM8(v)                                                                                 \
     ((((v)[0] + (v)[4]) + ((v)[2] + (v)[6])) + (((v)[1] + (v)[5]) + ((v)[3] + (v)[7])))
 
+typedef int32_t fw_i8 __attribute__((vector_size(32)));
+#define FW_MAX8(a, b)                                                                              \
+    ((fw_v8)(((fw_i8)(a) & (fw_i8)((a) > (b))) | ((fw_i8)(b) & ~(fw_i8)((a) > (b)))))
+
+/* into = the sum over c in [0, width): `eight` is its term for c .. c + 7, `one` for c alone. */
+#define FW_ROW_SUM(into, width, eight, one)                                                        \
+    do {                                                                                           \
+        fw_v8 sum_ = {0};                                                                          \
+        size_t c = 0;                                                                              \
+        for (; c + 8 <= (width); c += 8) sum_ += (eight);                                          \
+        float total_ = FW_SUM8(sum_);                                                              \
+        for (; c < (width); c++) total_ += (one);                                                  \
+        (into) = total_;                                                                           \
+    } while (0)
+
+static inline float fw_row_max(const float *x, size_t width) {
+    fw_v8 most = FW_SPREAD8(-INFINITY);
+    float best = -INFINITY;
+    size_t c = 0;
+    for (; c + 8 <= width; c += 8) {
+        fw_v8 next = FW_LOAD8(x + c);
+        most = FW_MAX8(next, most);
+    }
+    for (int i = 0; i < 8; i++) best = most[i] > best ? most[i] : best;
+    for (; c < width; c++) best = x[c] > best ? x[c] : best;
+    return best;
+}
+
 static inline float fw_exp(float x) {
     union {
         float f;

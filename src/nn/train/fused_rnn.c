@@ -1,0 +1,188 @@
+/* fused_rnn.c - gradients of LSTM and GRU: back through time with all examples of a run in each step,
+ * then the gradients of weights and inputs in one matrix product over all steps.
+ *
+ *   per step, last first   d gates = element-wise; dh (B, H) = d gates U     (U packed once)
+ *   at the end             dW += dG^T X    dU += dG[1..]^T Y[..T-1]    db, dc += column sums    dX = dG W
+ */
+#include <string.h>
+
+#include "nn/run/gemm.h"
+#include "nn/run/vector.h"
+#include "nn/train/fused.h"
+#include "nn/train/grad_ops.h"
+
+typedef struct series {
+    size_t rows, steps, width, hidden, gates;
+    const float *dy, *x, *w, *u, *y, *h0;
+    float *pack_u, *dh, *dcell; /* (B, H) */
+    float *from_x, *from_h;     /* (B, T, gates H): gradients of the gates' sums; LSTM: the same */
+    void *scratch;
+} series;
+
+static float *next(float **at, size_t floats) {
+    float *out = *at;
+    *at += (floats + 15) / 16 * 16;
+    return out;
+}
+
+static series series_of(const fw_nn_call *call, size_t gates, uint32_t first_state) {
+    size_t hidden = call->in[3].shape.d[1];
+    float *at = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
+    series s = {.rows = call->rows, .steps = call->in[1].shape.d[0],
+                .width = call->in[1].shape.d[1], .hidden = hidden, .gates = gates,
+                .dy = fw_nn_in(call, 0), .x = fw_nn_in(call, 1), .w = fw_nn_in(call, 2),
+                .u = fw_nn_in(call, 3), .y = fw_nn_in(call, 4),
+                .h0 = call->input_count > first_state ? fw_nn_in(call, first_state) : NULL,
+                .scratch = call->scratch};
+    size_t sums = s.rows * s.steps * gates * hidden;
+    s.pack_u = next(&at, fw_gemm_packed_floats(hidden, gates * hidden));
+    s.dh = next(&at, s.rows * hidden);
+    s.dcell = next(&at, s.rows * hidden);
+    s.from_x = next(&at, sums);
+    s.from_h = gates == 3 ? next(&at, sums) : s.from_x;
+    memset(s.dh, 0, s.rows * hidden * sizeof(float));
+    memset(s.dcell, 0, s.rows * hidden * sizeof(float));
+    return s;
+}
+
+static size_t scratch_bytes(const fw_nn_call *call, size_t gates) {
+    size_t hidden = call->in[3].shape.d[1], rows = call->rows;
+    size_t sums = rows * call->in[1].shape.d[0] * gates * hidden;
+    size_t floats = fw_gemm_packed_floats(hidden, gates * hidden) + 2 * rows * hidden +
+                    (gates == 3 ? 2 : 1) * sums + 6 * 16;
+    return FW_GEMM_SCRATCH_BYTES + floats * sizeof(float);
+}
+
+FW_KERNEL static void add_columns(const float *rows, size_t count, size_t width, float *sum) {
+    size_t r = 0;
+    for (; r + 4 <= count; r += 4, rows += 4 * width)
+        for (size_t i = 0; i < width; i++)
+            sum[i] += (rows[i] + rows[width + i]) + (rows[2 * width + i] + rows[3 * width + i]);
+    for (; r < count; r++, rows += width)
+        for (size_t i = 0; i < width; i++) sum[i] += rows[i];
+}
+
+/* dW, db, dc, dU, dX of all steps. from_h's rows of the first step are used up. */
+static void spread(const fw_nn_call *call, const series *s) {
+    size_t wide = s->gates * s->hidden, all = s->rows * s->steps;
+    float *du = fw_nn_out(call, 2);
+    fw_gemm g = {.m = wide, .n = s->width, .k = all, .a = s->from_x, .a_row = 1, .a_column = wide,
+                 .b = s->x, .b_row = s->width, .b_column = 1, .c = fw_nn_out(call, 1),
+                 .c_row = s->width, .add = true, .scratch = s->scratch};
+    fw_gemm_run(&g);
+    add_columns(s->from_x, all, wide, fw_nn_out(call, 3));
+    add_columns(s->from_h, all, wide, fw_nn_out(call, 4));
+    fw_gemm_run(&(fw_gemm){.m = all, .n = s->width, .k = wide, .a = s->from_x, .a_row = wide,
+                           .a_column = 1, .b = s->w, .b_row = s->width, .b_column = 1,
+                           .c = fw_nn_out(call, 0), .c_row = s->width, .scratch = s->scratch});
+    g = (fw_gemm){.m = wide, .n = s->hidden, .k = s->rows, .a = s->from_h, .a_row = 1,
+                  .a_column = s->steps * wide, .b = s->h0, .b_row = s->hidden, .b_column = 1,
+                  .c = du, .c_row = s->hidden, .add = true, .scratch = s->scratch};
+    if (s->h0) fw_gemm_run(&g);
+    /* row (n, t) of the gates meets row (n, t - 1) of the states; the first step's are zero */
+    for (size_t n = 0; n < s->rows; n++)
+        memset(s->from_h + n * s->steps * wide, 0, wide * sizeof(float));
+    g.a = s->from_h + wide, g.a_column = wide, g.b = s->y, g.k = all - 1;
+    if (g.k > 0) fw_gemm_run(&g);
+}
+
+/* c = f c' + i g; h = o tanh(c). dh of h; dcell in: of c, out: of c'. */
+FW_KERNEL static void lstm_cell(const float *gates, const float *cell, const float *before,
+                                const float *dy, const float *dh, float *dcell, float *from,
+                                size_t H) {
+    const float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
+    for (size_t j = 0; j < H; j++) {
+        float bent = fw_tanh_exact(cell[j]), d = dy[j] + dh[j];
+        float dc = dcell[j] + d * o[j] * (1 - bent * bent);
+        from[j] = dc * g[j] * i[j] * (1 - i[j]);
+        from[2 * H + j] = dc * i[j] * (1 - g[j] * g[j]);
+        from[3 * H + j] = d * bent * o[j] * (1 - o[j]);
+        from[H + j] = dc * f[j] * (1 - f[j]);
+        dcell[j] = dc * f[j];
+    }
+    for (size_t j = 0; j < H; j++) from[H + j] *= before ? before[j] : 0;
+}
+
+static void lstm_grad(const fw_nn_call *call) {
+    series s = series_of(call, 4, 7);
+    size_t H = s.hidden, wide = 4 * H, T = s.steps;
+    const float *cells = fw_nn_in(call, 5), *gates = fw_nn_in(call, 6);
+    const float *c0 = call->input_count > 8 ? fw_nn_in(call, 8) : NULL;
+    for (uint32_t i = 1; i < 5; i++) fw_nn_start_sum(call, i);
+    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .b = s.u,
+                    .b_row = H, .b_column = 1, .c = s.dh, .c_row = H, .packed = s.pack_u,
+                    .scratch = s.scratch};
+    fw_gemm_pack(&back, s.pack_u);
+    for (size_t t = T; t-- > 0;) {
+        for (size_t n = 0; n < s.rows; n++) {
+            size_t at = n * T + t;
+            const float *before = t > 0 ? cells + (at - 1) * H : c0 ? c0 + n * H : NULL;
+            lstm_cell(gates + at * wide, cells + at * H, before, s.dy + at * H, s.dh + n * H,
+                      s.dcell + n * H, s.from_x + at * wide, H);
+        }
+        back.a = s.from_x + t * wide;
+        fw_gemm_run(&back);
+    }
+    memcpy(fw_nn_out(call, 5), s.dh, s.rows * H * sizeof(float));
+    memcpy(fw_nn_out(call, 6), s.dcell, s.rows * H * sizeof(float));
+    spread(call, &s);
+}
+
+/* h = (1 - z) n + z h'; n = tanh(a + r q), q = U_n h' + c_n. keep: what goes to h' beside U. */
+FW_KERNEL static void gru_cell(const float *gates, const float *h, const float *dy, const float *dh,
+                               float *keep, float *from_x, float *from_h, size_t H) {
+    const float *r = gates, *z = gates + H, *n = gates + 2 * H, *q = gates + 3 * H;
+    for (size_t j = 0; j < H; j++) {
+        float d = dy[j] + dh[j];
+        float dn = d * (1 - z[j]) * (1 - n[j] * n[j]);
+        float dr = dn * q[j] * r[j] * (1 - r[j]);
+        from_x[j] = from_h[j] = dr;
+        from_x[2 * H + j] = dn;
+        from_h[2 * H + j] = dn * r[j];
+        keep[j] = d * z[j];
+        from_x[H + j] = d * z[j] * (1 - z[j]);
+    }
+    for (size_t j = 0; j < H; j++) {
+        from_x[H + j] *= (h ? h[j] : 0) - n[j];
+        from_h[H + j] = from_x[H + j];
+    }
+}
+
+static void gru_grad(const fw_nn_call *call) {
+    series s = series_of(call, 3, 6);
+    size_t H = s.hidden, wide = 3 * H, T = s.steps;
+    const float *gates = fw_nn_in(call, 5);
+    for (uint32_t i = 1; i < 5; i++) fw_nn_start_sum(call, i);
+    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .b = s.u,
+                    .b_row = H, .b_column = 1, .c = s.dh, .c_row = H, .packed = s.pack_u,
+                    .add = true, .scratch = s.scratch};
+    fw_gemm_pack(&back, s.pack_u);
+    for (size_t t = T; t-- > 0;) {
+        for (size_t n = 0; n < s.rows; n++) {
+            size_t at = n * T + t;
+            const float *h = t > 0 ? s.y + (at - 1) * H : s.h0 ? s.h0 + n * H : NULL;
+            gru_cell(gates + at * 4 * H, h, s.dy + at * H, s.dh + n * H, s.dcell + n * H,
+                     s.from_x + at * wide, s.from_h + at * wide, H);
+        }
+        memcpy(s.dh, s.dcell, s.rows * H * sizeof(float));
+        back.a = s.from_h + t * wide;
+        fw_gemm_run(&back);
+    }
+    memcpy(fw_nn_out(call, 5), s.dh, s.rows * H * sizeof(float));
+    spread(call, &s);
+}
+
+fw_status fw_fused_rnn(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
+                       fw_error *error) {
+    (void)error;
+    bool is_lstm = node->op == FW_NN_LSTM_GRAD;
+    if ((!is_lstm && node->op != FW_NN_GRU_GRAD) || call->fused || !call->in[1].batched)
+        return FW_OK;
+    for (uint32_t i = 2; i < 4; i++)
+        if (call->in[i].batched) return FW_OK;
+    for (uint32_t i = is_lstm ? 7 : 6; i < call->input_count; i++)
+        if (!call->in[i].batched) return FW_OK;
+    *out = (fw_nn_choice){.kernel = is_lstm ? lstm_grad : gru_grad,
+                          .scratch_bytes = scratch_bytes(call, is_lstm ? 4 : 3)};
+    return FW_OK;
+}
