@@ -13,7 +13,7 @@ log=$root/build/setup.log
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl-dev libzstd-dev
     liblz4-dev libsqlite3-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libexpat1-dev zlib1g-dev libcmocka-dev
-    libdnnl-dev)
+    libdnnl-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev)
 run_packages=(sumo sumo-tools)
 test_packages=(chromium curl openssl procps)
 

@@ -21,6 +21,7 @@ layer_of() { # PATH below src/
     nn/run/*) echo nn/run 1 ;;
     import/*) echo import 2 ;;
     nn/train/*) echo nn/train 2 ;;
+    nn/onnx/*) echo nn/onnx 2 ;;
     lines/*/act/*) echo act 3 ;;
     lines/*/learn/*) echo learn 4 ;;
     lines/*) echo lines 4 ;;
