@@ -46,6 +46,7 @@ typedef struct fw_import_request {
     const char *unit;    /* whose data it is */
     const char *line;    /* "driving" */
     const char *folder;  /* where the recordings go; it exists */
+    uint32_t channels_max; /* 0: FW_IMPORT_CHANNELS_MAX; fewer take less memory */
     const volatile sig_atomic_t *interrupted; /* set: it ends with FW_INTERRUPTED; NULL: never */
 } fw_import_request;
 

@@ -57,15 +57,20 @@ fw_status fw_import_log_open(const fw_import_request *request, fw_import_log **o
     return FW_OK;
 }
 
+static uint32_t channels_max(const fw_import_log *log) {
+    uint32_t asked = log->request->channels_max;
+    return asked > 0 && asked < FW_IMPORT_CHANNELS_MAX ? asked : FW_IMPORT_CHANNELS_MAX;
+}
+
 static fw_status open_writer(fw_import_log *log, fw_error *error) {
     const fw_mcap_writer_options options = {
         .message_max_bytes = MESSAGE_MAX,
-        .schemas_max = FW_IMPORT_CHANNELS_MAX,
-        .channels_max = FW_IMPORT_CHANNELS_MAX,
+        .schemas_max = channels_max(log),
+        .channels_max = channels_max(log),
         .chunks_max = CHUNKS_MAX,
         .chunk_bytes = CHUNK_BYTES,
         .chunk_messages_max = CHUNK_MESSAGES,
-        .text_max_bytes = TEXT_MAX,
+        .text_max_bytes = TEXT_MAX / FW_IMPORT_CHANNELS_MAX * channels_max(log),
     };
     return log->writer ? FW_OK : fw_mcap_writer_open(&options, &log->writer, error);
 }
@@ -154,9 +159,9 @@ static bool fill_channel(channel *c, const char *topic, const char *schema_name,
 fw_status fw_import_log_channel(fw_import_log *log, const char *topic, const char *schema_name,
                                 const fw_import_field *fields, size_t field_count, uint32_t *id,
                                 fw_error *error) {
-    if (log->channel_count == FW_IMPORT_CHANNELS_MAX || field_count > FW_IMPORT_FIELDS_MAX)
+    if (log->channel_count == channels_max(log) || field_count > FW_IMPORT_FIELDS_MAX)
         return fw_fail(error, FW_TOO_BIG, "more than %d channels, or than %d fields in %s",
-                       FW_IMPORT_CHANNELS_MAX, FW_IMPORT_FIELDS_MAX, topic);
+                       (int)channels_max(log), FW_IMPORT_FIELDS_MAX, topic);
     for (uint32_t i = 0; i < log->channel_count; i++)
         if (strcmp(log->channels[i].topic, topic) == 0)
             return fw_fail(error, FW_EXISTS, "the topic %s comes twice", topic);

@@ -29,7 +29,8 @@ static void run(const char *format, const uint8_t *data, size_t size) {
     int a = file_of(data, first, source);
     int b = split ? file_of(split + 1, size - first - 1, mapping) : -1;
     fw_import_request request = {.source = source, .mapping = b >= 0 ? mapping : NULL,
-                                 .unit = "7", .line = "driving", .folder = folder};
+                                 .unit = "7", .line = "driving", .folder = folder,
+                                 .channels_max = 256};
     fw_import_result made = {0};
     fw_error error;
     if (fw_import(format, &request, &made, &error) == FW_OK) {

@@ -133,8 +133,10 @@ static void a_row_too_long_is_told(void **state) {
         fields[i] = (fw_import_field){names[i], "", FW_IMPORT_NUMBER};
         values[i] = i / 7.0;
     }
+    request.channels_max = 1;
     assert_int_equal(fw_import_log_open(&request, &log, &error), FW_OK);
     assert_int_equal(fw_import_log_channel(log, "/w", "w", fields, FIELDS, &id, &error), FW_OK);
+    assert_int_equal(fw_import_log_channel(log, "/v", "w", fields, 1, &id, &error), FW_TOO_BIG);
     assert_int_equal(fw_import_log_numbers(log, id, 1, values, &error), FW_TOO_BIG);
     fw_import_log_close(log);
 }
