@@ -3,10 +3,10 @@
  * To add a field: 1. a line in `fields` and its reader, 2. docs/formats/campaign.schema.json and
  * campaign.md (tests/campaign compares them with what is taken here).
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "campaign/ops.h"
 
 /* What a campaign has where its JSON is silent. */
@@ -219,7 +219,7 @@ fw_status fw_campaign_parse(const char *json, size_t size_bytes,
     if (size_bytes > FW_CAMPAIGN_JSON_MAX)
         return fw_fail(error, FW_INVALID, "a campaign of %zu bytes; at most %d", size_bytes,
                        FW_CAMPAIGN_JSON_MAX);
-    json_t *parsed = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES, &where);
+    json_t *parsed = fw_json_load(json, size_bytes, JSON_REJECT_DUPLICATES, &where);
     reader r = {.json = parsed, .signals = signals, .campaign = defaults, .error = error};
     fw_status status = FW_OK;
     if (!parsed)

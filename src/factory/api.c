@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "factory/answers.h"
 #include "factory/api.h"
 #include "factory/api_records.h"
@@ -290,10 +291,20 @@ static void answer(void *self, const fw_http_request *request, fw_http_response 
     }
 }
 
+/* Whatever was made of a text while memory was short is no answer, least of all "your text is wrong". */
+static void ask_again_if_short(fw_http_response *response) {
+    if (!fw_json_short() || response->status >= 500 || response->stream) return;
+    free(response->body);
+    *response = (fw_http_response){0};
+    fw_answer_retry(response, 503, 1, "no memory for this request");
+}
+
 static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
     fw_metrics *metrics = &((fw_factory *)self)->metrics;
     fw_metrics_add(&metrics->requests_open, 1);
+    fw_json_watch();
     answer(self, request, response);
+    ask_again_if_short(response);
     atomic_fetch_sub(&metrics->requests_open, 1);
     fw_metrics_answered(metrics, response->status);
 }

@@ -1,9 +1,9 @@
 /* api_erase.c - POST /v1/units/{id}/erase, GET /v1/erasures, and retention's settings (api.h). */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "factory/api_erase.h"
+#include "base/json.h"
 #include "factory/retention.h"
 
 /* What the factory holds of a unit outside of catalogue and objects. */
@@ -25,7 +25,7 @@ fw_eraser fw_factory_eraser(fw_factory *factory) {
 void fw_api_erase_post(const fw_api_call *c) {
     fw_error error = {""};
     char *answer = NULL;
-    json_t *json = json_loadb(c->request->body ? c->request->body : "", c->request->body_bytes,
+    json_t *json = fw_json_load(c->request->body ? c->request->body : "", c->request->body_bytes,
                               JSON_REJECT_DUPLICATES, NULL);
     const char *reason = json_string_value(json_object_get(json, "reason"));
     fw_eraser eraser = fw_factory_eraser(c->factory);

@@ -2,11 +2,11 @@
 #include "factory/api_records.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "factory/answers.h"
 #include "factory/clock.h"
 #include "http/range.h"
@@ -97,7 +97,7 @@ static fw_status check_understood(const fw_records_batch *batch, fw_error *error
     for (uint64_t i = 0; ours && at < stop; i++) {
         const char *end = memchr(at, '\n', (size_t)(stop - at));
         size_t size = (size_t)((end ? end : stop) - at);
-        json_t *json = json_loadb(at, size, JSON_REJECT_DUPLICATES, NULL);
+        json_t *json = fw_json_load(at, size, JSON_REJECT_DUPLICATES, NULL);
         bool object = json_is_object(json);
         json_decref(json);
         if (!object)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* a replay takes a recording's memory: one at a time */
 
 /* ---- one recording ---- */
@@ -117,7 +119,7 @@ static void look_at_all(fw_campaigns *campaigns, const fw_objects *objects, esti
 
 /* Units heard of lately that it is for. */
 static uint32_t count_units(fw_units *units, const char *json, size_t size_bytes) {
-    json_t *campaign = json_loadb(json, size_bytes, 0, NULL);
+    json_t *campaign = fw_json_load(json, size_bytes, 0, NULL);
     const json_t *names = json_object_get(campaign, "units"), *name;
     int64_t now_ns = fw_env_wall_ns(units->env);
     uint32_t count = 0;

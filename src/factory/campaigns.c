@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/log.h"
 
 static const int64_t look_ns = 1000000000;
@@ -109,7 +110,7 @@ static bool take_item(void *self, sqlite3_stmt *row) {
     fw_campaigns_items *items = self;
     fw_campaigns_open *item = &items->list[items->count];
     *item = (fw_campaigns_open){.text = strdup(fw_db_column(row, 1)),
-                                .json = json_loads(fw_db_column(row, 1), 0, NULL)};
+                                .json = fw_json_load_text(fw_db_column(row, 1))};
     snprintf(item->id, sizeof item->id, "%s", fw_db_column(row, 0));
     items->count++;
     return items->count < FW_CAMPAIGNS_OPEN_MAX;

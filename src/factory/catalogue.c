@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
+
 enum { APPLICATION_ID = 0x4657484c }; /* "FWHL" */
 
 struct fw_catalogue {
     sqlite3 *db;
-    pthread_mutex_t lock; /* guards db */
+    sqlite3_stmt *rollback; /* made beforehand: it must also run when memory is short */
+    pthread_mutex_t lock;   /* guards db */
     atomic_uint_fast64_t changes;
 };
 
@@ -193,6 +196,9 @@ fw_status fw_catalogue_open_with(const char *path, const char *const *steps, int
                               "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; "
                               "PRAGMA journal_size_limit=16777216");
     if (status == FW_OK) status = migrate(catalogue->db, path, steps, step_count, error);
+    if (status == FW_OK &&
+        sqlite3_prepare_v2(catalogue->db, "ROLLBACK", -1, &catalogue->rollback, NULL) != SQLITE_OK)
+        status = fw_db_fail(catalogue->db, error, path);
     if (status != FW_OK) {
         fw_catalogue_close(catalogue);
         return status;
@@ -207,6 +213,7 @@ fw_status fw_catalogue_open(const char *path, fw_catalogue **out, fw_error *erro
 
 void fw_catalogue_close(fw_catalogue *catalogue) {
     if (!catalogue) return;
+    sqlite3_finalize(catalogue->rollback);
     sqlite3_close(catalogue->db);
     pthread_mutex_destroy(&catalogue->lock);
     free(catalogue);
@@ -229,9 +236,13 @@ sqlite3 *fw_catalogue_begin(fw_catalogue *catalogue, fw_error *error) {
 }
 
 fw_status fw_catalogue_end(fw_catalogue *catalogue, fw_status status, fw_error *error) {
+    if (status == FW_OK && fw_json_short()) /* what is about to be kept may lack a part */
+        status = fw_fail(error, FW_NO_MEMORY, "no memory for a change of the catalogue");
     if (status == FW_OK) status = fw_db_script(catalogue->db, error, "COMMIT");
-    if (status != FW_OK && !sqlite3_get_autocommit(catalogue->db))
-        sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status != FW_OK && !sqlite3_get_autocommit(catalogue->db)) {
+        (void)sqlite3_step(catalogue->rollback);
+        (void)sqlite3_reset(catalogue->rollback);
+    }
     if (status == FW_OK) atomic_fetch_add(&catalogue->changes, 1);
     pthread_mutex_unlock(&catalogue->lock);
     return status;

@@ -39,7 +39,7 @@ int fw_catalogue_version(void); /* the newest this program knows */
 /* Takes the lock and opens a transaction; NULL with the reason, and no lock, when that fails. */
 sqlite3 *fw_catalogue_begin(fw_catalogue *catalogue, fw_error *error);
 /* Commits when status is FW_OK, else rolls back; lets go of the lock. Returns status, or the
- * commit's failure. */
+ * commit's failure. Commits nothing while fw_json_short (base/json.h). */
 fw_status fw_catalogue_end(fw_catalogue *catalogue, fw_status status, fw_error *error) FW_MUST;
 /* For reading only: the lock without a transaction. */
 sqlite3 *fw_catalogue_read(fw_catalogue *catalogue);

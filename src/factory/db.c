@@ -12,6 +12,8 @@ fw_status fw_db_fail(sqlite3 *db, fw_error *error, const char *what) {
         return fw_fail(error, FW_NO_SPACE,
                        "the disk under the data folder is full: the catalogue cannot be written; "
                        "free some space");
+    if (code == SQLITE_NOMEM)
+        return fw_fail(error, FW_NO_MEMORY, "no memory for the catalogue: %.120s", what);
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED) status = FW_BUSY;
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) status = FW_CORRUPT;
     if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN) status = FW_DENIED;
@@ -53,11 +55,14 @@ static fw_status prepare(sqlite3 *db, fw_error *error, sqlite3_stmt **out, const
 
 static fw_status each(sqlite3 *db, fw_error *error, fw_db_row row, void *self, const char *sql,
                       const char *types, va_list args) {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     FW_TRY(prepare(db, error, &statement, sql, types, args));
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-        if (row && !row(self, statement)) break;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        bool more = !row || row(self, statement);
+        if (sqlite3_errcode(db) == SQLITE_NOMEM) code = SQLITE_NOMEM; /* a column read as "" */
+        if (!more || code != SQLITE_ROW) break;
+    }
     fw_status status = FW_OK;
     if (code != SQLITE_ROW && code != SQLITE_DONE) status = fw_db_fail(db, error, sql);
     sqlite3_finalize(statement);

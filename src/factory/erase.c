@@ -1,13 +1,13 @@
 /* erase.c - one unit forgotten, step by step (erase.h). */
 #include "factory/erase.h"
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "factory/duplicates.h"
 #include "factory/erase_sign.h"
@@ -40,7 +40,7 @@ static bool names_unit(const gathered *g, const char *dataset) {
     bool found = false;
     fw_objects_path(g->eraser->objects, dataset, path);
     if (fw_file_read(path, MANIFEST_MAX_BYTES, &text, &size, &ignored) != FW_OK) return false;
-    json_t *json = json_loadb(text, size, 0, NULL);
+    json_t *json = fw_json_load(text, size, 0, NULL);
     free(text);
     json_array_foreach(json_object_get(json, "recordings"), at, entry) {
         const char *unit = json_string_value(json_object_get(entry, "unit"));
@@ -62,7 +62,7 @@ static fw_status list(sqlite3 *db, const char *sql, const char *value, json_t **
                       fw_error *error) {
     char *text = NULL;
     FW_TRY(fw_db_text(db, error, &text, sql, "t", value));
-    *out = json_loads(text, 0, NULL);
+    *out = fw_json_load_text(text);
     free(text);
     return *out ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a list");
 }
@@ -122,6 +122,8 @@ static fw_status state(const fw_eraser *e, sqlite3 *db, const char *unit, const 
                                    "objects", g.objects, "datasets", g.datasets, "models", models,
                                    "descendants", descendants);
     *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (status == FW_OK && fw_json_short())
+        status = fw_fail(error, FW_NO_MEMORY, "no memory for an erasure");
     if (status == FW_OK && !*text)
         status = fw_fail(error, FW_INVALID, "the reason is no text (UTF-8)");
     json_decref(json);
@@ -246,7 +248,7 @@ fw_status fw_erase_unit(const fw_eraser *e, const char *unit, const char *reason
     if (!db) return FW_IO;
     fw_status status = state(e, db, unit, reason, &text, error);
     if (status == FW_OK) status = fw_tombstone_write(e->env, e->data_folder, text, &id, error);
-    json_t *statement = status == FW_OK ? json_loads(text, 0, NULL) : NULL;
+    json_t *statement = status == FW_OK ? fw_json_load_text(text) : NULL;
     if (status == FW_OK) status = erase_rows(e, db, id.hex, statement, text, error);
     status = fw_catalogue_end(e->catalogue, status, error);
     if (status == FW_OK) status = after_rows(e, id.hex, statement, error);
@@ -275,7 +277,7 @@ static fw_status resume_one(void *self, const char *id, const char *text, bool v
         return FW_OK;
     }
     fw_log_info("goes on with erasure %.12s", id);
-    json_t *statement = json_loads(text, 0, NULL);
+    json_t *statement = fw_json_load_text(text);
     db = fw_catalogue_begin(e->catalogue, error);
     status = db ? erase_rows(e, db, id, statement, text, error) : FW_IO;
     if (db) status = fw_catalogue_end(e->catalogue, status, error);
@@ -322,7 +324,7 @@ static fw_status verify_one(void *self, const char *id, const char *text, bool v
     verifying *v = self;
     char path[FW_PATH_MAX];
     size_t at;
-    json_t *json = json_loads(text, 0, NULL), *entry;
+    json_t *json = fw_json_load_text(text), *entry;
     (void)error;
     json_array_foreach(json_object_get(json, "objects"), at, entry) {
         if (!fw_hash_valid(json_string_value(entry))) continue;

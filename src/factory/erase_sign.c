@@ -4,13 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/json.h"
 
 enum { SIGNATURE_BYTES = 64, KEY_BYTES = 32, PEM_MAX_BYTES = 4096 };
 
@@ -170,7 +171,7 @@ static bool tombstone_valid(EVP_PKEY *key, const char *id, char *text) {
     char *end = strchr(text, '\n');
     if (!end) return false;
     *end = '\0';
-    json_t *json = json_loads(end + 1, 0, NULL);
+    json_t *json = fw_json_load_text(end + 1);
     bool good = from_hex(json_string_value(json_object_get(json, "signature")), signature,
                          sizeof signature);
     json_decref(json);

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "factory/api_erase.h"
 #include "factory/api_query.h"
 #include "factory/registry.h"
@@ -126,6 +127,8 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     if (strlen(config->data_folder) > FW_PATH_MAX / 2)
         return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
     FW_TRY(fw_folder_make(config->data_folder, 0755, error));
+    fw_json_start();
+    fw_json_watch();
     fw_factory *f = calloc(1, sizeof *f);
     if (!f) return fw_fail(error, FW_NO_MEMORY, "no memory for the factory");
     f->config = *config;
@@ -166,6 +169,7 @@ void fw_factory_close(fw_factory *f) {
 }
 
 fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
+    fw_json_watch();
     int64_t now_ns = fw_env_mono_ns(f->config.env);
     if (f->swept_ns == 0 || now_ns - f->swept_ns > FW_FACTORY_SWEEP_S * 1000000000LL) {
         f->swept_ns = now_ns;
@@ -197,7 +201,7 @@ static json_t *counts_json(fw_factory *f) {
         "'generation',(SELECT max(n) FROM generations),"
         "'stage',coalesce((SELECT CASE stage WHEN 'dataset' THEN 'curate' ELSE stage END FROM "
         "generations WHERE stage NOT IN('done','failed')),'idle'))");
-    json_t *json = status == FW_OK ? json_loads(text, 0, NULL) : NULL;
+    json_t *json = status == FW_OK ? fw_json_load_text(text) : NULL;
     free(text);
     return json;
 }

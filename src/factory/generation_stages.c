@@ -1,10 +1,10 @@
 /* generation_stages.c - what each stage reads and what it makes durable. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "factory/generation_row.h"
@@ -130,7 +130,7 @@ static fw_status list_paths(fw_generations *g, const fw_generation_row *row, con
     json_t *entry;
     fw_objects_path(g->objects, row->dataset, path);
     FW_TRY(fw_file_read(path, MANIFEST_MAX_BYTES, &text, &size, error));
-    json_t *json = json_loadb(text, size, 0, NULL);
+    json_t *json = fw_json_load(text, size, 0, NULL);
     free(text);
     json_array_foreach(json_object_get(json, "recordings"), i, entry) {
         const char *sha256 = json_string_value(json_object_get(entry, "sha256"));
@@ -188,7 +188,7 @@ static fw_status load_result(fw_generations *g, const fw_generation_row *row, js
     snprintf(name, sizeof name, "%s.json", row->stage);
     fw_generation_file(g, row->n, name, path);
     FW_TRY(fw_file_read(path, RESULT_MAX_BYTES, &text, &size, error));
-    json_t *json = json_loadb(text, size, 0, NULL);
+    json_t *json = fw_json_load(text, size, 0, NULL);
     free(text);
     const char *dataset = json_string_value(json_object_get(json, "dataset"));
     const char *job = json_string_value(json_object_get(json, "job"));

@@ -2,13 +2,13 @@
  */
 #include "factory/generations.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "factory/generation_row.h"
 #include "factory/recordings.h"
@@ -179,7 +179,7 @@ typedef struct wish {
 } wish;
 
 static fw_status parse_wish(const char *body, size_t body_bytes, wish *out, fw_error *error) {
-    json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = fw_json_load(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
     const json_t *seed = json_object_get(json, "seed"),
                  *steps = json_object_get(json, "agent_steps");
     bool good = json_is_integer(seed) && json_is_integer(steps) && json_integer_value(seed) >= 0 &&
@@ -266,7 +266,7 @@ fw_status fw_generations_json(fw_generations *g, char **json, fw_error *error) {
 
 /* Adds what is not in the catalogue: how far it got in the fleet, what its job says. */
 static char *with_live(char *text, const fw_units_share *share, const fw_job_progress *progress) {
-    json_t *json = json_loads(text, 0, NULL);
+    json_t *json = fw_json_load_text(text);
     if (progress->running)
         json_object_set_new(json, "progress",
                             json_pack("{s:s,s:f,s:f}", "phase", progress->phase, "done",

@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "factory/answers.h"
 #include "factory/clock.h"
@@ -585,6 +585,7 @@ static fw_status check_content(fw_ingest *ingest, fw_upload *upload, fw_scan *sc
                            ? fw_scan_recording(path, ingest->line, scan, error)
                            : ingest->line->check_model(path, kind, error);
     pthread_mutex_unlock(&ingest->scan_lock);
+    if (fw_json_short()) return fw_fail(error, FW_NO_MEMORY, "no memory to look through an upload");
     if (status == FW_OK && strcmp(upload->kind, "recording") == 0)
         status = fw_scan_check_unit(scan, upload->unit, error);
     if (status == FW_INVALID || status == FW_TOO_BIG || status == FW_END || status == FW_NOT_FOUND)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 
 static void ledger_path(const char *data_folder, char out[FW_PATH_MAX]) {
     int used = snprintf(out, FW_PATH_MAX, "%s/objects/ledger.ndjson", data_folder);
@@ -109,7 +109,7 @@ static bool copy_text(const json_t *json, const char *name, char *out, size_t ou
 }
 
 static bool parse_line(const char *text, size_t size, fw_ledger_line *out) {
-    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = fw_json_load(text, size, JSON_REJECT_DUPLICATES, NULL);
     const struct {
         const char *name;
         int64_t *out;

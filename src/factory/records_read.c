@@ -1,10 +1,10 @@
 /* records_read.c - records out again, as JSON lines, oldest first (records.h). */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "factory/records_store.h"
 
 enum { SCAN_MAX_BYTES = 256 << 20 }; /* looked through for one answer, at least one segment */
@@ -54,7 +54,7 @@ static char *hex_text(const char *record, size_t size) {
 /* The record as JSON: itself when it is a JSON object, else a text, else hex. */
 static char *value_text(const char *record, size_t size, const char **key) {
     *key = "record";
-    json_t *value = record[0] == '{' ? json_loadb(record, size, 0, NULL) : NULL;
+    json_t *value = record[0] == '{' ? fw_json_load(record, size, 0, NULL) : NULL;
     if (!value) value = json_stringn(record, size);
     if (!value) {
         *key = "record_hex";

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define CARD_SQL                                                                                   \
     "json_object('hash',m.hash,'parent',m.parent,'dataset',m.dataset,'seed',m.seed,'line',m.line," \
     "'kind',m.kind,'metrics',json(m.metrics),'gate',json(m.gate),'decision',m.decision,"           \
@@ -131,7 +133,7 @@ fw_status fw_registry_post(fw_catalogue *catalogue, const fw_objects *objects,
                            const fw_factory_line *line, const fw_env *env, const char *body,
                            size_t body_bytes, fw_hash *hash, fw_error *error) {
     fw_hash found;
-    json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = fw_json_load(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
     fw_status status = json ? register_json(catalogue, objects, line, env, json, &found, error)
                             : fw_fail(error, FW_INVALID, "the body is no JSON");
     json_decref(json);

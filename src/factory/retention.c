@@ -2,11 +2,11 @@
 #include "factory/retention.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 
 #define DAY_NS 86400000000000LL
@@ -67,7 +67,7 @@ static fw_status set_field(sqlite3 *db, const char *name, const json_t *value, f
 fw_status fw_retention_set(fw_catalogue *catalogue, const fw_env *env, const char *body,
                            size_t body_bytes, fw_error *error) {
     const char *name;
-    json_t *value, *json = json_loadb(body, body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *value, *json = fw_json_load(body, body_bytes, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(json) || json_object_size(json) == 0) {
         json_decref(json);
         return fw_fail(error, FW_INVALID, "want {\"keep_days\":..,\"keep_events_days\":..,"

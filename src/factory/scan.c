@@ -1,12 +1,12 @@
 /* scan.c - one recording looked through (scan.h). */
 #include "factory/scan.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "factory/json_fields.h"
 #include "mcap/mcap.h"
 
@@ -55,7 +55,7 @@ static fw_status add_event(fw_scan *scan, const fw_mcap_message *message, fw_err
     if (scan->event_count == FW_SCAN_EVENTS_MAX)
         return fw_fail(error, FW_TOO_BIG, "more than %d events in one recording",
                        FW_SCAN_EVENTS_MAX);
-    json_t *json = json_loadb((const char *)message->data, (size_t)message->size_bytes,
+    json_t *json = fw_json_load((const char *)message->data, (size_t)message->size_bytes,
                               JSON_REJECT_DUPLICATES, NULL);
     const char *kind = json_string_value(json_object_get(json, "event"));
     json_t *value = json_object_get(json, "value");

@@ -53,6 +53,7 @@ typedef struct slice {
     known channels[FW_SLICE_CHANNELS_MAX], schemas[FW_SLICE_CHANNELS_MAX];
     size_t channel_count, schema_count;
     fw_slice_report report;
+    bool failed; /* no memory for a source */
     fw_error *error;
 } slice;
 
@@ -62,6 +63,7 @@ static bool take_source(void *self, sqlite3_stmt *row) {
     slice *s = self;
     if (s->source_count % 256 == 0) {
         source *grown = realloc(s->sources, (s->source_count + 256) * sizeof *grown);
+        s->failed = !grown;
         if (!grown) return false;
         s->sources = grown;
     }
@@ -134,6 +136,8 @@ static fw_status choose(slice *s, sqlite3 *db, const fw_query *query, fw_error *
     fw_status status = fw_db_each(db, error, take_source, s, sql, "ti", fw_query_values(query),
                                   (int64_t)FW_SLICE_RECORDINGS_MAX + 1);
     free(sql);
+    if (status == FW_OK && s->failed)
+        status = fw_fail(error, FW_NO_MEMORY, "no memory for a slice");
     if (status == FW_OK && s->source_count > FW_SLICE_RECORDINGS_MAX)
         status = fw_fail(error, FW_TOO_BIG, "over %d recordings match; narrow the query",
                          FW_SLICE_RECORDINGS_MAX);

@@ -1,10 +1,10 @@
 #include "factory/units.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "factory/ingest.h"
 #include "factory/recordings.h"
 
@@ -117,7 +117,7 @@ static fw_status get_count(const json_t *json, const char *name, int64_t *out, f
 }
 
 static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out, fw_error *error) {
-    json_t *json = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = fw_json_load(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
     fw_status status =
         json_is_object(json) ? FW_OK : fw_fail(error, FW_INVALID, "a report is a JSON object");
     if (status == FW_OK) status = get_hash(json, "active", &out->active, error);
@@ -211,7 +211,7 @@ fw_status fw_units_save_notes(fw_units *units, sqlite3 *db, fw_error *error) {
 
 static void add_notes(json_t *json, const fw_unit *u) {
     for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) {
-        json_t *record = u->notes[n].record ? json_loads(u->notes[n].record, 0, NULL) : NULL;
+        json_t *record = u->notes[n].record ? fw_json_load_text(u->notes[n].record) : NULL;
         json_object_set_new(json, note_streams[n], record ? record : json_null());
     }
     json_object_set_new(json, "health_ns",

@@ -194,7 +194,9 @@ static inline void fixture_stop(fixture *f) {
 }
 static inline int fixture_open(void **state) {
     fixture *f = calloc(1, sizeof *f);
-    snprintf(f->folder, sizeof f->folder, "/tmp/fw_factory_XXXXXX");
+    const char *base = getenv("TMPDIR");
+    snprintf(f->folder, sizeof f->folder, "%.30s/fw_factory_XXXXXX",
+             base && strlen(base) <= 30 ? base : "/tmp");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->data, sizeof f->data, "%s/data", f->folder);
     f->faults.env = (fw_env){&f->faults,   faulty_wall, faulty_mono,  faulty_sleep,
