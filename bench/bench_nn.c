@@ -1,6 +1,7 @@
 /* bench_nn - the engine beside PyTorch on the same machine, in the same minutes.
  *
- *   bench_nn [--quick] [--smoke] [--json] [--threads N] [--case NAME] [--csv FILE] [--profile]
+ *   bench_nn [--quick] [--smoke] [--json] [--threads N] [--tile ROWS] [--lanes N]
+ *            [--case NAME] [--no-peer] [--csv FILE] [--profile]
  *
  * A case is trained (or asked, for latencies) in short runs, ours and PyTorch's in turn, and the best
  * step of each side counts: what else runs on the machine takes time from both. With --threads 1 the
@@ -31,8 +32,8 @@ typedef struct bench_case {
 } bench_case;
 
 static struct options {
-    bool quick, smoke, json, profile;
-    uint32_t threads;
+    bool quick, smoke, json, profile, alone;
+    uint32_t threads, tile, lanes; /* tile, lanes: 0 takes the case's */
     const char *only, *csv;
 } options = {.threads = 2};
 
@@ -142,8 +143,8 @@ static const bench_case cases[] = {
     {"mlp:4096", "MLP 64-256-256-8, batch 4096", "samples/s", build_mlp, 4096, 256, 2, 1, MLP_FLOPS, false, 1.38},
     {"mlp:16384", "MLP 64-256-256-8, batch 16384", "samples/s", build_mlp, 16384, 256, 2, 1, MLP_FLOPS, false, 1.38},
     {"pilot:64", "PilotNet 66x200x3, batch 64", "images/s", build_pilot, 64, 8, 2, 1, PILOT_FLOPS, false, 1.32},
-    {"gpt:8", "GPT 6 layers, d 384, context 256, batch 8", "tokens/s", build_gpt, 8, 1, 2, 256, GPT_FLOPS, false, 1.5},
-    {"lstm:1024", "LSTM 2x64 over 30x14, batch 1024", "samples/s", build_lstm, 1024, 128, 2, 1, LSTM_FLOPS, false, 2.25},
+    {"gpt:4", "GPT 6 layers, d 384, context 256, batch 4", "tokens/s", build_gpt, 4, 1, 2, 256, GPT_FLOPS, false, 1.5},
+    {"lstm:1024", "LSTM 2x64 over 30x14, batch 1024", "samples/s", build_lstm, 1024, 24, 2, 1, LSTM_FLOPS, false, 2.25},
     {"mlp_latency", "MLP, one example", "us", build_mlp, 1, 1, 1, 1, MLP_FLOPS / 3, true, 3.6},
     {"pilot_latency", "PilotNet, one image", "us", build_pilot, 1, 1, 1, 1, PILOT_FLOPS / 3, true, 2.9},
 };
@@ -184,7 +185,9 @@ static void start(ours *o, const bench_case *c) {
         if (o->graph->values[i].kind == FW_NN_INPUT)
             o->inputs[o->input_count++] = numbers(&o->graph->values[i], c->rows, &random);
     if (!c->latency) {
-        fw_nn_trainer_options t = {.batch = c->rows, .tile_rows = c->tile_rows, .lanes = c->lanes,
+        fw_nn_trainer_options t = {.batch = c->rows,
+                                   .tile_rows = options.tile ? options.tile : c->tile_rows,
+                                   .lanes = options.lanes ? options.lanes : c->lanes,
                                    .threads = options.threads, .seed = 1};
         must(fw_nn_trainer_new(o->graph, fw_nn_find(o->graph, "loss"), &t, &o->trainer, &error), &error);
         return;
@@ -250,7 +253,8 @@ static void print_profile(ours *o) {
     fw_nn_training training;
     profile p = {.spent = calloc(o->graph->node_count * 4 + 64, sizeof(double))};
     must(fw_nn_differentiate(o->graph, fw_nn_find(o->graph, "loss"), &training, &error), &error);
-    fw_nn_plan_options options_ = {.rows = o->c->tile_rows, .training = true,
+    fw_nn_plan_options options_ = {.rows = options.tile ? options.tile : o->c->tile_rows,
+                                   .training = true,
                                    .keep = &training.loss, .keep_count = 1,
                                    .gradients = training.gradients,
                                    .gradient_count = training.gradient_count,
@@ -270,7 +274,7 @@ static void print_profile(ours *o) {
         fw_nn_session_run(session, &(fw_nn_run_args){
                                        .parameters = fw_nn_trainer_parameters(o->trainer),
                                        .gradients = gradients, .inputs = inputs,
-                                       .rows = o->c->tile_rows, .after = after, .after_self = &p});
+                                       .rows = options_.rows, .after = after, .after_self = &p});
     }
     for (uint32_t i = 0; fw_nn_plan_step(p.plan, i); i++) total += p.spent[i];
     for (uint32_t i = 0; fw_nn_plan_step(p.plan, i); i++)
@@ -399,12 +403,15 @@ static void read_options(int argc, char **argv) {
         if (strcmp(argv[i], "--quick") == 0) options.quick = true;
         else if (strcmp(argv[i], "--smoke") == 0) options.smoke = true;
         else if (strcmp(argv[i], "--json") == 0) options.json = true;
+        else if (strcmp(argv[i], "--no-peer") == 0) options.alone = true;
         else if (strcmp(argv[i], "--profile") == 0) options.profile = true;
         else if (strcmp(argv[i], "--threads") == 0 && value) options.threads = (uint32_t)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--tile") == 0 && value) options.tile = (uint32_t)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--lanes") == 0 && value) options.lanes = (uint32_t)atoi(argv[++i]);
         else if (strcmp(argv[i], "--case") == 0 && value) options.only = argv[++i];
         else if (strcmp(argv[i], "--csv") == 0 && value) options.csv = argv[++i];
         else {
-            fprintf(stderr, "usage: bench_nn [--quick] [--smoke] [--json] [--profile] [--threads N] [--case NAME] [--csv FILE]\n");
+            fprintf(stderr, "usage: bench_nn [--quick] [--smoke] [--json] [--profile] [--threads N] [--tile ROWS] [--lanes N] [--case NAME] [--no-peer] [--csv FILE]\n");
             exit(2);
         }
     }
@@ -413,7 +420,7 @@ static void read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     read_options(argc, argv);
-    if (!options.smoke) start_peer();
+    if (!options.smoke && !options.alone) start_peer();
     double ceiling = ceiling_gflops();
     FILE *csv = options.csv ? fopen(options.csv, "w") : NULL;
     if (csv) fprintf(csv, "case,threads,unit,ours,pytorch,ratio,expected_ratio,ceiling_share,arena_bytes,bound_bytes\n");

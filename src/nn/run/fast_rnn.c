@@ -57,10 +57,9 @@ static const float *state_before(const series *s, size_t t, size_t *stride) {
     return t > 0 ? s->y + (t - 1) * s->hidden : s->h0;
 }
 
-FW_KERNEL static void lstm_cell(float *gates, const float *before, float *cell, float *y,
-                                size_t hidden) {
-    for (size_t j = 0; j < hidden; j++) gates[j] = fw_sigmoid(gates[j]);
-    for (size_t j = hidden; j < 2 * hidden; j++) gates[j] = fw_sigmoid(gates[j]);
+FW_KERNEL static void lstm_cell(float *restrict gates, const float *restrict before,
+                                float *restrict cell, float *restrict y, size_t hidden) {
+    for (size_t j = 0; j < 2 * hidden; j++) gates[j] = fw_sigmoid(gates[j]);
     for (size_t j = 2 * hidden; j < 3 * hidden; j++) gates[j] = fw_tanh_exact(gates[j]);
     for (size_t j = 3 * hidden; j < 4 * hidden; j++) gates[j] = fw_sigmoid(gates[j]);
     const float *i = gates, *f = gates + hidden, *g = gates + 2 * hidden, *o = gates + 3 * hidden;
@@ -97,8 +96,9 @@ static void lstm(const fw_nn_call *call) {
 }
 
 /* Kept for the gradient, each (H): r, z, n, and U_n h + c_n. */
-FW_KERNEL static void gru_cell(const float *from_x, const float *from_h, const float *before,
-                               float *gates, float *y, size_t hidden) {
+FW_KERNEL static void gru_cell(const float *restrict from_x, const float *restrict from_h,
+                               const float *restrict before, float *restrict gates,
+                               float *restrict y, size_t hidden) {
     float *r = gates, *z = gates + hidden, *n = gates + 2 * hidden, *q = gates + 3 * hidden;
     for (size_t j = 0; j < 2 * hidden; j++) gates[j] = fw_sigmoid(from_x[j] + from_h[j]);
     for (size_t j = 0; j < hidden; j++) q[j] = from_h[2 * hidden + j];

@@ -14,7 +14,8 @@
 typedef struct series {
     size_t rows, steps, width, hidden, gates;
     const float *dy, *x, *w, *u, *y, *h0;
-    float *pack_u, *dh, *dcell; /* (B, H) */
+    float *pack_u, *sums;       /* sums: (gates H) */
+    float *dh, *dcell;          /* (B, H) */
     float *from_x, *from_h;     /* (B, T, gates H): gradients of the gates' sums; LSTM: the same */
     void *scratch;
 } series;
@@ -34,12 +35,13 @@ static series series_of(const fw_nn_call *call, size_t gates, uint32_t first_sta
                 .u = fw_nn_in(call, 3), .y = fw_nn_in(call, 4),
                 .h0 = call->input_count > first_state ? fw_nn_in(call, first_state) : NULL,
                 .scratch = call->scratch};
-    size_t sums = s.rows * s.steps * gates * hidden;
+    size_t each = s.rows * s.steps * gates * hidden;
     s.pack_u = next(&at, fw_gemm_packed_floats(hidden, gates * hidden));
     s.dh = next(&at, s.rows * hidden);
     s.dcell = next(&at, s.rows * hidden);
-    s.from_x = next(&at, sums);
-    s.from_h = gates == 3 ? next(&at, sums) : s.from_x;
+    s.sums = next(&at, gates * hidden);
+    s.from_x = next(&at, each);
+    s.from_h = gates == 3 ? next(&at, each) : s.from_x;
     memset(s.dh, 0, s.rows * hidden * sizeof(float));
     memset(s.dcell, 0, s.rows * hidden * sizeof(float));
     return s;
@@ -49,7 +51,7 @@ static size_t scratch_bytes(const fw_nn_call *call, size_t gates) {
     size_t hidden = call->in[3].shape.d[1], rows = call->rows;
     size_t sums = rows * call->in[1].shape.d[0] * gates * hidden;
     size_t floats = fw_gemm_packed_floats(hidden, gates * hidden) + 2 * rows * hidden +
-                    (gates == 3 ? 2 : 1) * sums + 6 * 16;
+                    gates * hidden + (gates == 3 ? 2 : 1) * sums + 6 * 16;
     return FW_GEMM_SCRATCH_BYTES + floats * sizeof(float);
 }
 
@@ -62,6 +64,10 @@ FW_KERNEL static void add_columns(const float *rows, size_t count, size_t width,
         for (size_t i = 0; i < width; i++) sum[i] += rows[i];
 }
 
+static void add_to(const float *x, size_t count, float *sum) {
+    for (size_t i = 0; i < count; i++) sum[i] += x[i];
+}
+
 /* dW, db, dc, dU, dX of all steps. from_h's rows of the first step are used up. */
 static void spread(const fw_nn_call *call, const series *s) {
     size_t wide = s->gates * s->hidden, all = s->rows * s->steps;
@@ -70,8 +76,14 @@ static void spread(const fw_nn_call *call, const series *s) {
                  .b = s->x, .b_row = s->width, .b_column = 1, .c = fw_nn_out(call, 1),
                  .c_row = s->width, .add = true, .scratch = s->scratch};
     fw_gemm_run(&g);
-    add_columns(s->from_x, all, wide, fw_nn_out(call, 3));
-    add_columns(s->from_h, all, wide, fw_nn_out(call, 4));
+    memset(s->sums, 0, wide * sizeof(float));
+    add_columns(s->from_x, all, wide, s->sums);
+    add_to(s->sums, wide, fw_nn_out(call, 3));
+    if (s->from_h != s->from_x) {
+        memset(s->sums, 0, wide * sizeof(float));
+        add_columns(s->from_h, all, wide, s->sums);
+    }
+    add_to(s->sums, wide, fw_nn_out(call, 4));
     fw_gemm_run(&(fw_gemm){.m = all, .n = s->width, .k = wide, .a = s->from_x, .a_row = wide,
                            .a_column = 1, .b = s->w, .b_row = s->width, .b_column = 1,
                            .c = fw_nn_out(call, 0), .c_row = s->width, .scratch = s->scratch});
@@ -87,9 +99,10 @@ static void spread(const fw_nn_call *call, const series *s) {
 }
 
 /* c = f c' + i g; h = o tanh(c). dh of h; dcell in: of c, out: of c'. */
-FW_KERNEL static void lstm_cell(const float *gates, const float *cell, const float *before,
-                                const float *dy, const float *dh, float *dcell, float *from,
-                                size_t H) {
+FW_KERNEL static void lstm_cell(const float *restrict gates, const float *restrict cell,
+                                const float *restrict before, const float *restrict dy,
+                                const float *restrict dh, float *restrict dcell,
+                                float *restrict from, size_t H) {
     const float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
     for (size_t j = 0; j < H; j++) {
         float bent = fw_tanh_exact(cell[j]), d = dy[j] + dh[j];
@@ -100,7 +113,8 @@ FW_KERNEL static void lstm_cell(const float *gates, const float *cell, const flo
         from[H + j] = dc * f[j] * (1 - f[j]);
         dcell[j] = dc * f[j];
     }
-    for (size_t j = 0; j < H; j++) from[H + j] *= before ? before[j] : 0;
+    if (!before) memset(from + H, 0, H * sizeof *from);
+    for (size_t j = 0; before && j < H; j++) from[H + j] *= before[j];
 }
 
 static void lstm_grad(const fw_nn_call *call) {
@@ -129,8 +143,10 @@ static void lstm_grad(const fw_nn_call *call) {
 }
 
 /* h = (1 - z) n + z h'; n = tanh(a + r q), q = U_n h' + c_n. keep: what goes to h' beside U. */
-FW_KERNEL static void gru_cell(const float *gates, const float *h, const float *dy, const float *dh,
-                               float *keep, float *from_x, float *from_h, size_t H) {
+FW_KERNEL static void gru_cell(const float *restrict gates, const float *restrict h,
+                               const float *restrict dy, const float *restrict dh,
+                               float *restrict keep, float *restrict from_x,
+                               float *restrict from_h, size_t H) {
     const float *r = gates, *z = gates + H, *n = gates + 2 * H, *q = gates + 3 * H;
     for (size_t j = 0; j < H; j++) {
         float d = dy[j] + dh[j];
@@ -142,10 +158,11 @@ FW_KERNEL static void gru_cell(const float *gates, const float *h, const float *
         keep[j] = d * z[j];
         from_x[H + j] = d * z[j] * (1 - z[j]);
     }
-    for (size_t j = 0; j < H; j++) {
-        from_x[H + j] *= (h ? h[j] : 0) - n[j];
-        from_h[H + j] = from_x[H + j];
-    }
+    if (h)
+        for (size_t j = 0; j < H; j++) from_x[H + j] *= h[j] - n[j];
+    else
+        for (size_t j = 0; j < H; j++) from_x[H + j] *= -n[j];
+    memcpy(from_h + H, from_x + H, H * sizeof *from_h);
 }
 
 static void gru_grad(const fw_nn_call *call) {

@@ -1,7 +1,8 @@
 /* optimiser.h - how parameters move along their gradient: AdamW and SGD with momentum, the norm of the
  * gradient bounded, the rate by a schedule, and an average of the weights on the way.
  *
- *   norm      = sqrt(sum g^2), over chunks of FW_NN_CHUNK floats added in their order, in float64
+ *   norm      = sqrt(sum g^2) in float64: chunks of FW_NN_CHUNK floats, each in eight strands,
+ *               added in their order
  *   g         = g * min(1, clip / norm)
  *   AdamW     m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  step counts from 1
  *             p = p - rate * (m / (1 - b1^step) / (sqrt(v / (1 - b2^step)) + epsilon) + decay p)

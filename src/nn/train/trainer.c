@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "nn/run/kernels.h"
 #include "nn/train/fused.h"
 
 enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
@@ -219,17 +220,18 @@ static void run_lane(void *self, uint32_t l) {
         run_tile(t, l, tile, t->evaluates, NULL, NULL);
 }
 
+FW_KERNEL static void add_vector(float *restrict into, const float *restrict other, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] += other[i];
+}
+
 /* Adds the lanes' gradients into lane 0's, chunk by chunk, by the tree. */
 static void add_lanes(void *self, uint32_t chunk) {
     fw_nn_trainer *t = self;
     size_t from = (size_t)chunk * FW_NN_CHUNK, to = from + FW_NN_CHUNK;
     if (to > t->optimiser.floats) to = t->optimiser.floats;
     for (uint32_t apart = 1; apart < t->options.lanes; apart *= 2)
-        for (uint32_t l = 0; l + apart < t->options.lanes; l += 2 * apart) {
-            float *into = t->lanes[l].gradient;
-            const float *other = t->lanes[l + apart].gradient;
-            for (size_t i = from; i < to; i++) into[i] += other[i];
-        }
+        for (uint32_t l = 0; l + apart < t->options.lanes; l += 2 * apart)
+            add_vector(t->lanes[l].gradient + from, t->lanes[l + apart].gradient + from, to - from);
 }
 
 static double mean_loss(const fw_nn_trainer *t) {
