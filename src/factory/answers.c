@@ -19,6 +19,7 @@ int fw_answer_status(fw_status status) {
     case FW_ERASED:
         return 410;
     case FW_NO_MEMORY:
+    case FW_TIMEOUT:
         return 503;
     case FW_CORRUPT:
     case FW_MISMATCH:

@@ -39,9 +39,12 @@ static int64_t limit_of(const fw_api_call *c, int64_t otherwise) {
 static void answer_list(const fw_api_call *c, int64_t limit, const char *sql) {
     char *json = NULL;
     fw_error error = {""};
-    sqlite3 *db = fw_catalogue_read(c->factory->catalogue);
-    fw_status status = fw_db_text(db, &error, &json, sql, "i", limit_of(c, limit));
-    fw_catalogue_read_end(c->factory->catalogue);
+    sqlite3 *db;
+    fw_status status = fw_catalogue_ask(c->factory->catalogue, &db, &error);
+    if (status == FW_OK) {
+        status = fw_db_text(db, &error, &json, sql, "i", limit_of(c, limit));
+        fw_catalogue_ask_end(c->factory->catalogue);
+    }
     fw_api_answer(c, status, 200, json, &error);
 }
 

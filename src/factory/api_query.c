@@ -99,7 +99,7 @@ void fw_api_query_recordings(const fw_api_call *c) {
 
 /* ---- slices ---- */
 
-enum { SLICE_AGE_S = 3600 };
+enum { SLICE_AGE_S = 3600, SLICES_OPEN_MAX = 2 };
 
 static fw_status read_number(const fw_api_call *c, const char *name, double max, double otherwise,
                              bool *given, double *out, fw_error *error) {
@@ -144,15 +144,25 @@ static void slices_folder(const fw_factory *f, char out[FW_PATH_MAX]) {
     FW_ASSERT(used > 0 && used < FW_PATH_MAX - 100);
 }
 
+/* Slices of the last hour may take a quarter of the disk cap; each has what is left of it. */
+static fw_status limit_slice(const fw_api_call *c, const char *folder, fw_slice_options *o,
+                             fw_error *error) {
+    uint64_t may = c->factory->ingest.disk_cap_bytes / 4, used = fw_folder_size_bytes(folder);
+    if (used >= may)
+        return fw_fail(error, FW_NO_SPACE, "slices of the last hour take a quarter of the disk cap");
+    if (!o->max_bytes) o->max_bytes = FW_SLICE_BYTES_DEFAULT;
+    if (o->max_bytes > may - used) o->max_bytes = may - used;
+    return FW_OK;
+}
+
 /* Writes DIR/slices/<hash of the request and of the moment>, which is gone within the hour. */
-static fw_status make_slice(const fw_api_call *c, const char *text, const fw_slice_options *o,
+static fw_status make_slice(const fw_api_call *c, const char *text, fw_slice_options *o,
                             char path[FW_PATH_MAX + 80], fw_slice_report *report, fw_error *error) {
     char folder[FW_PATH_MAX], name[160];
     fw_query *query = NULL;
     slices_folder(c->factory, folder);
     FW_TRY(fw_folder_make(folder, 0755, error));
-    if (fw_folder_size_bytes(folder) > c->factory->ingest.disk_cap_bytes / 4)
-        return fw_fail(error, FW_NO_SPACE, "slices of the last hour take a quarter of the disk cap");
+    FW_TRY(limit_slice(c, folder, o, error));
     snprintf(name, sizeof name, "%p %lld", (const void *)c,
              (long long)fw_env_mono_ns(c->factory->config.env));
     fw_hash hash = fw_hash_bytes(name, strlen(name));
@@ -161,6 +171,19 @@ static fw_status make_slice(const fw_api_call *c, const char *text, const fw_sli
     fw_status status = fw_slice_write(c->factory->catalogue, &c->factory->objects, query, text, o,
                                       path, report, error);
     fw_query_free(query);
+    return status;
+}
+
+/* The same, unless so many are being written that uploads would lack threads. */
+static fw_status make_slice_in_turn(const fw_api_call *c, const char *text, fw_slice_options *o,
+                                    char path[FW_PATH_MAX + 80], fw_slice_report *report,
+                                    fw_error *error) {
+    atomic_uint *open = &c->factory->slices_open;
+    fw_status status =
+        atomic_fetch_add(open, 1) < SLICES_OPEN_MAX
+            ? make_slice(c, text, o, path, report, error)
+            : fw_fail(error, FW_TIMEOUT, "%d slices are being written; ask again", SLICES_OPEN_MAX);
+    atomic_fetch_sub(open, 1);
     return status;
 }
 
@@ -174,7 +197,7 @@ static fw_status answer_slice(const fw_api_call *c, char path[FW_PATH_MAX + 80],
     fw_status status = topics ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a slice");
     if (status == FW_OK) status = split_topics(topics, words, &o.topic_count, error);
     if (status == FW_OK) status = read_slice_options(c, &o, error);
-    if (status == FW_OK) status = make_slice(c, text ? text : "", &o, path, report, error);
+    if (status == FW_OK) status = make_slice_in_turn(c, text ? text : "", &o, path, report, error);
     free(topics);
     if (status == FW_OK && strlen(path) >= sizeof c->response->file_path)
         status = fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");

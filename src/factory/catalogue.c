@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
 
@@ -13,6 +14,11 @@ struct fw_catalogue {
     sqlite3_stmt *rollback; /* made beforehand: it must also run when memory is short */
     pthread_mutex_t lock;   /* guards db */
     atomic_uint_fast64_t changes;
+    sqlite3 *asked;           /* opened with the first question */
+    int64_t ask_until_ns;     /* monotonic */
+    int64_t ask_limit_ns;
+    pthread_mutex_t ask_lock; /* guards these; taken before lock, or alone */
+    atomic_uint asking;       /* who has the ask_lock or waits for it */
 };
 
 static const char step_1[] =
@@ -179,6 +185,8 @@ fw_status fw_catalogue_open_with(const char *path, const char *const *steps, int
     fw_catalogue *catalogue = calloc(1, sizeof *catalogue);
     if (!catalogue) return fw_fail(error, FW_NO_MEMORY, "no memory for the catalogue");
     pthread_mutex_init(&catalogue->lock, NULL);
+    pthread_mutex_init(&catalogue->ask_lock, NULL);
+    catalogue->ask_limit_ns = FW_CATALOGUE_ASK_S * INT64_C(1000000000);
     fw_status status = FW_OK;
     if (sqlite3_open_v2(path, &catalogue->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
@@ -214,8 +222,10 @@ fw_status fw_catalogue_open(const char *path, fw_catalogue **out, fw_error *erro
 void fw_catalogue_close(fw_catalogue *catalogue) {
     if (!catalogue) return;
     sqlite3_finalize(catalogue->rollback);
+    sqlite3_close(catalogue->asked);
     sqlite3_close(catalogue->db);
     pthread_mutex_destroy(&catalogue->lock);
+    pthread_mutex_destroy(&catalogue->ask_lock);
     free(catalogue);
 }
 
@@ -227,6 +237,69 @@ sqlite3 *fw_catalogue_read(fw_catalogue *catalogue) {
 void fw_catalogue_read_end(fw_catalogue *catalogue) {
     pthread_mutex_unlock(&catalogue->lock);
 }
+
+/* ---- questions ---- */
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static int ask_is_over(void *self) {
+    return now_ns() > ((const fw_catalogue *)self)->ask_until_ns;
+}
+
+/* With the ask_lock held. */
+static fw_status open_asked(fw_catalogue *catalogue, fw_error *error) {
+    enum { OPERATIONS = 10000 }; /* between two looks at the clock */
+    if (sqlite3_open_v2(sqlite3_db_filename(catalogue->db, "main"), &catalogue->asked,
+                        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        fw_status status = fw_db_fail(catalogue->asked, error, "opening");
+        sqlite3_close(catalogue->asked);
+        catalogue->asked = NULL;
+        return status;
+    }
+    sqlite3_busy_timeout(catalogue->asked, 5000);
+    sqlite3_progress_handler(catalogue->asked, OPERATIONS, ask_is_over, catalogue);
+    return FW_OK;
+}
+
+fw_status fw_catalogue_ask(fw_catalogue *catalogue, sqlite3 **db, fw_error *error) {
+    if (atomic_fetch_add(&catalogue->asking, 1) >= FW_CATALOGUE_ASKS_MAX) {
+        atomic_fetch_sub(&catalogue->asking, 1);
+        return fw_fail(error, FW_TIMEOUT, "%d questions wait for an answer; ask again",
+                       FW_CATALOGUE_ASKS_MAX);
+    }
+    pthread_mutex_lock(&catalogue->ask_lock);
+    fw_status status = catalogue->asked ? FW_OK : open_asked(catalogue, error);
+    catalogue->ask_until_ns = now_ns() + catalogue->ask_limit_ns;
+    if (status == FW_OK) status = fw_db_script(catalogue->asked, error, "BEGIN");
+    *db = catalogue->asked;
+    if (status == FW_OK) return FW_OK;
+    pthread_mutex_unlock(&catalogue->ask_lock);
+    atomic_fetch_sub(&catalogue->asking, 1);
+    return status;
+}
+
+void fw_catalogue_ask_end(fw_catalogue *catalogue) {
+    catalogue->ask_until_ns = INT64_MAX;
+    sqlite3_exec(catalogue->asked, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(catalogue->asked)) { /* no memory even for that: opened anew */
+        sqlite3_close(catalogue->asked);
+        catalogue->asked = NULL;
+    }
+    pthread_mutex_unlock(&catalogue->ask_lock);
+    atomic_fetch_sub(&catalogue->asking, 1);
+}
+
+void fw_catalogue_ask_limit(fw_catalogue *catalogue, int64_t limit_ns) {
+    pthread_mutex_lock(&catalogue->ask_lock);
+    catalogue->ask_limit_ns = limit_ns;
+    pthread_mutex_unlock(&catalogue->ask_lock);
+}
+
+/* ---- transactions ---- */
 
 sqlite3 *fw_catalogue_begin(fw_catalogue *catalogue, fw_error *error) {
     pthread_mutex_lock(&catalogue->lock);

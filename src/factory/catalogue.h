@@ -6,7 +6,9 @@
  *
  * Write-ahead log with synchronous=FULL: a commit that returned survives a power cut. One
  * connection, one lock: fw_catalogue_begin takes it and opens a transaction, fw_catalogue_end
- * commits (or rolls back) and lets go. Everything that speaks SQL does so between the two.
+ * commits (or rolls back) and lets go. Everything that speaks SQL does so between the two, but for
+ * what people ask (queries, slices, lists): that may take long, so it has a connection and a lock of
+ * its own (fw_catalogue_ask), sees what was committed when it began, and ends after FW_CATALOGUE_ASK_S.
  *
  * The format's version stands in user_version, and "FWHL" in application_id:
  *   0 in an empty file      a new catalogue, all steps are run
@@ -44,6 +46,13 @@ fw_status fw_catalogue_end(fw_catalogue *catalogue, fw_status status, fw_error *
 /* For reading only: the lock without a transaction. */
 sqlite3 *fw_catalogue_read(fw_catalogue *catalogue);
 void fw_catalogue_read_end(fw_catalogue *catalogue);
+/* For questions of people: reading only, without holding up anybody who commits. One that runs past
+ * FW_CATALOGUE_ASK_S fails with FW_TOO_BIG. FW_TIMEOUT: FW_CATALOGUE_ASKS_MAX are waiting. Never with the
+ * other lock held. */
+enum { FW_CATALOGUE_ASK_S = 10, FW_CATALOGUE_ASKS_MAX = 8 };
+fw_status fw_catalogue_ask(fw_catalogue *catalogue, sqlite3 **db, fw_error *error) FW_MUST;
+void fw_catalogue_ask_end(fw_catalogue *catalogue);
+void fw_catalogue_ask_limit(fw_catalogue *catalogue, int64_t limit_ns); /* for tests */
 /* Counts commits (and fw_catalogue_touch): who waits for news compares it. */
 uint64_t fw_catalogue_changes(const fw_catalogue *catalogue);
 void fw_catalogue_touch(fw_catalogue *catalogue);

@@ -14,6 +14,9 @@ fw_status fw_db_fail(sqlite3 *db, fw_error *error, const char *what) {
                        "free some space");
     if (code == SQLITE_NOMEM)
         return fw_fail(error, FW_NO_MEMORY, "no memory for the catalogue: %.120s", what);
+    if (code == SQLITE_INTERRUPT)
+        return fw_fail(error, FW_TOO_BIG,
+                       "the question takes too long to answer; narrow it by unit or time");
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED) status = FW_BUSY;
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) status = FW_CORRUPT;
     if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN) status = FW_DENIED;

@@ -208,14 +208,25 @@ static fw_status run_alone(const fw_eraser *e, const char *sql, const char *valu
     return fw_catalogue_end(e->catalogue, status, error);
 }
 
+/* Waits for the question that is being answered, which reads the log. */
+static fw_status empty_log(const fw_eraser *e, fw_error *error) {
+    int64_t busy = 1;
+    sqlite3 *db;
+    FW_TRY(fw_catalogue_ask(e->catalogue, &db, error));
+    db = fw_catalogue_read(e->catalogue);
+    fw_status status = fw_db_int(db, error, &busy, "PRAGMA wal_checkpoint(TRUNCATE)", "");
+    fw_catalogue_read_end(e->catalogue);
+    fw_catalogue_ask_end(e->catalogue);
+    FW_TRY(status);
+    if (!busy) return FW_OK;
+    return fw_fail(error, FW_BUSY,
+                   "another program reads the catalogue; the erasure is ended at the next start");
+}
+
 /* (4) Nothing is left in the log either; free pages were zeroed (PRAGMA secure_delete). */
 static fw_status finish(const fw_eraser *e, const char *id, const char *unit, fw_error *error) {
-    int64_t ignored;
     FW_TRY(run_alone(e, "DELETE FROM unit_notes WHERE unit=?", unit, error)); /* noted meanwhile */
-    sqlite3 *db = fw_catalogue_read(e->catalogue);
-    fw_status status = fw_db_int(db, error, &ignored, "PRAGMA wal_checkpoint(TRUNCATE)", "");
-    fw_catalogue_read_end(e->catalogue);
-    FW_TRY(status);
+    FW_TRY(empty_log(e, error));
     return run_alone(e, "UPDATE erasures SET state='done' WHERE id=?", id, error);
 }
 

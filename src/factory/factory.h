@@ -53,6 +53,7 @@ typedef struct fw_factory {
     fw_records *records;
     fw_metrics metrics;
     atomic_uint_fast64_t bodies_bytes; /* batches of records coming in (api_records.c) */
+    atomic_uint slices_open;           /* being written (api_query.c) */
     fw_campaigns campaigns;
     fw_generations generations;
 } fw_factory;

@@ -668,9 +668,12 @@ fw_status fw_query_json(fw_catalogue *catalogue, const fw_query *query, int64_t 
     size_t size = 0;
     page p = {.out = open_memstream(&text, &size), .limit = limit};
     if (!p.out) return fw_fail(error, FW_NO_MEMORY, "no memory for an answer");
-    sqlite3 *db = fw_catalogue_read(catalogue);
-    fw_status status = answer(db, query, after, &p, error);
-    fw_catalogue_read_end(catalogue);
+    sqlite3 *db;
+    fw_status status = fw_catalogue_ask(catalogue, &db, error);
+    if (status == FW_OK) {
+        status = answer(db, query, after, &p, error);
+        fw_catalogue_ask_end(catalogue);
+    }
     if ((ferror(p.out) | fclose(p.out)) && status == FW_OK)
         status = fw_fail(error, FW_NO_MEMORY, "no memory for an answer");
     if (status != FW_OK) {

@@ -413,9 +413,12 @@ fw_status fw_slice_write(fw_catalogue *catalogue, const fw_objects *objects, con
     slice *s = calloc(1, sizeof *s);
     if (!s) return fw_fail(error, FW_NO_MEMORY, "no memory for a slice");
     s->objects = objects, s->options = options, s->error = error, s->fd = -1;
-    sqlite3 *db = fw_catalogue_read(catalogue);
-    fw_status status = choose(s, db, query, error);
-    fw_catalogue_read_end(catalogue);
+    sqlite3 *db;
+    fw_status status = fw_catalogue_ask(catalogue, &db, error);
+    if (status == FW_OK) {
+        status = choose(s, db, query, error);
+        fw_catalogue_ask_end(catalogue);
+    }
     snprintf(part, sizeof part, "%s.part", path);
     if (status == FW_OK && (s->fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
         status = fw_fail_errno(error, "cannot create %s", part);

@@ -123,6 +123,55 @@ static void one_serve_per_folder(void **state) {
     assert_null(second);
 }
 
+static void a_question_holds_nobody_up(void **state) {
+    (void)state;
+    fw_catalogue *catalogue;
+    fw_error error;
+    int64_t count = -1;
+    sqlite3 *asked, *db;
+    const char *sql = "SELECT count(*) FROM settings";
+    assert_int_equal(fw_catalogue_open(path, &catalogue, &error), FW_OK);
+    assert_int_equal(fw_catalogue_ask(catalogue, &asked, &error), FW_OK);
+    assert_int_equal(fw_db_int(asked, &error, &count, sql, ""), FW_OK);
+    assert_int_equal(count, 0);
+    db = fw_catalogue_begin(catalogue, &error); /* would wait for ever on the same lock */
+    assert_non_null(db);
+    assert_int_equal(fw_catalogue_end(catalogue, fw_setting_set(db, "a", "b", &error), &error),
+                     FW_OK);
+    assert_int_equal(fw_db_int(asked, &error, &count, sql, ""), FW_OK);
+    assert_int_equal(count, 0); /* as of when it was asked */
+    assert_int_equal(fw_db_script(asked, &error, "DELETE FROM settings"), FW_DENIED);
+    fw_catalogue_ask_end(catalogue);
+    assert_int_equal(fw_catalogue_ask(catalogue, &asked, &error), FW_OK);
+    assert_int_equal(fw_db_int(asked, &error, &count, sql, ""), FW_OK);
+    assert_int_equal(count, 1);
+    fw_catalogue_ask_end(catalogue);
+    fw_catalogue_close(catalogue);
+}
+
+static void an_endless_question_ends(void **state) {
+    (void)state;
+    fw_catalogue *catalogue;
+    fw_error error;
+    int64_t count = -1;
+    sqlite3 *asked;
+    assert_int_equal(fw_catalogue_open(path, &catalogue, &error), FW_OK);
+    fw_catalogue_ask_limit(catalogue, 1000000);
+    assert_int_equal(fw_catalogue_ask(catalogue, &asked, &error), FW_OK);
+    assert_int_equal(fw_db_int(asked, &error, &count,
+                               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) "
+                               "SELECT count(*) FROM n",
+                               ""),
+                     FW_TOO_BIG);
+    assert_non_null(strstr(error.text, "narrow it"));
+    fw_catalogue_ask_end(catalogue);
+    fw_catalogue_ask_limit(catalogue, 10000000000);
+    assert_int_equal(fw_catalogue_ask(catalogue, &asked, &error), FW_OK);
+    assert_int_equal(fw_db_int(asked, &error, &count, "SELECT count(*) FROM settings", ""), FW_OK);
+    fw_catalogue_ask_end(catalogue);
+    fw_catalogue_close(catalogue);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, clean)
     const struct CMUnitTest tests[] = {
@@ -131,6 +180,8 @@ int main(void) {
         TEST(a_newer_one_is_refused_and_untouched),
         TEST(a_foreign_or_broken_one_is_refused),
         TEST(an_older_one_is_migrated_in_one_piece),
+        TEST(a_question_holds_nobody_up),
+        TEST(an_endless_question_ends),
         cmocka_unit_test_setup_teardown(one_serve_per_folder, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("catalogue", tests, NULL, NULL);

@@ -115,6 +115,29 @@ static void a_slice_is_cut_where_told(void **state) {
     assert_true(c.messages < 63);
 }
 
+static void slices_leave_room_for_uploads(void **state) {
+    fixture *f = *state;
+    counted c;
+    prepare(f);
+    f->factory->slices_open = 2; /* threads of others */
+    assert_int_equal(SLICE(&c, "q", ""), 503);
+    f->factory->slices_open = 1;
+    assert_int_equal(SLICE(&c, "q", ""), 200);
+    assert_int_equal(f->factory->slices_open, 1);
+    assert_string_equal(c.cut, "false");
+    uint64_t cap = f->factory->ingest.disk_cap_bytes;
+    char folder[120];
+    snprintf(folder, sizeof folder, "%s/slices", f->data);
+    uint64_t whole = fw_folder_size_bytes(folder);
+    f->factory->ingest.disk_cap_bytes = 4 * (whole + 5000);
+    assert_int_equal(SLICE(&c, "q", ""), 200); /* what is left of a quarter of the cap */
+    assert_string_equal(c.cut, "true");
+    assert_true(fw_folder_size_bytes(folder) <= whole + 5000);
+    f->factory->ingest.disk_cap_bytes = 4 * whole;
+    assert_int_equal(SLICE(&c, "q", ""), 507);
+    f->factory->ingest.disk_cap_bytes = cap;
+}
+
 static void it_is_kept_for_an_hour_under_its_name(void **state) {
     fixture *f = *state;
     char path[120], folder[120];
@@ -166,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(all_messages_in_order),        TEST(topics_queries_and_windows_choose),
         TEST(what_cannot_be_is_said),       TEST(a_slice_is_cut_where_told),
+        TEST(slices_leave_room_for_uploads),
         TEST(it_is_kept_for_an_hour_under_its_name), TEST(it_is_a_recording_like_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
