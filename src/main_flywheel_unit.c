@@ -337,6 +337,7 @@ static void supervise(const unit_settings *settings, fw_unit_shared *shared, con
     }
     atomic_store(&shared->stop, true);
     fw_unit_wake(shared->net_wake);
+    fw_unit_wake(shared->upload_wake);
     wait_gone(&children[0], children, count, settings, watched, TICK_STOP_MS);
     atomic_store(&shared->tick_gone, true);
     fw_unit_wake(shared->ring_wake);

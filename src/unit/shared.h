@@ -45,6 +45,7 @@ enum {
     FW_UNIT_MODELS_NAMED = 64,
     FW_UNIT_BOOT_MAX = 40,
     FW_UNIT_VERSION_MAX = 64, /* of a list of campaigns */
+    FW_UNIT_SPENT_MAX = 64,   /* campaigns whose budgets are counted (courier/spent.h) */
 };
 
 typedef enum fw_unit_stream {
@@ -111,6 +112,12 @@ typedef struct fw_unit_open {
     fw_unit_promote wanted; /* campaign empty: not promoted */
 } fw_unit_open;
 
+/* What a campaign has captured on this unit, over restarts (courier/spent.h). */
+typedef struct fw_unit_spent {
+    char campaign[FW_CAMPAIGN_ID_MAX];
+    _Atomic uint64_t captures, bytes;
+} fw_unit_spent;
+
 /* One writer, one reader; head and tail only grow. */
 typedef struct fw_unit_ring {
     _Atomic uint64_t head; /* written by the tick */
@@ -141,7 +148,7 @@ typedef struct fw_unit_campaign_slot {
 typedef struct fw_unit_shared {
     _Atomic bool stop;      /* everybody: finish and leave */
     _Atomic bool tick_gone; /* set by the supervisor when no more pieces will come */
-    int ring_wake, net_wake; /* eventfds, made before the processes part */
+    int ring_wake, net_wake, upload_wake; /* eventfds, made before the processes part */
     char boot[FW_UNIT_BOOT_MAX];  /* the machine's boot: what the unit's clock counts from */
     char start[FW_UNIT_BOOT_MAX]; /* this start of the unit: what its records are counted in */
 
@@ -157,6 +164,8 @@ typedef struct fw_unit_shared {
     _Atomic uint64_t campaign_active;  /* sequence of the set in force; 0 none */
     _Atomic uint64_t triggers, captures; /* captures: handed over whole */
     _Atomic uint64_t missed_ticks;     /* wanted by a capture, but no longer in memory */
+    _Atomic uint64_t unhanded_ticks;   /* lived, recorded, but not in the ring yet */
+    _Atomic uint64_t lost_ticks;       /* those of tick processes that died */
 
     /* written by the courier */
     _Atomic uint64_t model_writing, model_staged; /* sequences; 0 none */
@@ -169,6 +178,8 @@ typedef struct fw_unit_shared {
     uint64_t records_next[4]; /* number of the next record, by stream (courier/records.h) */
     char records_boot[4][FW_UNIT_BOOT_MAX];
     bool versions_told; /* the record of this start is in the queue */
+    _Atomic uint32_t spent_count;
+    fw_unit_spent spent[FW_UNIT_SPENT_MAX];
 
     _Atomic uint64_t lost_bytes[FW_UNIT_LOSS_COUNT]; /* RING by the tick, others by the courier */
 
@@ -208,6 +219,14 @@ static inline uint64_t fw_unit_lost_bytes(fw_unit_shared *shared) {
     uint64_t sum = 0;
     for (int i = 0; i < FW_UNIT_LOSS_COUNT; i++) sum += atomic_load(&shared->lost_bytes[i]);
     return sum;
+}
+
+/* NULL: nothing was captured for it. */
+static inline fw_unit_spent *fw_unit_spent_find(fw_unit_shared *shared, const char *campaign) {
+    uint32_t count = atomic_load(&shared->spent_count);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(shared->spent[i].campaign, campaign) == 0) return &shared->spent[i];
+    return NULL;
 }
 
 /* ---- slots: their reader may look while the writer has moved on ---- */

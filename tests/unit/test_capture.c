@@ -234,6 +234,40 @@ static void test_budgets_and_new_lists(void **state) {
     drop_rig(&r);
 }
 
+/* What a campaign captured before this process still counts. */
+static void test_budgets_over_a_restart(void **state) {
+    (void)state;
+    static const char *const twice[] = {
+        "{\"id\":\"bump\",\"when\":\"/ego.impact_mps2 > 5\",\"before_s\":1,\"after_s\":1,\"budget_count\":2}",
+        NULL};
+    rig r = make_rig(twice);
+    strcpy(r.shared->spent[0].campaign, "bump");
+    atomic_store(&r.shared->spent[0].captures, 1);
+    atomic_store(&r.shared->spent_count, 1);
+    for (uint32_t i = 0; i < 300; i++) live(&r, 1, i, i % 60 == 30 ? 9 : 0);
+    assert_int_equal(atomic_load(&r.shared->captures), 1);
+    drop_rig(&r);
+}
+
+/* A tick process dies: what it had not handed over yet is counted by the one that follows. */
+static void test_the_ticks_of_a_dead_process_are_counted(void **state) {
+    (void)state;
+    static const char *const none[] = {NULL};
+    rig r = make_rig(none);
+    fw_unit_tick_config config = {.unit = UNIT, .bus_path = "unused"};
+    fw_unit_tick *next = NULL;
+    fw_error error;
+    for (uint32_t i = 0; i < 20; i++) live(&r, 1, i, 0);
+    say(&r, FW_BUS_END, 20);
+    assert_int_equal(atomic_load(&r.shared->unhanded_ticks), 0); /* whole */
+    for (uint32_t i = 0; i < 5; i++) live(&r, 2, i, 0);
+    assert_int_equal(atomic_load(&r.shared->lost_ticks), 0);
+    assert_int_equal(fw_unit_tick_open(&config, r.shared, &next, &error), FW_OK);
+    assert_int_equal(atomic_load(&r.shared->lost_ticks), 5);
+    fw_unit_tick_close(next);
+    drop_rig(&r);
+}
+
 static void test_the_same_drive_gives_the_same_capture(void **state) {
     (void)state;
     ring_recording files[2];
@@ -336,6 +370,8 @@ int main(void) {
         cmocka_unit_test(test_seconds_before_stop_at_the_drives_beginning),
         cmocka_unit_test(test_many_campaigns_at_once),
         cmocka_unit_test(test_budgets_and_new_lists),
+        cmocka_unit_test(test_budgets_over_a_restart),
+        cmocka_unit_test(test_the_ticks_of_a_dead_process_are_counted),
         cmocka_unit_test(test_the_same_drive_gives_the_same_capture),
         cmocka_unit_test(test_history_against_a_list),
         cmocka_unit_test(test_print_the_worst_tick),

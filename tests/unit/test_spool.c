@@ -558,6 +558,50 @@ static void test_a_file_that_vanishes_is_a_loss(void **state) {
     drop_rig(r);
 }
 
+/* What campaigns captured is known to the next start of the unit, and of the tick. */
+static void test_spent_budgets_are_kept(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    put_whole(r, FW_UNIT_CAPTURE, 3000, 10);
+    put_whole(r, FW_UNIT_CAPTURE, 4000, 10);
+    put_whole(r, FW_UNIT_ROUTINE, 4000, 0);
+    fw_unit_spool_drain(r->spool);
+    for (int start = 0; start < 2; start++) {
+        fw_unit_spent *spent = fw_unit_spent_find(r->shared, "bump");
+        assert_non_null(spent);
+        assert_int_equal(atomic_load(&spent->captures), 2);
+        assert_int_equal(atomic_load(&spent->bytes), 7000);
+        assert_int_equal(atomic_load(&r->shared->spent_count), 1);
+        fw_unit_spool_close(r->spool);
+        fw_unit_shared_free(r->shared);
+        r->shared = make_shared();
+        open_spool(r);
+    }
+    /* more campaigns than there is room for: the newest stay over a start */
+    fw_unit_begin begin = {.priority = 1};
+    uint8_t byte = 1;
+    for (uint32_t i = 0; i < FW_UNIT_SPENT_MAX + 10; i++) {
+        fw_unit_piece p = {.serial = 100 + i, .stream = FW_UNIT_CAPTURE};
+        snprintf(begin.campaign, sizeof begin.campaign, "many-%u", i);
+        p.kind = FW_UNIT_PIECE_BEGIN, p.size_bytes = sizeof begin;
+        put_piece(r, p, &begin);
+        p.kind = FW_UNIT_PIECE_BYTES, p.size_bytes = 1, byte = (uint8_t)(i + 1);
+        put_piece(r, p, &byte);
+        p.kind = FW_UNIT_PIECE_END, p.size_bytes = 0, p.offset = 1;
+        put_piece(r, p, NULL);
+        fw_unit_spool_drain(r->spool);
+    }
+    assert_int_equal(atomic_load(&r->shared->spent_count), FW_UNIT_SPENT_MAX);
+    fw_unit_spool_close(r->spool);
+    fw_unit_shared_free(r->shared);
+    r->shared = make_shared();
+    open_spool(r);
+    assert_int_equal(atomic_load(&r->shared->spent_count), FW_UNIT_SPENT_MAX / 2);
+    assert_null(fw_unit_spent_find(r->shared, "bump"));
+    assert_non_null(fw_unit_spent_find(r->shared, "many-62"));
+    drop_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ring_to_disk_and_away),
@@ -577,6 +621,7 @@ int main(void) {
         cmocka_unit_test(test_an_open_part_gives_way_to_a_better_one),
         cmocka_unit_test(test_the_one_being_sent_is_not_the_first_to_go),
         cmocka_unit_test(test_a_file_that_vanishes_is_a_loss),
+        cmocka_unit_test(test_spent_budgets_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

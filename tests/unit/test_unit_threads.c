@@ -1,4 +1,4 @@
-/* What the tick, the draining thread and the net thread share, all three at once in one process: made for
+/* What the tick, the draining, the net and the uploading thread share, all at once in one process: made for
  * the thread sanitizer (-DFW_TSAN=ON), which sees no other process's accesses. */
 #include "support.h"
 
@@ -16,7 +16,7 @@ static struct {
     fw_unit_shared *shared;
     fw_unit_spool *spool;
     fw_unit_courier *courier;
-    uint64_t made_bytes, taken_bytes; /* the tick's, the net thread's */
+    uint64_t made_bytes, taken_bytes; /* the tick's, the uploader's */
 } all;
 
 /* Takes everything, but for every seventh. */
@@ -78,17 +78,17 @@ static void *tick_main(void *self) {
     return NULL;
 }
 
-static void *net_main(void *self) {
+static void *upload_main(void *self) {
     (void)self;
     while (!atomic_load(&all.done)) {
-        (void)fw_unit_courier_step(all.courier);
+        (void)fw_unit_courier_upload(all.courier);
         fw_env_sleep_ns(fw_env_real(), 100000);
     }
     return NULL;
 }
 
-/* The courier's other work on slots, as often as can be. */
-static void *stage_main(void *folder) {
+/* Talks, and stages models and campaigns as often as can be. */
+static void *net_main(void *folder) {
     static const char json[] = "{\"campaigns\":[{\"id\":\"a\",\"when\":\"/guard.veto\"}]}";
     fw_unit_courier_config config = {.env = fw_env_real(), .unit = 3, .data_folder = folder,
                                      .load = fw_unit_tick_load, .signals = &fw_drive_signals};
@@ -102,6 +102,7 @@ static void *stage_main(void *folder) {
     fw_unit_campaigns_open(&list, &config, all.shared);
     if (fw_unit_models_open(&models, &config, all.shared, &error) != FW_OK) abort();
     for (int i = 0; !atomic_load(&all.done); i++) {
+        (void)fw_unit_courier_talk(all.courier);
         snprintf(version, sizeof version, "v%d", i);
         if (fw_unit_campaigns_take(&list, version, json, sizeof json - 1, &error) != FW_OK) abort();
         if (fw_unit_models_stage(&models, &hash, bytes, size, &error) != FW_OK) abort();
@@ -113,7 +114,7 @@ static void *stage_main(void *folder) {
 static void test_all_at_once(void **state) {
     (void)state;
     char folder[64], other[64];
-    pthread_t tick, net, stage;
+    pthread_t tick, net, upload;
     fw_error error;
     make_folder(folder);
     make_folder(other);
@@ -125,8 +126,8 @@ static void test_all_at_once(void **state) {
     assert_int_equal(fw_unit_spool_open(&spool, all.shared, &all.spool, &error), FW_OK);
     assert_int_equal(fw_unit_courier_open(&config, all.shared, all.spool, &client, &all.courier, &error), FW_OK);
     assert_int_equal(pthread_create(&tick, NULL, tick_main, NULL), 0);
-    assert_int_equal(pthread_create(&net, NULL, net_main, NULL), 0);
-    assert_int_equal(pthread_create(&stage, NULL, stage_main, other), 0);
+    assert_int_equal(pthread_create(&net, NULL, net_main, other), 0);
+    assert_int_equal(pthread_create(&upload, NULL, upload_main, NULL), 0);
     while (!atomic_load(&all.shared->tick_gone) || fw_unit_ring_used_bytes(&all.shared->ring) > 0) {
         (void)fw_unit_spool_drain(all.spool);
         fw_unit_wait(all.shared->ring_wake, 1);
@@ -136,7 +137,7 @@ static void test_all_at_once(void **state) {
         fw_env_sleep_ns(fw_env_real(), 1000000);
     atomic_store(&all.done, true);
     assert_int_equal(pthread_join(net, NULL), 0);
-    assert_int_equal(pthread_join(stage, NULL), 0);
+    assert_int_equal(pthread_join(upload, NULL), 0);
     assert_true(atomic_load(&all.shared->campaign_active) > 0);
     assert_true(atomic_load(&all.shared->model_active) > 0);
     assert_int_equal(atomic_load(&all.shared->model_refused), 0);

@@ -34,7 +34,8 @@ void fw_unit_failed(fw_unit_courier *c, fw_unit_backoff *b, const char *what, in
     b->failing = true;
     b->wait_ms = b->wait_ms == 0 ? WAIT_MIN_MS : 2 * b->wait_ms;
     if (b->wait_ms > WAIT_MAX_MS) b->wait_ms = WAIT_MAX_MS;
-    int64_t ms = b->wait_ms / 2 + fw_random_below(&c->random, b->wait_ms / 2 + 1);
+    fw_random *random = b == &c->uploads ? &c->upload_random : &c->random;
+    int64_t ms = b->wait_ms / 2 + fw_random_below(random, b->wait_ms / 2 + 1);
     if (retry_after_s > 0 && retry_after_s <= 3600 && ms < (int64_t)retry_after_s * 1000)
         ms = (int64_t)retry_after_s * 1000;
     b->not_before_ns = fw_unit_now_ns(c) + ms * 1000000;
@@ -42,12 +43,22 @@ void fw_unit_failed(fw_unit_courier *c, fw_unit_backoff *b, const char *what, in
 
 /* ---- calls ---- */
 
-fw_status fw_unit_call(fw_unit_courier *c, fw_http_call *call, fw_http_reply *reply,
-                       fw_error *error) {
+static fw_status call_through(const fw_unit_courier *c, const fw_http_client *client,
+                              fw_http_call *call, fw_http_reply *reply, fw_error *error) {
     *reply = (fw_http_reply){.upload_offset = -1};
     if (call->reply_max_bytes == 0) call->reply_max_bytes = REPLY_MAX;
     if (call->timeout_ms == 0) call->timeout_ms = (int)c->config.call_timeout_ms;
-    return c->client.perform(c->client.self, call, reply, error);
+    return client->perform(client->self, call, reply, error);
+}
+
+fw_status fw_unit_call(fw_unit_courier *c, fw_http_call *call, fw_http_reply *reply,
+                       fw_error *error) {
+    return call_through(c, &c->client, call, reply, error);
+}
+
+fw_status fw_unit_upload_call(fw_unit_courier *c, fw_http_call *call, fw_http_reply *reply,
+                              fw_error *error) {
+    return call_through(c, &c->upload_client, call, reply, error);
 }
 
 void fw_unit_clear_reply(fw_http_reply *reply) {
@@ -119,12 +130,13 @@ static json_t *losses(fw_unit_shared *shared) {
 
 static char *report_text(fw_unit_courier *c, const state *now) {
     json_t *json = json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s}", "active", now->active.hex, "staged", now->staged.hex,
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s}", "active", now->active.hex, "staged", now->staged.hex,
         "tick", (json_int_t)now->tick, "recordings", (json_int_t)now->recordings, "spool_bytes",
         (json_int_t)now->spool_bytes, "lost_bytes", (json_int_t)now->lost_bytes, "ticks",
         (json_int_t)atomic_load(&c->shared->ticks), "vetoes",
         (json_int_t)atomic_load(&c->shared->vetoes), "captures",
-        (json_int_t)atomic_load(&c->shared->captures), "lost", losses(c->shared), "campaigns",
+        (json_int_t)atomic_load(&c->shared->captures), "lost_ticks",
+        (json_int_t)atomic_load(&c->shared->lost_ticks), "lost", losses(c->shared), "campaigns",
         c->campaigns.version);
     if (!now->active.hex[0]) json_object_set_new(json, "active", json_null());
     if (!now->staged.hex[0]) json_object_set_new(json, "staged", json_null());
@@ -299,6 +311,7 @@ static json_t *health_json(fw_unit_courier *c) {
         {"captures", atomic_load(&s->captures)},
         {"triggers", atomic_load(&s->triggers)},
         {"missed_ticks", atomic_load(&s->missed_ticks)},
+        {"lost_ticks", atomic_load(&s->lost_ticks)},
         {"salvaged", atomic_load(&s->salvaged)},
         {"spool_bytes", now.spool_bytes},
         {"ring_file_bytes", atomic_load(&s->ring_file_bytes)},
@@ -412,8 +425,9 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
     if (c->config.health_ms == 0) c->config.health_ms = FW_UNIT_HEALTH_MS;
     c->shared = shared;
     c->spool = spool;
-    c->client = *client;
+    c->client = c->upload_client = *client;
     c->random = fw_random_indexed(fw_seed_mix(0, "courier"), config->unit);
+    c->upload_random = fw_random_indexed(fw_seed_mix(0, "uploader"), config->unit);
     c->ask_offset = fw_unit_spool_count(spool) > 0; /* left by an earlier run: maybe half sent */
     c->started_ns = fw_unit_now_ns(c);
     c->health_due_ns = c->started_ns + (int64_t)c->config.health_ms * 1000000;
@@ -437,16 +451,27 @@ static int ms_until(const fw_unit_courier *c, int64_t moment_ns) {
     return left < 0 ? 0 : left > FW_UNIT_REPORT_MS ? FW_UNIT_REPORT_MS : (int)left;
 }
 
-int fw_unit_courier_step(fw_unit_courier *c) {
+void fw_unit_courier_upload_through(fw_unit_courier *c, const fw_http_client *client) {
+    c->upload_client = *client;
+}
+
+int fw_unit_courier_talk(fw_unit_courier *c) {
     notice_refusal(c);
     report(c);
     fetch(c);
     fetch_campaigns(c);
     add_health(c);
     send_records(c);
+    return ms_until(c, c->report_due_ns > c->reports.not_before_ns ? c->report_due_ns
+                                                                   : c->reports.not_before_ns);
+}
+
+int fw_unit_courier_upload(fw_unit_courier *c) {
     fw_unit_upload(c);
-    int wait = ms_until(c, c->report_due_ns > c->reports.not_before_ns ? c->report_due_ns
-                                                                      : c->reports.not_before_ns);
-    int uploads = ms_until(c, fw_unit_upload_due_ns(c));
-    return uploads < wait ? uploads : wait;
+    return ms_until(c, fw_unit_upload_due_ns(c));
+}
+
+int fw_unit_courier_step(fw_unit_courier *c) {
+    int talk = fw_unit_courier_talk(c), upload = fw_unit_courier_upload(c);
+    return talk < upload ? talk : upload;
 }

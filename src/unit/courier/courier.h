@@ -3,7 +3,8 @@
  *
  *   main thread   ring --> spool (never waits on the network)
  *   net thread    report --> target, version of the campaigns --> fetch, check, persist, stage
- *                 spool --> upload (upload.c)        health, versions --> records.h --> send
+ *                 health, versions --> records.h --> send
+ *   uploader      spool --> upload (upload.c), however long one takes
  *
  *   upload of one recording, the most valuable first (spool.h):
  *     PUT --2xx, receipt matches--> removed            PUT --409 or cut--> HEAD, PUT from Upload-Offset
@@ -62,9 +63,16 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
                                fw_unit_courier **out, fw_error *error) FW_MUST;
 void fw_unit_courier_close(fw_unit_courier *courier);
 
-/* One round: a report if due, the model and the campaigns it asks for, a health record if due, at most one
- * batch of records and one upload. Returns the milliseconds
- * after which another round makes sense (0: at once). */
+/* Uploads go through a client of their own, which stays the caller's: then one thread may talk while
+ * another uploads. */
+void fw_unit_courier_upload_through(fw_unit_courier *courier, const fw_http_client *client);
+
+/* One round of talk: a report if due, the model and the campaigns it asks for, a health record if due, at most
+ * one batch of records. Returns the milliseconds after which another round makes sense (0: at once). */
+int fw_unit_courier_talk(fw_unit_courier *courier);
+/* At most one upload; returns the same. */
+int fw_unit_courier_upload(fw_unit_courier *courier);
+/* Both, in one thread. */
 int fw_unit_courier_step(fw_unit_courier *courier);
 
 /* Runs the whole process until shared->stop and shared->tick_gone: everything in the ring is on disk

@@ -21,17 +21,18 @@ struct fw_unit_courier {
     fw_unit_courier_config config;
     fw_unit_shared *shared;
     fw_unit_spool *spool;
-    fw_http_client client;
+    fw_http_client client, upload_client;
     fw_unit_models models;
     fw_unit_campaign_list campaigns;
     fw_unit_records records;
-    fw_random random; /* spreads the fleet's retries */
+    fw_random random, upload_random; /* spread the fleet's retries */
     fw_unit_backoff reports, fetches, campaign_fetches, sendings, uploads;
     int64_t started_ns, report_due_ns, health_due_ns;
     uint64_t reported_state; /* what the last report said, mixed into one number */
     fw_hash target, bad_target; /* wanted by the factory; what could not be loaded */
     char campaigns_wanted[FW_UNIT_VERSION_MAX]; /* the version of the last report's answer */
     uint64_t refused_logged;
+    /* the uploader's, as uploads above, upload_client and upload_random */
     bool ask_offset;      /* an upload failed: ask before sending again */
     int64_t rate_free_ns; /* the rate's budget is used up until then */
 };
@@ -45,6 +46,8 @@ void fw_unit_failed(fw_unit_courier *courier, fw_unit_backoff *backoff, const ch
 /* A call with the courier's bounds; the reply is cleared by fw_unit_clear_reply. */
 fw_status fw_unit_call(fw_unit_courier *courier, fw_http_call *call, fw_http_reply *reply,
                        fw_error *error) FW_MUST;
+fw_status fw_unit_upload_call(fw_unit_courier *courier, fw_http_call *call, fw_http_reply *reply,
+                              fw_error *error) FW_MUST;
 void fw_unit_clear_reply(fw_http_reply *reply);
 /* NULL when the body is no JSON. */
 json_t *fw_unit_reply_json(const fw_http_reply *reply);

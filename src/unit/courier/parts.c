@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "unit/courier/spent.h"
 #include "unit/courier/spool_state.h"
 
 enum { MAKE_WAY_MAX = 8 }; /* files given up for one write on a full disk */
@@ -148,7 +149,7 @@ void fw_unit_spool_salvage_part(fw_unit_spool *s, uint64_t serial, const fw_unit
                     why, file.ticks, serial, file.hash.hex);
         atomic_fetch_add(&s->shared->salvaged, 1);
         fw_unit_spool_add(s, &file);
-        fw_unit_wake(s->shared->net_wake);
+        fw_unit_spool_wake(s);
     } else {
         fw_log_warn("unit %u: %s: recording %" PRIu64 " (%" PRIu64 " bytes) is lost: %s",
                     s->config.unit, why, serial, size, error.text);
@@ -326,10 +327,12 @@ static void take_end(fw_unit_spool *s, const fw_unit_piece *piece) {
     pthread_mutex_lock(&s->lock);
     s->parts[stream].bytes = 0;
     pthread_mutex_unlock(&s->lock);
+    if (stream == FW_UNIT_CAPTURE)
+        fw_unit_spent_add(s->shared, s->config.env, s->config.data_folder, file.campaign, file.size_bytes);
     fw_unit_spool_add(s, &file);
     unlink_part(s, piece->serial); /* its sidecar */
     close_part(s, stream);
-    fw_unit_wake(s->shared->net_wake);
+    fw_unit_spool_wake(s);
 }
 
 static void take_promote(fw_unit_spool *s, const fw_unit_piece *piece) {

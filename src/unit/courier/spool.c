@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "unit/courier/spent.h"
 #include "unit/courier/spool_state.h"
 
 enum { REFUSED_MAX = 64 };
@@ -31,6 +32,11 @@ uint32_t fw_unit_value_of(const fw_unit_spooled *file) {
     if (file->campaign[0]) return FW_UNIT_VALUE_CAPTURE + file->priority;
     if (file->held) return FW_UNIT_VALUE_HELD;
     return file->events > 0 ? FW_UNIT_VALUE_EVENTS : FW_UNIT_VALUE_ROUTINE;
+}
+
+void fw_unit_spool_wake(const fw_unit_spool *s) {
+    fw_unit_wake(s->shared->net_wake);
+    fw_unit_wake(s->shared->upload_wake);
 }
 
 /* ---- the list; callers hold the lock ---- */
@@ -202,7 +208,7 @@ void fw_unit_spool_promote(fw_unit_spool *s, const fw_unit_promote *wanted) {
     }
     publish(s);
     pthread_mutex_unlock(&s->lock);
-    fw_unit_wake(s->shared->net_wake);
+    fw_unit_spool_wake(s);
 }
 
 /* ---- starting ---- */
@@ -292,6 +298,7 @@ fw_status fw_unit_spool_open(const fw_unit_spool_config *config, fw_unit_shared 
     snprintf(s->folder, sizeof s->folder, "%s/spool", config->data_folder);
     snprintf(s->refused, sizeof s->refused, "%s/refused", s->folder);
     fw_status status = fw_folder_make(s->refused, 0755, error);
+    fw_unit_spent_load(shared, config->data_folder);
     if (status == FW_OK) status = scan(s, error);
     if (status != FW_OK) {
         fw_unit_spool_close(s);

@@ -41,6 +41,8 @@ uint64_t fw_unit_file_size(const char *path);
 void fw_unit_spool_part_path(const fw_unit_spool *spool, uint64_t serial, char out[FW_PATH_MAX]);
 /* Adds a whole file and keeps the quota. Takes the lock. */
 void fw_unit_spool_add(fw_unit_spool *spool, fw_unit_spooled *file);
+/* A recording is new, or may be sent now: to report and to upload. */
+void fw_unit_spool_wake(const fw_unit_spool *spool);
 uint64_t fw_unit_spool_new_order(fw_unit_spool *spool);
 /* Gives up files of at most that value while the quota is exceeded; false when it still is. Locked. */
 bool fw_unit_spool_keep_quota(fw_unit_spool *spool, uint32_t value_max);

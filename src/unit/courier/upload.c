@@ -50,7 +50,7 @@ static fw_status ask_offset(fw_unit_courier *c, const fw_unit_spooled *file, uin
     fw_http_reply reply;
     object_url(c, &file->hash, url);
     fw_http_call call = {.method = "HEAD", .url = url};
-    FW_TRY(fw_unit_call(c, &call, &reply, error));
+    FW_TRY(fw_unit_upload_call(c, &call, &reply, error));
     *status = reply.status;
     *offset = 0;
     if (reply.status / 100 == 2 && reply.upload_offset > 0) {
@@ -103,7 +103,7 @@ static fw_status put(fw_unit_courier *c, const fw_unit_spooled *file, uint64_t o
         int64_t now_ns = fw_unit_now_ns(c);
         c->rate_free_ns = now_ns + (int64_t)((double)left / (double)rate * 1e9);
     }
-    return fw_unit_call(c, &call, reply, error);
+    return fw_unit_upload_call(c, &call, reply, error);
 }
 
 static bool receipt_matches(const fw_http_reply *reply, const fw_unit_spooled *file) {
@@ -142,6 +142,7 @@ static void settle(fw_unit_courier *c, const fw_unit_spooled *file, const fw_htt
         fw_unit_succeeded(c, &c->uploads, "uploading");
         fw_unit_spool_remove(c->spool, &file->hash);
         c->ask_offset = false;
+        fw_unit_wake(c->shared->net_wake); /* a report is due when nothing waits any more */
         return;
     }
     fw_unit_reason_of(reply, reason, sizeof reason);

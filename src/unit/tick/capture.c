@@ -81,10 +81,13 @@ static bool same_condition(const fw_campaign *a, const fw_campaign *b) {
 }
 
 /* The counts of a campaign that was there before. */
-static fw_campaign_state state_before(const fw_unit_captures *c, const fw_campaign *campaign) {
+static fw_campaign_state state_before(fw_unit_captures *c, const fw_campaign *campaign) {
     for (uint32_t i = 0; i < c->set.count; i++)
         if (same_condition(&c->set.list[i], campaign)) return c->states[i];
-    return (fw_campaign_state){0};
+    fw_unit_spent *spent = fw_unit_spent_find(c->shared, campaign->id); /* before this process */
+    if (!spent) return (fw_campaign_state){0};
+    return (fw_campaign_state){.captures = atomic_load(&spent->captures),
+                               .captured_bytes = atomic_load(&spent->bytes)};
 }
 
 void fw_unit_captures_take_campaigns(fw_unit_captures *c) {

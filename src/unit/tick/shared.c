@@ -40,7 +40,8 @@ fw_status fw_unit_shared_make(fw_unit_shared **out, fw_error *error) {
         return fw_fail_errno(error, "unit: no %zu bytes of shared memory", sizeof *shared);
     shared->ring_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     shared->net_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (shared->ring_wake < 0 || shared->net_wake < 0) {
+    shared->upload_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (shared->ring_wake < 0 || shared->net_wake < 0 || shared->upload_wake < 0) {
         fw_status status = fw_fail_errno(error, "unit: no eventfd");
         fw_unit_shared_free(shared);
         return status;
@@ -57,5 +58,6 @@ void fw_unit_shared_free(fw_unit_shared *shared) {
     if (!shared) return;
     if (shared->ring_wake >= 0) close(shared->ring_wake);
     if (shared->net_wake >= 0) close(shared->net_wake);
+    if (shared->upload_wake >= 0) close(shared->upload_wake);
     munmap(shared, sizeof *shared);
 }

@@ -42,6 +42,7 @@ fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *s
     if (!tick) return fw_fail(error, FW_NO_MEMORY, "unit: no memory for the tick");
     tick->config = *config;
     tick->shared = shared;
+    atomic_fetch_add(&shared->lost_ticks, atomic_exchange(&shared->unhanded_ticks, 0)); /* of one that died */
     snprintf(tick->name, sizeof tick->name, "%u", config->unit);
     tick->outlet = (fw_unit_outlet){.shared = shared, .stream = FW_UNIT_ROUTINE};
     fw_status status = fw_drive_recorder_open(&tick->recorder, error);
@@ -143,6 +144,7 @@ static void end_routine(fw_unit_tick *tick) {
     fw_error error;
     if (!outlet->open) return;
     if (fw_drive_recorder_so_far(tick->recorder)->ticks < RECORDING_TICKS_MIN) {
+        atomic_store(&tick->shared->unhanded_ticks, 0);
         fw_unit_outlet_drop(outlet);
         return;
     }
@@ -153,7 +155,9 @@ static void end_routine(fw_unit_tick *tick) {
     fw_unit_ended ended = {.ticks = done.ticks, .drive = done.drive, .first_tick = done.first_tick,
                            .first_ns = tick->first_ns, .last_ns = tick->last_ns};
     for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) ended.events += done.event_counts[i];
-    if (fw_unit_outlet_end(outlet, &ended) && !tick->config.captures_only)
+    bool whole = fw_unit_outlet_end(outlet, &ended);
+    atomic_store(&tick->shared->unhanded_ticks, 0);
+    if (whole && !tick->config.captures_only)
         atomic_fetch_add(&tick->shared->recordings, 1);
 }
 
@@ -184,7 +188,12 @@ static void record(fw_unit_tick *tick, const fw_unit_lived *lived) {
         fw_log_error("unit %u: recording given up: %s", tick->config.unit, error.text);
         tick->outlet.fault = true;
     }
-    if (tick->outlet.offset != before) fw_unit_wake(tick->shared->ring_wake);
+    if (tick->outlet.offset == before) {
+        atomic_fetch_add(&tick->shared->unhanded_ticks, 1);
+        return;
+    }
+    atomic_store(&tick->shared->unhanded_ticks, 0);
+    fw_unit_wake(tick->shared->ring_wake);
 }
 
 /* After the answer: events, the routine recording, campaigns. */
