@@ -1,4 +1,5 @@
 /* Training: the same bits whatever the threads, real learning, and numbers that are not finite. */
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,8 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "nn/run/layers.h"
+#include "nn/train/dnnl.h"
+#include "nn/train/fused.h"
 #include "nn/train/trainer.h"
 
 enum { STEPS = 6, BATCH = 50 };
@@ -121,7 +124,24 @@ static fw_nn_trainer *trainer_of(const task *t, fw_nn_trainer_options options) {
     return trainer;
 }
 
-static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn_method method) {
+/* The references; what a trainer takes by itself; oneDNN for all it has. */
+static const fw_nn_backend *const references[] = {NULL};
+static const fw_nn_backend *const dnnl_first[] = {&fw_nn_backend_dnnl_all, &fw_nn_backend_fused,
+                                                  &fw_nn_backend_fast, NULL};
+static const fw_nn_backend *const *const backend_lists[] = {references, NULL, dnnl_first};
+
+static uint32_t threads_of_this_process(void) {
+    uint32_t count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    assert_non_null(dir);
+    for (const struct dirent *one; (one = readdir(dir));) count += one->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn_method method,
+                     const fw_nn_backend *const *backends) {
+    uint32_t before = threads_of_this_process();
     task t = {0};
     fw_error error;
     fw_nn_step_report report;
@@ -131,6 +151,7 @@ static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn
     fw_nn_trainer *trainer = trainer_of(
         &t, (fw_nn_trainer_options){
                 .batch = BATCH, .tile_rows = 7, .threads = threads, .seed = 5,
+                .backends = backends,
                 .optimiser = {.method = method, .rate = 1e-2f, .momentum = 0.9f, .decay = 0.01f,
                               .clip_norm = 0.5f, .average_keep = 0.9f, .schedule = FW_NN_COSINE,
                               .warmup_steps = 2, .total_steps = STEPS}});
@@ -143,6 +164,8 @@ static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn
         if (i == 0) first = report.loss;
     }
     assert_true(report.loss < first);
+    /* no library has started threads of its own */
+    assert_int_equal(threads_of_this_process(), before + threads - 1);
     size_t floats = fw_nn_trainer_layout(trainer)->floats;
     fw_sha256 *sha = fw_sha256_begin();
     fw_sha256_add(sha, fw_nn_trainer_parameters(trainer), floats * sizeof(float));
@@ -156,10 +179,12 @@ static void threads_change_nothing(void **state) {
     (void)state;
     void (*const builds[])(task *, fw_random *) = {mlp, cnn, lstm, transformer};
     for (size_t i = 0; i < sizeof builds / sizeof *builds; i++)
-        for (int method = 0; method < 2; method++) {
-            fw_hash one = train(builds[i], 1, (fw_nn_method)method);
-            assert_string_equal(train(builds[i], 2, (fw_nn_method)method).hex, one.hex);
-            assert_string_equal(train(builds[i], 4, (fw_nn_method)method).hex, one.hex);
+        for (int k = 0; k < 6; k++) {
+            const fw_nn_backend *const *list = backend_lists[k / 2];
+            fw_nn_method method = (fw_nn_method)(k % 2);
+            fw_hash one = train(builds[i], 1, method, list);
+            assert_string_equal(train(builds[i], 2, method, list).hex, one.hex);
+            assert_string_equal(train(builds[i], 4, method, list).hex, one.hex);
         }
 }
 
