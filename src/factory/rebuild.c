@@ -204,15 +204,23 @@ static void remove_with_logs(const char *path) {
     }
 }
 
-/* Opens the old one, brings its format up to date and its log into the file; settles the ledger. */
-static bool prepare_old(const fw_env *env, const char *data_folder, const char *path) {
+/* Opens the old one, brings its format up to date and its log into the file; settles the ledger.
+ * *good: its rows can be taken over. A newer one, or a foreign file, is refused, not replaced. */
+static fw_status prepare_old(const fw_env *env, const char *data_folder, const char *path, bool *good,
+                             fw_error *refusal) {
     fw_error error = {""};
     fw_catalogue *old;
     fw_ledger ledger;
-    if (!fw_file_exists(path)) return false;
-    if (fw_catalogue_open(path, &old, &error) != FW_OK) {
+    *good = false;
+    if (!fw_file_exists(path)) return FW_OK;
+    fw_status status = fw_catalogue_open(path, &old, &error);
+    if (status == FW_UNSUPPORTED || status == FW_NO_MEMORY) {
+        *refusal = error;
+        return status;
+    }
+    if (status != FW_OK) {
         fw_log_warn("the old catalogue cannot be read: %s", error.text);
-        return false;
+        return FW_OK;
     }
     if (fw_ledger_open(env, data_folder, old, &ledger, &error) == FW_OK)
         fw_ledger_close(&ledger);
@@ -220,14 +228,14 @@ static bool prepare_old(const fw_env *env, const char *data_folder, const char *
         fw_log_warn("%s", error.text);
     sqlite3 *db = fw_catalogue_read(old);
     char *said = NULL;
-    fw_status status = fw_db_text(db, &error, &said, "PRAGMA quick_check(1)", "");
-    bool good = status == FW_OK && strcmp(said, "ok") == 0;
-    if (good) status = fw_db_script(db, &error, "PRAGMA journal_mode=DELETE");
-    if (!good || status != FW_OK) fw_log_warn("the old catalogue is damaged: %s", said ? said : "");
+    status = fw_db_text(db, &error, &said, "PRAGMA quick_check(1)", "");
+    *good = status == FW_OK && strcmp(said, "ok") == 0;
+    if (*good) *good = fw_db_script(db, &error, "PRAGMA journal_mode=DELETE") == FW_OK;
+    if (!*good) fw_log_warn("the old catalogue is damaged: %s", said ? said : "");
     free(said);
     fw_catalogue_read_end(old);
     fw_catalogue_close(old);
-    return good && status == FW_OK;
+    return FW_OK;
 }
 
 fw_status fw_rebuild_into(const fw_env *env, const char *data_folder, const fw_factory_line *line,
@@ -238,8 +246,8 @@ fw_status fw_rebuild_into(const fw_env *env, const char *data_folder, const fw_f
     b->line = line;
     fw_path_join(old_path, sizeof old_path, data_folder, "catalogue.sqlite");
     remove_with_logs(new_path);
-    b->report.had_old = prepare_old(env, data_folder, old_path);
-    fw_status status = fw_objects_open(env, data_folder, &b->objects, error);
+    fw_status status = prepare_old(env, data_folder, old_path, &b->report.had_old, error);
+    if (status == FW_OK) status = fw_objects_open(env, data_folder, &b->objects, error);
     if (status == FW_OK) status = build_into(b, data_folder, new_path, old_path, error);
     if (status != FW_OK) remove_with_logs(new_path);
     *report = b->report;

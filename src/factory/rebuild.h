@@ -28,7 +28,8 @@ typedef struct fw_rebuild_report {
     bool had_old;                /* the old catalogue could be read */
 } fw_rebuild_report;
 
-/* FW_BUSY: serve runs. FW_NOT_FOUND: no ledger there. */
+/* FW_BUSY: serve runs. FW_NOT_FOUND: no ledger there. FW_UNSUPPORTED: the catalogue is a newer
+ * Flywheel's, or another program's file; it is left as it is. */
 fw_status fw_rebuild(const fw_env *env, const char *data_folder, const fw_factory_line *line,
                      fw_rebuild_report *report, fw_error *error) FW_MUST;
 
