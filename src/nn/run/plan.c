@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "nn/run/arena.h"
+#include "nn/run/memory.h"
 
 typedef enum place_kind { IN_ARENA, IN_PARAMETERS, IN_GRADIENTS, IN_INPUTS, NOWHERE } place_kind;
 
@@ -494,13 +495,12 @@ fw_status fw_nn_session_new(const fw_nn_plan *plan, fw_nn_session **out, fw_erro
     if (!session) return fw_fail(error, FW_NO_MEMORY, "no memory for a session");
     size_t bytes = round_up(fw_nn_plan_arena_bytes(plan) + 1, FW_NN_ALIGN_BYTES);
     session->plan = plan;
-    session->arena = aligned_alloc(FW_NN_ALIGN_BYTES, bytes);
+    session->arena = fw_nn_zeros(bytes);
     session->calls = calloc(plan->step_count + 1, sizeof *session->calls);
     if (!session->arena || !session->calls) {
         fw_nn_session_free(session);
         return fw_fail(error, FW_NO_MEMORY, "no memory for a session: %zu bytes", bytes);
     }
-    memset(session->arena, 0, bytes);
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const fw_nn_choice *choice = &plan->steps[i].how->choice;
         fw_nn_call *call = &session->calls[i];

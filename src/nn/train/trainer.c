@@ -7,6 +7,7 @@
 
 #include "base/pool.h"
 #include "nn/run/kernels.h"
+#include "nn/run/memory.h"
 #include "nn/train/fused.h"
 
 enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
@@ -88,10 +89,7 @@ static fw_status make_plans(fw_nn_trainer *t, fw_error *error) {
 }
 
 static float *zeros(size_t floats) {
-    size_t bytes = (floats * sizeof(float) + 63) / 64 * 64 + 64;
-    float *vector = aligned_alloc(64, bytes);
-    if (vector) memset(vector, 0, bytes);
-    return vector;
+    return fw_nn_zeros(floats * sizeof(float));
 }
 
 static fw_status make_lanes(fw_nn_trainer *t, fw_error *error) {
