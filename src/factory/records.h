@@ -18,8 +18,8 @@
  *   (3) after a failed write or flush the segment is closed: what lies behind its last durable byte
  *       is cut off if the disk lets us, and never counts in any case, since the next segment's
  *       header says where it ends; nothing is written to it again;
- *   (4) what a crash left at the end is written anew and flushed before it counts: a flush that
- *       failed before the crash leaves no other trace;
+ *   (4) what a crash left at the end is copied into a new file and flushed before it counts: a flush
+ *       that failed before the crash leaves no other trace, and one that fails now costs the copy;
  *   (5) batches of one stream are committed one after another; those of different streams together.
  *
  * Limits: 32 streams per unit and boot; 32 MiB of batches waiting (then FW_BUSY, HTTP 429); segments

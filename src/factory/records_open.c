@@ -32,7 +32,9 @@ static fw_status list_numbers(const fw_records *r, numbers *out, fw_error *error
     for (struct dirent *entry; (entry = readdir(dir));) {
         const char *at = entry->d_name;
         uint64_t number;
-        if (!fw_http_parse_number(&at, &number) || strcmp(at, ".fwr") != 0 || number == 0) continue;
+        if (!fw_http_parse_number(&at, &number) || number == 0) continue;
+        if (strcmp(at, ".fwr.tmp") == 0) unlinkat(dirfd(dir), entry->d_name, 0); /* half a copy */
+        if (strcmp(at, ".fwr") != 0) continue;
         if (out->count == room) {
             room = room ? 2 * room : 64;
             uint64_t *grown = realloc(out->list, room * sizeof *grown);
@@ -206,47 +208,60 @@ static fw_status read_position(fw_records *r, uint64_t *number, uint64_t *bytes,
     return FW_OK;
 }
 
-/* Writes the same bytes over themselves: pages that a failed flush left behind as clean (and not on
- * the disk) are dirty again, so that the flush that follows means something. */
-static fw_status write_anew(fw_records *r, int fd, uint64_t from, uint64_t to, fw_error *error) {
+/* The file's first bytes into another one, durable. Reading takes what the page cache has, which a
+ * flush that failed before the crash may have left there as clean without its being on the disk. */
+static fw_status copy_start(fw_records *r, int from, int to, uint64_t bytes, fw_error *error) {
     enum { PIECE = 1 << 16 };
-    uint8_t *bytes = malloc(PIECE);
-    if (!bytes) return fw_fail(error, FW_NO_MEMORY, "no memory to open the records");
+    const fw_env *env = r->config.env;
+    uint8_t *piece = malloc(PIECE);
+    if (!piece) return fw_fail(error, FW_NO_MEMORY, "no memory to open the records");
     fw_status status = FW_OK;
-    while (from < to && status == FW_OK) {
-        size_t size = to - from < PIECE ? (size_t)(to - from) : PIECE;
-        ssize_t got = pread(fd, bytes, size, (off_t)from);
-        if (got <= 0 || lseek(fd, (off_t)from, SEEK_SET) < 0)
+    for (uint64_t at = 0; at < bytes && status == FW_OK;) {
+        size_t size = bytes - at < PIECE ? (size_t)(bytes - at) : PIECE;
+        ssize_t got = pread(from, piece, size, (off_t)at);
+        if (got <= 0)
             status = fw_fail_errno(error, "cannot read records back");
-        if (status == FW_OK)
-            status = fw_file_write_all(r->config.env, fd, bytes, (size_t)got, "records", error);
-        if (got > 0) from += (uint64_t)got;
+        else
+            status = fw_file_write_all(env, to, piece, (size_t)got, "records", error);
+        if (got > 0) at += (uint64_t)got;
     }
-    free(bytes);
+    free(piece);
+    if (status == FW_OK && env->fdatasync(env->self, to) != 0)
+        status = fw_fail_errno(error, "cannot make the records' end durable");
     return status;
 }
 
-/* The last segment after a crash: what is intact behind the checkpoint is made durable, what is torn
- * is cut off. Nothing more is written to it. */
-static fw_status settle_end(fw_records *r, uint64_t from, uint64_t good, fw_error *error) {
+/* A copy takes the file's place; until it is durable the file stays as it is: what was acked is in
+ * it, and a disk that fails to write over a place may lose what was there. */
+static fw_status copy_over(fw_records *r, const char *path, uint64_t bytes, fw_error *error) {
+    char temporary[FW_RECORDS_PATH + 8];
+    const fw_env *env = r->config.env;
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0) return fw_fail_errno(error, "cannot open %s", path);
+    int to = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    fw_status status = to >= 0 ? copy_start(r, from, to, bytes, error)
+                               : fw_fail_errno(error, "cannot create %s", temporary);
+    close(from);
+    if (to >= 0) close(to);
+    if (status == FW_OK && env->rename(env->self, temporary, path) != 0)
+        status = fw_fail_errno(error, "cannot rename %s", temporary);
+    if (status != FW_OK) unlink(temporary);
+    return status == FW_OK ? fw_folder_sync(env, r->folder, error) : status;
+}
+
+/* The last segment after a crash: what is intact is made durable, what is torn is left out. Nothing
+ * more is written to it. */
+static fw_status settle_end(fw_records *r, uint64_t good, fw_error *error) {
     char path[FW_RECORDS_PATH];
     fw_records_file *last = &r->files[r->file_count - 1];
-    const fw_env *env = r->config.env;
     fw_records_path(r, last->header.number, path);
     if (good < last->bytes)
         fw_log_warn("%s: the last %" PRIu64 " bytes were cut off by a crash and are no batch; removed",
                     path, last->bytes - good);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) return fw_fail_errno(error, "cannot open %s", path);
-    fw_status status = FW_OK;
-    if (good < last->bytes && ftruncate(fd, (off_t)good) != 0)
-        status = fw_fail_errno(error, "cannot cut %s", path);
-    if (status == FW_OK) status = write_anew(r, fd, from, good, error);
-    if (status == FW_OK && env->fdatasync(env->self, fd) != 0)
-        status = fw_fail_errno(error, "cannot make %s durable", path);
-    close(fd);
-    if (status == FW_OK) last->bytes = good;
-    return status == FW_OK ? fw_folder_sync(env, r->folder, error) : status;
+    FW_TRY(copy_over(r, path, good, error));
+    last->bytes = good;
+    return FW_OK;
 }
 
 /* The last segment is written to further when it is as it was left. */
@@ -281,7 +296,7 @@ static fw_status replay_all(fw_records *r, fw_error *error) {
         if (as_left)
             FW_TRY(go_on(r, error));
         else if (last)
-            FW_TRY(settle_end(r, from, good, error));
+            FW_TRY(settle_end(r, good, error));
         r->since_checkpoint_bytes += file->bytes - from;
     }
     r->saved_number = number;

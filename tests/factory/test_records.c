@@ -389,6 +389,51 @@ typedef struct sender {
     uint64_t seed, sent;
 } sender;
 
+/* A disk that fails to flush a file loses all of the file. */
+static int losing_sync(void *self, int fd) {
+    faulty *f = self;
+    struct stat info;
+    char own[64], path[300];
+    if (!faulty_hits(f)) return fdatasync(fd);
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(own, path, sizeof path - 1);
+    assert_true(size > 0);
+    path[size] = '\0';
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && strstr(path, "/records/")) {
+        assert_int_equal(truncate(path, 0), 0);
+        assert_int_equal(truncate(path, info.st_size), 0);
+    }
+    errno = EIO;
+    return -1;
+}
+
+static void a_flush_that_fails_while_opening_costs_nothing_acked(void **state) {
+    store *s = *state, crashed;
+    fw_records_ack ack;
+    fw_error error;
+    char path[120];
+    assert_int_equal(append(s, "a", 0, 50, &ack), FW_OK);
+    assert_int_equal(append(s, "a", 50, 50, &ack), FW_OK);
+    bool opened = false;
+    for (unsigned at = 1; !opened; at++) {
+        crash_into(s, "crashed", &crashed);
+        snprintf(path, sizeof path, "%s/catalogue.sqlite", crashed.folder);
+        assert_int_equal(fw_catalogue_open(path, &crashed.catalogue, &error), FW_OK);
+        crashed.faults.env.fdatasync = losing_sync;
+        crashed.faults.fail_at = at;
+        crashed.faults.fail_errno = EIO;
+        crashed.config.env = &crashed.faults.env;
+        crashed.config.catalogue = crashed.catalogue;
+        crashed.config.data_folder = crashed.folder;
+        opened = fw_records_open(&crashed.config, &crashed.records, &error) == FW_OK;
+        crashed.faults.fail_at = 0;
+        store_close(&crashed);
+        store_open(&crashed);
+        expect_records(&crashed, "a", 0, 100);
+        store_close(&crashed);
+    }
+}
+
 static void *send_many(void *self) {
     sender *w = self;
     fw_random random = fw_random_indexed(w->seed, 1);
@@ -762,6 +807,7 @@ int main(void) {
         STORE(any_write_or_flush_may_fail),
         STORE(a_disk_that_stays_full_loses_nothing_acked),
         STORE(opening_may_fail_and_harms_nothing),
+        STORE(a_flush_that_fails_while_opening_costs_nothing_acked),
         STORE(many_units_share_commits),
         STORE(one_stream_from_many_connections),
         STORE(segments_end_and_the_oldest_go),
