@@ -37,6 +37,7 @@ struct fw_upload {
     uint64_t offset, received, total; /* total UINT64_MAX: not declared */
     uint64_t reserved_bytes;          /* what it may still take of the cap; the ingest's lock */
     bool repeat;                      /* already whole: the body is read and dropped */
+    bool had_part;                    /* a part lay there when it began */
     int refused;                      /* HTTP status of the reason in error, 0: none */
     fw_error error;
     fw_upload *next;
@@ -281,7 +282,8 @@ static void unclaim(fw_ingest *ingest, const fw_upload *upload) {
         if (*u != upload) continue;
         *u = upload->next;
         ingest->open_count--;
-        ingest->idle_parts_known = false; /* it may leave a part behind */
+        if (upload->had_part || fw_objects_part_bytes(ingest->objects, upload->hash.hex) > 0)
+            ingest->idle_parts_known = false; /* a part more, or one less */
         break;
     }
     pthread_mutex_unlock(&ingest->lock);
@@ -313,6 +315,7 @@ static fw_status admit(fw_ingest *ingest, fw_upload *upload, fw_http_response *r
         return fw_fail(error, FW_TOO_BIG, "the file has %" PRIu64 " bytes, the limit is %" PRIu64,
                        upload->total, ingest->upload_max_bytes);
     uint64_t have = fw_objects_part_bytes(ingest->objects, upload->hash.hex);
+    upload->had_part = have > 0;
     if (upload->offset > have) {
         FW_TRY(fw_objects_part_durable(ingest->objects, upload->hash.hex, &have, error));
         fw_http_respond_error(response, 409, "the upload stands at %" PRIu64 " bytes, resume there",
