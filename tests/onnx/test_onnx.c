@@ -136,13 +136,241 @@ static void test_back_and_forth(void **state) {
     }
 }
 
-/* @OTHERS@ */
+/* ---- files of others ---- */
+
+static float *outputs_of(const fw_nn_model *model, size_t *count) {
+    json_t *json = run(model), *value;
+    const char *key;
+    float *all = NULL;
+    *count = 0;
+    json_object_foreach(json_object_get(json, "outputs"), key, value) {
+        const json_t *data = json_object_get(value, "data");
+        all = realloc(all, (*count + json_array_size(data)) * sizeof *all);
+        for (size_t i = 0; i < json_array_size(data); i++)
+            all[(*count)++] = (float)json_number_value(json_array_get(data, i));
+    }
+    json_decref(json);
+    return all;
+}
+
+/* The same nodes without our graph beside them: read operator by operator. */
+static void test_without_the_graph(void **state) {
+    (void)state;
+    static const char *const names[] = {"mlp", "cnn", "series"};
+    uint32_t tried = 0;
+    for (size_t i = 0; i < ZOO; i++) {
+        if (strcmp(zoo[i].name, names[tried]) != 0) continue;
+        size_t size, count, count2;
+        fw_nn_model model = made(&zoo[i]), back;
+        fw_error error = {""};
+        char *bytes = exported(&model, &size);
+        char *key = memmem(bytes, size, FW_NN_MODEL_KEY, strlen(FW_NN_MODEL_KEY));
+        assert_non_null(key);
+        *key = 'F';
+        fw_status status = fw_onnx_import(bytes, size, &back, &error);
+        if (status != FW_OK) print_error("%s: %s\n", zoo[i].name, error.text);
+        assert_int_equal(status, FW_OK);
+        float *y = outputs_of(&model, &count), *y2 = outputs_of(&back, &count2);
+        assert_int_equal(count, count2);
+        for (size_t n = 0; n < count; n++) assert_true(y[n] - y2[n] < 1e-5f && y2[n] - y[n] < 1e-5f);
+        free(y), free(y2), free(bytes);
+        fw_nn_model_clear(&model);
+        fw_nn_model_clear(&back);
+        if (++tried == 3) return;
+    }
+    fail();
+}
+
+/* A file in the making, by the wire format: fields with a number or with bytes. */
+typedef struct wire {
+    uint8_t bytes[8192];
+    size_t size;
+} wire;
+
+static void varint(wire *w, uint64_t value) {
+    for (; value >= 0x80; value >>= 7) w->bytes[w->size++] = (uint8_t)(value | 0x80);
+    w->bytes[w->size++] = (uint8_t)value;
+}
+static void number(wire *w, uint32_t field, uint64_t set) {
+    varint(w, field << 3);
+    varint(w, set);
+}
+static void part(wire *w, uint32_t field, const void *bytes, size_t size) {
+    varint(w, field << 3 | 2);
+    varint(w, size);
+    memcpy(w->bytes + w->size, bytes, size);
+    w->size += size;
+}
+static void text(wire *w, uint32_t field, const char *words) {
+    part(w, field, words, strlen(words));
+}
+
+static void tensor(wire *graph, const char *name, uint64_t rows, uint64_t columns,
+                   const float *data) {
+    wire t = {.size = 0};
+    if (rows) number(&t, 1, rows);
+    number(&t, 1, columns);
+    number(&t, 2, 1);
+    text(&t, 8, name);
+    part(&t, 9, data, (rows ? rows : 1) * columns * sizeof *data);
+    part(graph, 5, t.bytes, t.size);
+}
+static void value(wire *graph, uint32_t field, const char *name, uint64_t width) {
+    wire v = {.size = 0}, type = {.size = 0}, inner = {.size = 0}, shape = {.size = 0}, d = {.size = 0};
+    text(&d, 2, "batch");
+    part(&shape, 1, d.bytes, d.size);
+    d.size = 0;
+    number(&d, 1, width);
+    part(&shape, 1, d.bytes, d.size);
+    number(&inner, 1, 1);
+    part(&inner, 2, shape.bytes, shape.size);
+    part(&type, 1, inner.bytes, inner.size);
+    text(&v, 1, name);
+    part(&v, 2, type.bytes, type.size);
+    part(graph, field, v.bytes, v.size);
+}
+/* inputs: names with spaces between; attribute: an integer one, or NULL. */
+static void node(wire *graph, const char *op, const char *inputs, const char *output,
+                 const char *attribute, uint64_t set) {
+    wire n = {.size = 0}, a = {.size = 0};
+    char copy[64], *save = NULL;
+    snprintf(copy, sizeof copy, "%s", inputs);
+    for (char *in = strtok_r(copy, " ", &save); in; in = strtok_r(NULL, " ", &save)) text(&n, 1, in);
+    text(&n, 2, output);
+    text(&n, 4, op);
+    if (attribute) {
+        text(&a, 1, attribute);
+        number(&a, 3, set);
+        number(&a, 20, 2);
+        part(&n, 5, a.bytes, a.size);
+    }
+    part(graph, 1, n.bytes, n.size);
+}
+static fw_status import(const wire *graph, fw_nn_model *out, fw_error *error) {
+    wire m = {.size = 0};
+    number(&m, 1, 8);
+    part(&m, 7, graph->bytes, graph->size);
+    return fw_onnx_import(m.bytes, m.size, out, error);
+}
+
+/* As PyTorch writes an MLP: Gemm with transB; and a linear layer over more dimensions: MatMul, Add. */
+static void test_as_pytorch_writes(void **state) {
+    (void)state;
+    static const float w[6] = {1, 2, 3, 4, 5, 6}, b[2] = {0.5f, -1}, w2[4] = {1, 2, 3, 4};
+    wire g = {.size = 0};
+    fw_error error = {""};
+    fw_nn_model model;
+    size_t count = 0;
+    tensor(&g, "0.weight", 2, 3, w);
+    tensor(&g, "0.bias", 0, 2, b);
+    tensor(&g, "onnx::MatMul_7", 2, 2, w2);
+    value(&g, 11, "input.1", 3);
+    node(&g, "Gemm", "input.1 0.weight 0.bias", "a", "transB", 1);
+    node(&g, "Relu", "a", "b", NULL, 0);
+    node(&g, "MatMul", "b onnx::MatMul_7", "c", NULL, 0);
+    node(&g, "Add", "0.bias c", "out put", NULL, 0);
+    value(&g, 12, "out put", 2);
+    fw_status status = import(&g, &model, &error);
+    if (status != FW_OK) print_error("%s\n", error.text);
+    assert_int_equal(status, FW_OK);
+    assert_int_not_equal(fw_nn_find(model.graph, "out_put"), FW_NN_NONE);
+    float x[3 * ROWS], *y = outputs_of(&model, &count);
+    assert_int_equal(count, 2 * ROWS);
+    fw_random random = fw_random_named(4, "input.1");
+    for (size_t i = 0; i < 3 * ROWS; i++) x[i] = fw_random_normal(&random);
+    for (size_t r = 0; r < ROWS; r++) {
+        float h[2];
+        for (size_t o = 0; o < 2; o++) {
+            h[o] = w[3 * o] * x[3 * r] + w[3 * o + 1] * x[3 * r + 1] + w[3 * o + 2] * x[3 * r + 2] + b[o];
+            h[o] = h[o] > 0 ? h[o] : 0;
+        }
+        for (size_t o = 0; o < 2; o++) {
+            float wanted = h[0] * w2[o] + h[1] * w2[2 + o] + b[o];
+            assert_true(y[2 * r + o] - wanted < 1e-4f && wanted - y[2 * r + o] < 1e-4f);
+        }
+    }
+    free(y);
+    fw_nn_model_clear(&model);
+}
+
+static void refused(const wire *g, const char *names) {
+    fw_error error = {""};
+    fw_nn_model model;
+    fw_status status = import(g, &model, &error);
+    if (!strstr(error.text, names)) print_error("%s\n", error.text);
+    assert_int_not_equal(status, FW_OK);
+    assert_non_null(strstr(error.text, names));
+}
+
+static void test_hostile(void **state) {
+    (void)state;
+    static const float w[6] = {1, 2, 3, 4, 5, 6};
+    wire g = {.size = 0}, start;
+    tensor(&g, "w", 2, 3, w);
+    value(&g, 11, "x", 3);
+    start = g;
+    refused(&g, "no output");
+    node(&g, "Magic", "x", "y", NULL, 0);
+    refused(&g, "Magic");
+    g = start, node(&g, "Gemm", "x w", "y", NULL, 0);
+    refused(&g, "Gemm"); /* (2, 3) the wrong way round */
+    g = start, node(&g, "Gemm", "x gone", "y", NULL, 0);
+    refused(&g, "constant");
+    g = start, node(&g, "Relu", "x", "x", NULL, 0);
+    refused(&g, "twice");
+    g = start, node(&g, "Relu", "later", "y", NULL, 0);
+    refused(&g, "none");
+    g = start, value(&g, 12, "w", 3);
+    refused(&g, "output w");
+    g = start, value(&g, 11, "v", 1u << 31);
+    refused(&g, "input v");
+    g = start, tensor(&g, "w", 2, 3, w);
+    refused(&g, "twice");
+    wire lie = {.size = 0};
+    number(&lie, 1, 1000), number(&lie, 2, 1), text(&lie, 8, "lie"), part(&lie, 9, w, 8);
+    g = start, part(&g, 5, lie.bytes, lie.size), node(&g, "Mul", "x lie", "y", NULL, 0);
+    value(&g, 12, "y", 3);
+    refused(&g, "");
+    /* Graphs within attributes, as deep as the file likes. */
+    wire deep = {.size = 0};
+    for (int i = 0; i < 300; i++) {
+        wire attribute = {.size = 0}, inner = {.size = 0}, graph = {.size = 0};
+        part(&attribute, 6, deep.bytes, deep.size);
+        part(&inner, 5, attribute.bytes, attribute.size);
+        part(&graph, 1, inner.bytes, inner.size);
+        deep = graph;
+    }
+    refused(&deep, "nested");
+}
+
+/* An export cut at every byte, and with each byte changed: refused, or a network all the same. */
+static void test_damaged(void **state) {
+    (void)state;
+    size_t size;
+    fw_nn_model model = made(&zoo[3]), back;
+    char *bytes = exported(&model, &size);
+    for (size_t i = 0; i < 2 * size; i++) {
+        size_t used = i < size ? i : size;
+        fw_error error = {""};
+        char *copy = malloc(used + 1);
+        memcpy(copy, bytes, used);
+        if (i >= size) copy[i - size] = (char)(copy[i - size] ^ 0x11);
+        if (fw_onnx_import(copy, used, &back, &error) == FW_OK) fw_nn_model_clear(&back);
+        else assert_true(error.text[0] != '\0');
+        free(copy);
+    }
+    free(bytes);
+    fw_nn_model_clear(&model);
+}
 
 int main(int argc, char **argv) {
     if (argc > 1) return write_cases(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_back_and_forth),
-        /* @LIST@ */
+        cmocka_unit_test(test_without_the_graph),
+        cmocka_unit_test(test_as_pytorch_writes),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@
 
 #include "nn/run/model.h"
 
-enum { FW_ONNX_OPSET = 17, FW_ONNX_IR = 8, FW_ONNX_NODES_MAX = 65536 };
+enum { FW_ONNX_OPSET = 17, FW_ONNX_IR = 8, FW_ONNX_NODES_MAX = 16384 };
 #define FW_ONNX_FILE_MAX ((size_t)1 << 31)
 
 /* *bytes is malloc'd; the same model gives the same bytes. FW_UNSUPPORTED names the node. */
