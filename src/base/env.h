@@ -14,7 +14,7 @@
 typedef struct fw_env {
     void *self;                              /* passed back to every call; owned by the maker */
     int64_t (*wall_ns)(void *self);          /* since 1970, may jump */
-    int64_t (*mono_ns)(void *self);          /* never goes back */
+    int64_t (*mono_ns)(void *self);          /* never goes back, counts suspension */
     void (*sleep_ns)(void *self, int64_t ns);
     ssize_t (*write)(void *self, int fd, const void *bytes, size_t size_bytes);
     int (*fdatasync)(void *self, int fd);    /* also used on folders */

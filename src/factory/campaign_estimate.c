@@ -87,8 +87,8 @@ static void look_at(const fw_factory_line *line, const fw_objects *objects, cons
                     estimate *e) {
     char path[FW_PATH_MAX];
     replay r = {.campaign = &e->campaign, .unit = s->unit};
-    r.before_ns = llround((double)e->campaign.before_s * 1e9);
-    r.after_ns = llround((double)e->campaign.after_s * 1e9);
+    r.before_ns = llround((double)e->campaign.before_s * 1000) * 1000000; /* as the unit */
+    r.after_ns = llround((double)e->campaign.after_s * 1000) * 1000000;
     fw_objects_path(objects, s->sha256, path);
     if (line->replay(path, take_tick, &r, NULL) != FW_OK) return; /* expired meanwhile */
     if (r.end_ns > r.last_ns) r.end_ns = r.last_ns;

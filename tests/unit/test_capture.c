@@ -115,6 +115,21 @@ static void test_before_and_after(void **state) {
     drop_rig(&r);
 }
 
+/* Seconds that a float cannot hold: 0.7 is a little less, 0.1 a little more. */
+static void test_seconds_are_counted_to_the_millisecond(void **state) {
+    (void)state;
+    static const char *const short_ones[] = {
+        "{\"id\":\"bump\",\"when\":\"/ego.impact_mps2 > 5\",\"before_s\":0.7,\"after_s\":0.1}", NULL};
+    rig r = make_rig(short_ones);
+    for (uint32_t i = 0; i < 60; i++) live(&r, 1, i, i == 30 ? 9 : 0);
+    ring_recording file = take_stream(r.shared, FW_UNIT_CAPTURE);
+    assert_true(file.ended);
+    assert_int_equal(file.first_tick, 23);
+    assert_int_equal(file.ticks, 9);
+    free(file.bytes);
+    drop_rig(&r);
+}
+
 static void test_a_trigger_again_makes_it_longer(void **state) {
     (void)state;
     rig r = make_rig(bump);
@@ -365,6 +380,7 @@ static void test_print_the_worst_tick(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_before_and_after),
+        cmocka_unit_test(test_seconds_are_counted_to_the_millisecond),
         cmocka_unit_test(test_a_trigger_again_makes_it_longer),
         cmocka_unit_test(test_the_end_of_a_drive_completes_it),
         cmocka_unit_test(test_seconds_before_stop_at_the_drives_beginning),

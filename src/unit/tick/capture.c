@@ -137,7 +137,8 @@ static void complete_windows(fw_unit_captures *c, bool all, int64_t time_ns) {
     }
 }
 
-static int64_t seconds_ns(double seconds) { return (int64_t)(seconds * 1e9); }
+/* To the millisecond, as conditions count: 0.7 s as a float is no tick less, 0.1 s none more. */
+static int64_t seconds_ns(double seconds) { return (int64_t)(seconds * 1000 + 0.5) * 1000000; }
 
 /* The oldest tick of this run that is not before from_ns; the run's ticks lie together at the end. */
 static uint64_t find_from(const fw_unit_captures *c, int64_t from_ns) {

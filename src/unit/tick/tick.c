@@ -181,6 +181,7 @@ static void record(fw_unit_tick *tick, const fw_unit_lived *lived) {
     if (!tick->outlet.open) begin_recording(tick, lived);
     if (tick->outlet.fault) return;
     uint64_t before = tick->outlet.offset;
+    atomic_fetch_add(&tick->shared->unhanded_ticks, 1);
     tick->outlet.events += (uint32_t)__builtin_popcount(lived->events);
     tick->last_ns = obs->time_ns;
     if (fw_drive_recorder_tick(tick->recorder, obs, lived->decision, lived->events, lived->values,
@@ -188,10 +189,7 @@ static void record(fw_unit_tick *tick, const fw_unit_lived *lived) {
         fw_log_error("unit %u: recording given up: %s", tick->config.unit, error.text);
         tick->outlet.fault = true;
     }
-    if (tick->outlet.offset == before) {
-        atomic_fetch_add(&tick->shared->unhanded_ticks, 1);
-        return;
-    }
+    if (tick->outlet.offset == before) return;
     atomic_store(&tick->shared->unhanded_ticks, 0);
     fw_unit_wake(tick->shared->ring_wake);
 }
