@@ -702,6 +702,16 @@ void fw_ingest_close(fw_ingest *ingest, fw_upload *upload) {
 
 /* ---- reading ---- */
 
+/* Never public: who may have it was asked. Asked again each time: it may be erased. */
+static void respond_file(const fw_ingest *ingest, const char *sha256, fw_http_response *response) {
+    char tag[FW_HASH_HEX + 3];
+    snprintf(tag, sizeof tag, "\"%s\"", sha256);
+    response->content_type = "application/octet-stream";
+    fw_objects_path(ingest->objects, sha256, response->file_path);
+    fw_http_add_header(response, "ETag", tag);
+    fw_http_add_header(response, "Cache-Control", "private, no-cache");
+}
+
 void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *response) {
     fw_error error = {""};
     object_row row;
@@ -719,6 +729,7 @@ void fw_ingest_head(fw_ingest *ingest, const char *sha256, fw_http_response *res
         return;
     }
     response->status = row.expired || row.erased ? 410 : row.found ? 200 : part > 0 ? 202 : 404;
+    if (response->status == 200) respond_file(ingest, sha256, response);
     respond_offset(response, row.found ? (uint64_t)row.size_bytes : part);
 }
 
@@ -736,9 +747,6 @@ void fw_ingest_get(fw_ingest *ingest, const char *sha256, fw_http_response *resp
         fw_http_respond_error(response, 410, "object %s was expired under the disk cap", sha256);
     } else {
         response->status = 200;
-        response->content_type = "application/octet-stream";
-        fw_objects_path(ingest->objects, sha256, response->file_path);
-        fw_http_add_header(response, "ETag", sha256);
-        fw_http_add_header(response, "Cache-Control", "public, max-age=31536000, immutable");
+        respond_file(ingest, sha256, response);
     }
 }

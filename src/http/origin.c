@@ -40,6 +40,10 @@ static bool listed(const char *const *list, const char *text) {
     return false;
 }
 
+bool fw_http_fetch_foreign(const char *path, const char *fetch_site) {
+    return fetch_site && strcmp(fetch_site, "cross-site") == 0 && strncmp(path, "/v1/", 4) == 0;
+}
+
 bool fw_http_host_ours(const fw_http_origin_rule *rule, const char *host) {
     char name[NAME_MAX_BYTES];
     if (!host || !split_name(host, name)) return false;

@@ -22,6 +22,9 @@ typedef struct fw_http_origin_rule {
     const char *const *names, *const *cors_origins, *const *cors_paths;
 } fw_http_origin_rule;
 
+/* Is it a page elsewhere that makes a browser fetch from the API without an Origin: an image, a frame, a
+ * link? fetch_site: Sec-Fetch-Site, may be NULL. */
+bool fw_http_fetch_foreign(const char *path, const char *fetch_site);
 bool fw_http_host_ours(const fw_http_origin_rule *rule, const char *host);
 /* NULL when the request may pass, else the reason for the refusal. host and origin may be NULL.
  * *cross: it passes as a foreign page's reading request. */

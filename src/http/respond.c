@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,18 +43,44 @@ void fw_http_add_header(fw_http_response *response, const char *name, const char
 
 /* ---- to libmicrohttpd ---- */
 
+static const char *tag_of(const fw_http_response *r) {
+    for (uint32_t i = 0; i < r->header_count; i++)
+        if (strcasecmp(r->headers[i].name, "ETag") == 0) return r->headers[i].value;
+    return NULL;
+}
+
+/* Does the client have the file already? If-None-Match: a list of tags, or "*". */
+static bool has_it(const fw_http_exchange *x, const char *tag) {
+    const char *list = tag ? fw_http_header_of(x, "If-None-Match") : NULL;
+    return list && (strcmp(list, "*") == 0 || strstr(list, tag));
+}
+
+/* The Range that counts: of a GET, and of the very file that If-Range names. */
+static const char *range_of(const fw_http_exchange *x, const char *tag) {
+    const char *of = fw_http_header_of(x, "If-Range");
+    if (strcmp(x->method, "GET") != 0 || (of && (!tag || strcmp(of, tag) != 0))) return NULL;
+    return fw_http_header_of(x, "Range");
+}
+
 static struct MHD_Response *file_response(fw_http_exchange *x) {
     fw_http_response *r = &x->response;
+    const char *tag = tag_of(r);
     int fd = open(r->file_path, O_RDONLY | O_CLOEXEC);
     struct stat info;
     if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         if (fd >= 0) close(fd);
+        r->header_count = 0; /* they were the file's */
         fw_http_respond_error(r, 404, "not found");
         return MHD_create_response_from_buffer(r->body_bytes, r->body, MHD_RESPMEM_MUST_COPY);
     }
+    if (has_it(x, tag)) {
+        close(fd);
+        r->status = 304;
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
     uint64_t size = (uint64_t)info.st_size, first = 0, count = size;
     char text[96];
-    fw_http_range range = fw_http_parse_range(fw_http_header_of(x, "Range"), size, &first, &count);
+    fw_http_range range = fw_http_parse_range(range_of(x, tag), size, &first, &count);
     if (range == FW_HTTP_RANGE_REFUSED) {
         close(fd);
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);

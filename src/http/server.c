@@ -145,6 +145,8 @@ static void check_sender(fw_http_exchange *x) {
     const char *refused =
         fw_http_origin_refused(&rule, x->method, x->path, fw_http_header_of(x, "Host"),
                                fw_http_header_of(x, "Origin"), &x->cross);
+    if (!refused && !x->cross && fw_http_fetch_foreign(x->path, fw_http_header_of(x, "Sec-Fetch-Site")))
+        refused = "requests from a foreign web page are refused";
     int crowded = fw_http_limits_crowded(x->server->limits, &x->peer, &why);
     if (crowded) {
         x->close = true;

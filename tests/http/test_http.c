@@ -60,6 +60,7 @@ static void handle(void *self, const fw_http_request *request, fw_http_response 
         response->stream_free = free_stream;
     } else if (strcmp(request->path, "/file") == 0) {
         response->status = 200;
+        fw_http_add_header(response, "ETag", "\"tag\"");
         snprintf(response->file_path, sizeof response->file_path, "%s",
                  request->query(request->native, "path"));
     } else if (request->sink) {
@@ -347,6 +348,58 @@ static void files_honour_ranges(void **unused) {
     fw_http_reply_clear(&reply);
 }
 
+static void files_are_not_sent_twice(void **unused) {
+    (void)unused;
+    char folder[] = "/tmp/fw_http_XXXXXX", path[64], text[400];
+    fw_error error;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, "0123456789", 10, &error), FW_OK);
+    const struct {
+        const char *method, *headers;
+        int status;
+    } cases[] = {
+        {"GET", "If-None-Match: \"tag\"\r\n", 304},
+        {"GET", "If-None-Match: \"other\", \"tag\"\r\nRange: bytes=0-1\r\n", 304},
+        {"HEAD", "If-None-Match: *\r\n", 304},
+        {"GET", "If-None-Match: \"other\"\r\n", 200},
+        {"GET", "If-None-Match: tag\r\n", 200},
+        {"GET", "If-Range: \"tag\"\r\nRange: bytes=0-1\r\n", 206},
+        {"GET", "If-Range: \"other\"\r\nRange: bytes=0-1\r\n", 200},
+        {"GET", "Range: bytes=0-1\r\n", 206},
+        {"HEAD", "Range: bytes=0-1\r\n", 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text,
+                 "%s /file?path=%s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n",
+                 cases[i].method, path, cases[i].headers);
+        int status = raw(text);
+        if (status != cases[i].status)
+            fail_msg("%s %s: %d", cases[i].method, cases[i].headers, status);
+    }
+    assert_int_equal(fw_folder_remove(folder, &error), FW_OK);
+}
+
+static void pages_elsewhere_fetch_nothing(void **unused) {
+    (void)unused;
+    const char *const form = "GET %s HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: %s\r\n"
+                             "Connection: close\r\n\r\n";
+    const struct {
+        const char *path, *site;
+        int status;
+    } cases[] = {{"/v1/slice?q=", "cross-site", 403}, /* an image's address, say: no Origin */
+                 {"/echo", "cross-site", 200},        /* a link to a page of ours */
+                 {"/v1/slice?q=", "same-origin", 404},
+                 {"/v1/slice?q=", "same-site", 404},
+                 {"/v1/slice?q=", "none", 404}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[300];
+        snprintf(text, sizeof text, form, cases[i].path, cases[i].site);
+        int status = raw(text);
+        if (status != cases[i].status) fail_msg("%s %s: %d", cases[i].path, cases[i].site, status);
+    }
+}
+
 static void events_are_streamed(void **unused) {
     (void)unused;
     fw_http_reply reply;
@@ -425,6 +478,8 @@ int main(void) {
         TEST(vanished_client_closes_its_sink),
         TEST(slow_client_is_cut_off),
         TEST(files_honour_ranges),
+        TEST(files_are_not_sent_twice),
+        TEST(pages_elsewhere_fetch_nothing),
         TEST(events_are_streamed),
         TEST(busy_port_is_named),
         TEST(client_errors),
