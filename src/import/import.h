@@ -55,6 +55,7 @@ typedef struct fw_imported {
     char path[FW_PATH_MAX];
     fw_hash hash;
     uint64_t size_bytes, messages;
+    uint64_t start_ns; /* of its earliest message */
     bool was_there; /* the folder had it from an import before */
 } fw_imported;
 

@@ -39,6 +39,7 @@ struct fw_import_log {
     int fd; /* -1: no file is open */
     char part[FW_PATH_MAX];
     uint64_t file_messages, file_bytes; /* as they go into chunks */
+    uint64_t file_start_ns;
     channel *channels; /* (channel_count) */
     uint32_t channel_count, channel_room;
     fw_import_result result;
@@ -203,6 +204,7 @@ static fw_status begin_file(fw_import_log *log, fw_error *error) {
     }
     if (log->fd < 0) return fw_fail_errno(error, "cannot create %s", log->part);
     log->file_messages = log->file_bytes = 0;
+    log->file_start_ns = UINT64_MAX;
     for (uint32_t i = 0; i < log->channel_count; i++) {
         log->channels[i].id = 0;
         log->channels[i].sequence = 0;
@@ -239,6 +241,7 @@ static fw_status name_file(fw_import_log *log, fw_imported *file, fw_error *erro
     FW_TRY(fw_hash_file(log->part, &file->hash, error));
     file->size_bytes = (uint64_t)stat.st_size;
     file->messages = log->file_messages;
+    file->start_ns = log->file_start_ns;
     snprintf(file->path, sizeof file->path, "%.400s/%s.mcap", log->request->folder,
              file->hash.hex);
     file->was_there = fw_file_exists(file->path);
@@ -304,6 +307,7 @@ fw_status fw_import_log_text(fw_import_log *log, uint32_t id, int64_t time_ns, c
     if (log->fd < 0) FW_TRY(begin_file(log, error));
     if (c->id == 0) FW_TRY(join_file(log, c, error));
     log->file_messages++;
+    if ((uint64_t)time_ns < log->file_start_ns) log->file_start_ns = (uint64_t)time_ns;
     log->file_bytes += size_bytes + 31; /* a message record's head */
     return fw_mcap_writer_message(log->writer, c->id, c->sequence++, (uint64_t)time_ns,
                                   (uint64_t)time_ns, json, size_bytes, error);
