@@ -437,7 +437,7 @@ static void expect_records(trial *t) {
     assert_int_equal(seen, t->next);
 }
 
-enum { FAILURES_MAX = 20000, LOOK_EVERY = 100 };
+enum { FAILURES_MAX = 20000, LOOK_EVERY = 400 };
 
 static unsigned fail_each(trial *t, const step *s, failure kind) {
     unsigned n = 1, stride = kind >= FAIL_DISK ? 1 : STRIDE * (s->stride ? s->stride : 1);
@@ -484,7 +484,7 @@ TEST(reading_records, 1, prepare_reading, act_read_records, recover_read_records
 TEST(a_slice, 1, prepare_reading, act_slice, recover_slice)
 TEST(a_report, 1, NULL, act_report, recover_report)
 TEST(an_erasure, 1, prepare_erase, act_erase, recover_erase)
-TEST(a_start, 4, prepare_start, act_start, recover_start)
+TEST(a_start, 8, prepare_start, act_start, recover_start)
 
 /* With an argument: the tests of that name alone. */
 int main(int argc, char **argv) {
