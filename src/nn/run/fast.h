@@ -18,7 +18,7 @@ extern const fw_nn_backend *const fw_nn_backends_run[];
 /* ---- private: one choose function a file; the kernel stays NULL when it is not theirs ---- */
 typedef fw_status fw_nn_choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                                fw_error *error);
-fw_nn_choose fw_fast_dense, fw_fast_simple, fw_fast_rows, fw_fast_attention, fw_fast_rnn,
+fw_nn_choose fw_fast_dense, fw_fast_conv, fw_fast_simple, fw_fast_rows, fw_fast_attention, fw_fast_rnn,
     fw_fast_loss;
 
 #endif

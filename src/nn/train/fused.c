@@ -4,8 +4,8 @@
 
 static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                         fw_error *error) {
-    static fw_nn_choose *const files[] = {fw_fused_dense, fw_fused_simple, fw_fused_rows,
-                                          fw_fused_attention, fw_fused_rnn};
+    static fw_nn_choose *const files[] = {fw_fused_dense, fw_fused_conv, fw_fused_simple,
+                                          fw_fused_rows, fw_fused_attention, fw_fused_rnn};
     for (size_t i = 0; i < sizeof files / sizeof *files && !out->kernel; i++)
         FW_TRY(files[i](node, call, out, error));
     return FW_OK;

@@ -13,6 +13,6 @@ extern const fw_nn_backend fw_nn_backend_fused;
 extern const fw_nn_backend *const fw_nn_backends_train[];
 
 /* ---- private: as in fast.h ---- */
-fw_nn_choose fw_fused_dense, fw_fused_simple, fw_fused_rows, fw_fused_attention, fw_fused_rnn;
+fw_nn_choose fw_fused_dense, fw_fused_conv, fw_fused_simple, fw_fused_rows, fw_fused_attention, fw_fused_rnn;
 
 #endif
