@@ -16,18 +16,44 @@ typedef struct rig {
     int full_writes; /* so many writes find a full disk */
 } rig;
 
+/* Files written to since their last fdatasync: none of them may get its name. */
+static ino_t unsynced[8];
+
+static void note_written(int fd, bool synced) {
+    struct stat info;
+    assert_int_equal(fstat(fd, &info), 0);
+    for (int i = 0; i < 8; i++)
+        if (unsynced[i] == info.st_ino) unsynced[i] = 0;
+    for (int i = 0; i < 8 && !synced; i++)
+        if (unsynced[i] == 0) {
+            unsynced[i] = info.st_ino;
+            return;
+        }
+}
+
+static bool is_synced(const char *path) {
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    for (int i = 0; i < 8; i++)
+        if (unsynced[i] == info.st_ino) return false;
+    return true;
+}
+
 static ssize_t rig_write(void *self, int fd, const void *bytes, size_t size_bytes) {
     rig *r = self;
+    note_written(fd, false);
     if (r->fail_write || (r->full_writes > 0 && r->full_writes--)) return errno = ENOSPC, -1;
     return write(fd, bytes, size_bytes > 1000 ? 1000 : size_bytes); /* always torn */
 }
 
 static int rig_sync(void *self, int fd) {
-    (void)fd;
-    return ((rig *)self)->fail_sync ? (errno = EIO, -1) : 0;
+    if (((rig *)self)->fail_sync) return errno = EIO, -1;
+    note_written(fd, true);
+    return 0;
 }
 
 static int rig_rename(void *self, const char *from, const char *to) {
+    if (!is_synced(from)) fail_msg("%s gets its name before it is durable", from);
     return ((rig *)self)->fail_rename ? (errno = EIO, -1) : rename(from, to);
 }
 
@@ -41,6 +67,7 @@ static void open_spool(rig *r) {
 }
 
 static rig *make_rig(uint64_t max_bytes) {
+    memset(unsynced, 0, sizeof unsynced);
     rig *r = calloc(1, sizeof *r);
     make_folder(r->folder);
     r->shared = make_shared();
@@ -486,6 +513,30 @@ static void test_what_was_given_up_stays_so_when_the_courier_dies(void **state) 
     drop_rig(r);
 }
 
+static int64_t late_ns;
+static int64_t rig_mono(void *self) { return (void)self, late_ns + fw_env_mono_ns(fw_env_real()); }
+
+/* A courier dies before its fdatasync, and no piece comes any more: its successor makes the part durable, and counts
+ * it against the quota. */
+static void test_a_successor_makes_the_part_durable(void **state) {
+    (void)state;
+    rig *r = make_rig(1 << 20);
+    char path[200];
+    for (int step = 0; step < 2; step++) put_step(r, FW_UNIT_ROUTINE, 1, step, 4000, 0);
+    fw_unit_spool_drain(r->spool);
+    snprintf(path, sizeof path, "%s/spool/1.mcap.part", r->folder);
+    assert_false(is_synced(path));
+    r->env.mono_ns = rig_mono;
+    fw_unit_spool_close(r->spool);
+    open_spool(r);
+    assert_int_equal(atomic_load(&r->shared->spool_bytes), 2000);
+    late_ns = INT64_C(3000000000);
+    fw_unit_spool_drain(r->spool);
+    assert_true(is_synced(path));
+    late_ns = 0;
+    drop_rig(r);
+}
+
 /* The disk is full just when a capture that is whole gets its sidecar. */
 static void test_a_full_disk_at_the_end_costs_the_least_valuable(void **state) {
     (void)state;
@@ -617,6 +668,7 @@ int main(void) {
         cmocka_unit_test(test_a_full_disk_costs_the_least_valuable),
         cmocka_unit_test(test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it),
         cmocka_unit_test(test_what_was_given_up_stays_so_when_the_courier_dies),
+        cmocka_unit_test(test_a_successor_makes_the_part_durable),
         cmocka_unit_test(test_a_full_disk_at_the_end_costs_the_least_valuable),
         cmocka_unit_test(test_an_open_part_gives_way_to_a_better_one),
         cmocka_unit_test(test_the_one_being_sent_is_not_the_first_to_go),

@@ -189,6 +189,18 @@ static fw_status open_part(fw_unit_spool *s, fw_unit_stream stream, uint64_t ser
     return part->fd >= 0 ? FW_OK : fw_fail_errno(error, "cannot open %s", path);
 }
 
+void fw_unit_spool_reopen_parts(fw_unit_spool *s) {
+    fw_error error;
+    for (int i = 0; i < FW_UNIT_STREAM_COUNT; i++) {
+        uint64_t serial = s->shared->open[i].serial;
+        char path[FW_PATH_MAX];
+        if (serial == 0 || open_part(s, (fw_unit_stream)i, serial, 0, &error) != FW_OK) continue;
+        fw_unit_spool_part_path(s, serial, path);
+        s->parts[i].dirty = true; /* whoever wrote it may not have got to its fdatasync */
+        (void)set_part_bytes(s, (fw_unit_stream)i, fw_unit_file_size(path));
+    }
+}
+
 static void take_begin(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_unit_stream stream = (fw_unit_stream)piece->stream;
     fw_unit_open *open = &s->shared->open[stream];
@@ -199,8 +211,7 @@ static void take_begin(fw_unit_spool *s, const fw_unit_piece *piece) {
     if (piece->size_bytes == sizeof begin) memcpy(&begin, s->piece, sizeof begin);
     open->begin = begin;
     open->serial = piece->serial;
-    if (s->parts[stream].fd >= 0) return;
-    if (open_part(s, stream, piece->serial, O_CREAT, &error) != FW_OK) {
+    if (s->parts[stream].fd < 0 && open_part(s, stream, piece->serial, O_CREAT, &error) != FW_OK) {
         fw_log_error("unit %u: %s", s->config.unit, error.text);
         s->parts[stream].lost = true;
         s->parts[stream].loss = FW_UNIT_LOSS_DISK;
@@ -216,10 +227,7 @@ static void find_part(fw_unit_spool *s, const fw_unit_piece *piece) {
     fw_unit_part *part = &s->parts[stream];
     fw_error error;
     if (part->fd >= 0 || part->lost || s->shared->open[stream].serial != piece->serial) return;
-    if (open_part(s, stream, piece->serial, 0, &error) == FW_OK) {
-        part->dirty = true; /* whoever wrote it may not have got to its fdatasync */
-        return;
-    }
+    if (open_part(s, stream, piece->serial, 0, &error) == FW_OK) return;
     part->lost = true;
     part->loss = FW_UNIT_LOSS_DISK;
 }

@@ -299,6 +299,7 @@ fw_status fw_unit_spool_open(const fw_unit_spool_config *config, fw_unit_shared 
     snprintf(s->refused, sizeof s->refused, "%s/refused", s->folder);
     fw_status status = fw_folder_make(s->refused, 0755, error);
     fw_unit_spent_load(shared, config->data_folder);
+    if (status == FW_OK) fw_unit_spool_reopen_parts(s);
     if (status == FW_OK) status = scan(s, error);
     if (status != FW_OK) {
         fw_unit_spool_close(s);

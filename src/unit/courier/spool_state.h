@@ -58,6 +58,8 @@ uint32_t fw_unit_value_of(const fw_unit_spooled *file);
 /* A part that nobody will complete becomes a shorter recording, or is lost. Removes it. */
 void fw_unit_spool_salvage_part(fw_unit_spool *spool, uint64_t serial, const fw_unit_begin *begin,
                                 const char *boot, const char *why);
+/* Those of a courier that died: this one goes on with them. */
+void fw_unit_spool_reopen_parts(fw_unit_spool *spool);
 /* Parts an earlier run left in the folder. */
 void fw_unit_spool_salvage_left(fw_unit_spool *spool, uint64_t serial);
 
