@@ -3,15 +3,16 @@
 #include <string.h>
 #include <strings.h>
 
-static const uint64_t number_max = (uint64_t)1 << 62;
+static const uint64_t number_end = (uint64_t)1 << 62;
 
 bool fw_http_parse_number(const char **at, uint64_t *out) {
     const char *c = *at;
     uint64_t value = 0;
     if (*c < '0' || *c > '9') return false;
     for (; *c >= '0' && *c <= '9'; c++) {
-        value = value * 10 + (uint64_t)(*c - '0');
-        if (value >= number_max) return false; /* before it can wrap */
+        uint64_t digit = (uint64_t)(*c - '0');
+        if (value > (number_end - 1 - digit) / 10) return false; /* before it can wrap */
+        value = value * 10 + digit;
     }
     *at = c;
     *out = value;

@@ -153,7 +153,9 @@ static void check_sender(fw_http_exchange *x) {
         refuse_for_now(x, crowded, why);
     } else if (refused) {
         fw_http_respond_error(&x->response, 403, "%s", refused);
-    } else if (x->path[0] != '/') {
+    } else if (x->path[0] && x->path[0] != '/') {
+        fw_http_respond_error(&x->response, 400, "want a path that begins with /");
+    } else if (!x->path[0]) {
         fw_http_respond_error(&x->response, 414, "the path is over %d bytes", FW_HTTP_PATH_MAX - 1);
     } else if (x->cross && strcmp(x->method, "OPTIONS") == 0) {
         answer_preflight(x);
@@ -183,6 +185,12 @@ static void open_body(fw_http_exchange *x, uint64_t declared) {
 /* Headers are in. */
 static enum MHD_Result begin(fw_http_exchange *x) {
     uint64_t declared = declared_body_bytes(x);
+    const char *refused = fw_http_framing_refused(x);
+    if (refused) {
+        x->early = x->close = true;
+        fw_http_respond_error(&x->response, 400, "%s", refused);
+        return fw_http_answer(x);
+    }
     check_sender(x);
     if (!x->response.status && declared > 0) open_body(x, declared);
     x->early = x->response.status != 0;

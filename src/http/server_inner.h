@@ -84,6 +84,8 @@ fw_http_request fw_http_request_of(const fw_http_exchange *x);
 const char *fw_http_header_of(const fw_http_exchange *x, const char *name);
 
 /* respond.c: queues the exchange's response. */
+/* framing.c: why the request may end in more than one place; NULL when it may not. */
+const char *fw_http_framing_refused(const fw_http_exchange *x);
 enum MHD_Result fw_http_answer(fw_http_exchange *x);
 
 /* stream.c: takes the response's stream; NULL without memory. False: there are enough of them. */

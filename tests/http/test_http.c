@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "http/client.h"
 #include "http/origin.h"
+#include "http/range.h"
 #include "http/server.h"
 
 enum { BODY_MAX = 1000, SINK_MAX = 100000 };
@@ -191,6 +192,61 @@ static void chunked_body_over_limit_is_413(void **unused) {
     memset(text + used, 'y', 0x600);
     strcpy(text + used + 0x600, "\r\n0\r\n\r\n");
     assert_int_equal(raw(text), 413);
+}
+
+static void a_request_that_may_end_in_two_places_is_refused(void **unused) {
+    (void)unused;
+    const struct {
+        const char *headers;
+        int status;
+    } cases[] = {
+        {"Content-Length: 2\r\n", 200},
+        {"Content-Length: 2\r\nContent-Length: 50\r\n", 400},
+        {"Content-Length: 2\r\nContent-Length: 2\r\n", 400},
+        {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", 400},
+        {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400},
+        {"Transfer-Encoding: gzip\r\n", 400},
+        {"Transfer-Encoding: gzip, chunked\r\n", 400},
+        {"Transfer-Encoding: xchunked\r\n", 400},
+        {"Content-Length: +2\r\n", 400},
+        {"Content-Length : 2\r\n", 400},
+        {"Content-Length: 2\r\nHost: evil.example\r\n", 400},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: localhost\r\n%s%s\r\nhi",
+                 cases[i].headers, cases[i].status == 200 ? "Connection: close\r\n" : "");
+        int status = raw(text); /* returns when the server closes: nothing behind it is read */
+        if (status != cases[i].status) fail_msg("%s: %d", cases[i].headers, status);
+    }
+    assert_int_equal(atomic_load(&state.handled), 1);
+}
+
+static void numbers_do_not_wrap(void **unused) {
+    (void)unused;
+    const struct {
+        const char *text;
+        bool good;
+        uint64_t value;
+    } cases[] = {
+        {"0", true, 0},
+        {"4611686018427387903", true, 4611686018427387903u},
+        {"4611686018427387904", false, 0},
+        {"18446744073709551615", false, 0},
+        {"18446744073709551616", false, 0}, /* 2^64: was 0 */
+        {"18446744073709551618", false, 0},
+        {"20000000000000000000", false, 0},
+        {"40000000000000000000", false, 0},
+        {"99999999999999999999999", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *at = cases[i].text;
+        uint64_t value = 0;
+        bool good = fw_http_parse_number(&at, &value);
+        if (good != cases[i].good || value != cases[i].value) fail_msg("%s", cases[i].text);
+    }
+    uint64_t first, last, total;
+    assert_false(fw_http_parse_content_range("bytes 0-1/18446744073709551618", &first, &last, &total));
 }
 
 static void foreign_pages_are_refused(void **unused) {
@@ -474,6 +530,8 @@ int main(void) {
         TEST(chunked_body_over_limit_is_413),
         TEST(foreign_pages_are_refused),
         TEST(origin_rule),
+        TEST(a_request_that_may_end_in_two_places_is_refused),
+        TEST(numbers_do_not_wrap),
         TEST(sink_takes_an_upload),
         TEST(vanished_client_closes_its_sink),
         TEST(slow_client_is_cut_off),
