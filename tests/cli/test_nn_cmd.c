@@ -1,0 +1,142 @@
+/* `flywheel nn` as a person runs it: summary, profile, check, to ONNX and back to the same file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/file.h"
+#include "nn/run/layers.h"
+#include "nn/run/model.h"
+
+#define PROGRAM FW_BINARY_DIR "/src/flywheel"
+
+static char folder[64], output[1 << 16];
+
+/* A small network on disk: model, and another with a loss as its output, which ONNX does not take. */
+static void save(const char *name, bool loss) {
+    char path[100];
+    fw_nn_graph *g = NULL;
+    fw_nn_layout layout;
+    assert_int_equal(fw_nn_graph_new(&g, NULL), FW_OK);
+    fw_nn_value x = fw_nn_input(g, "x", FW_NN_F32, fw_nn_shape1(12));
+    fw_nn_value y = fw_nn_linear(g, "first", x, 32, true);
+    y = fw_nn_apply(g, FW_NN_RELU, "relu", y);
+    y = fw_nn_linear(g, "second", y, 12, true);
+    if (loss) y = fw_nn_apply2(g, FW_NN_MSE, "error", y, x);
+    fw_nn_output_add(g, "y", y);
+    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
+    float *params = fw_nn_vector_new(layout.floats);
+    fw_nn_initialise(g, &layout, 1, params);
+    json_t *words = json_pack("{s:s}", "line", "test");
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(fw_nn_model_save(g, params, words, path, NULL), FW_OK);
+    json_decref(words);
+    free(params);
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(g);
+}
+
+static int start(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/fw-nn-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    save("model", false);
+    save("loss", true);
+    return 0;
+}
+
+static int stop(void **state) {
+    (void)state;
+    return fw_folder_remove(folder, NULL) == FW_OK ? 0 : -1;
+}
+
+static int run(const char *words) {
+    char command[600];
+    snprintf(command, sizeof command, "cd %s && %s nn %s </dev/null 2>&1", folder, PROGRAM, words);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t used = fread(output, 1, sizeof output - 1, pipe);
+    output[used] = '\0';
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_summary(void **state) {
+    (void)state;
+    assert_int_equal(run("summary model --rows 4"), 0);
+    assert_non_null(strstr(output, "f32 (N, 32)"));
+    assert_non_null(strstr(output, "812 parameters"));
+    assert_int_equal(run("summary model --rows 4 --json"), 0);
+    json_t *json = json_loads(output, 0, NULL);
+    assert_non_null(json);
+    assert_int_equal(json_integer_value(json_object_get(json, "parameters")), 812);
+    assert_int_equal(json_array_size(json_object_get(json, "nodes")), 3);
+    assert_true(json_real_value(json_object_get(json, "flops")) == 4 * (2.0 * 12 * 32 * 2 + 32));
+    assert_true(json_integer_value(json_object_get(json, "arena_bytes")) >=
+                json_integer_value(json_object_get(json, "bound_bytes")));
+    json_decref(json);
+}
+
+static void test_profile_and_check(void **state) {
+    (void)state;
+    assert_int_equal(run("profile model --rows 8 --runs 5 --json"), 0);
+    json_t *json = json_loads(output, 0, NULL);
+    assert_non_null(json);
+    assert_true(json_array_size(json_object_get(json, "steps")) >= 2);
+    assert_true(json_real_value(json_object_get(json, "gflops_ps")) > 0);
+    json_decref(json);
+    assert_int_equal(run("profile model"), 0);
+    assert_non_null(strstr(output, "GFLOP/s"));
+    assert_int_equal(run("check model --rows 3"), 0);
+    assert_non_null(strstr(output, "the same bits"));
+    assert_int_equal(run("check model --json"), 0);
+    assert_non_null(strstr(output, "\"ok\":true"));
+}
+
+static void test_onnx(void **state) {
+    (void)state;
+    char a[100], b[100], *first, *second;
+    size_t size, size2;
+    assert_int_equal(run("export model --out m.onnx"), 0);
+    assert_int_equal(run("check --onnx m.onnx"), 0);
+    assert_int_equal(run("import m.onnx --out back"), 0);
+    snprintf(a, sizeof a, "%s/model", folder);
+    snprintf(b, sizeof b, "%s/back", folder);
+    assert_int_equal(fw_file_read(a, 1 << 20, &first, &size, NULL), FW_OK);
+    assert_int_equal(fw_file_read(b, 1 << 20, &second, &size2, NULL), FW_OK);
+    assert_int_equal(size, size2);
+    assert_memory_equal(first, second, size);
+    free(first), free(second);
+    assert_int_equal(run("export loss --out l.onnx"), 1);
+    assert_non_null(strstr(output, "node error (mse)"));
+    assert_int_equal(run("import model --out x"), 1);
+    assert_int_equal(run("summary m.onnx"), 1);
+}
+
+static void test_usage(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"", "dance model", "summary", "summary model --out x",
+                                        "export model", "summary model --onnx m", "check a b c",
+                                        "check model --rows 0"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(run(wrong[i]), 2);
+    assert_int_equal(run("--help"), 0);
+    assert_int_equal(run("summary gone"), 1);
+    assert_non_null(strstr(output, "gone"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_profile_and_check),
+        cmocka_unit_test(test_onnx),
+        cmocka_unit_test(test_usage),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
