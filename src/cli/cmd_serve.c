@@ -146,7 +146,7 @@ static fw_status find_program(char program[FW_PATH_MAX], char folder[FW_PATH_MAX
 /* Makes the data folder and its own entry durable: after the fence its parent is closed to us. */
 static fw_status prepare_data(const char *wanted, char data[PATH_MAX], fw_error *error) {
     char parent[PATH_MAX];
-    FW_TRY(fw_folder_make(wanted, 0755, error));
+    FW_TRY(fw_folder_make(wanted, 0700, error)); /* recordings are nobody else's */
     if (!realpath(wanted, data)) return fw_fail_errno(error, "cannot open %s", wanted);
     snprintf(parent, sizeof parent, "%s", data);
     char *slash = strrchr(parent, '/');

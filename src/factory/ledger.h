@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "factory/catalogue.h"
 
-enum { FW_LEDGER_LINE_MAX = 1024, FW_LEDGER_TAIL_MAX = 256 };
+enum { FW_LEDGER_LINE_MAX = 1024, FW_LEDGER_TAIL_MAX = 65 }; /* a group (FW_INGEST_GROUP_MAX), and the line before it */
 
 #define FW_LEDGER_SETTING "ledger" /* set in a catalogue that has one */
 

@@ -239,6 +239,30 @@ static void a_line_without_its_commit_is_cut_off(void **state) {
     assert_int_equal(r.unacked, 0);
 }
 
+/* A catalogue brought back from before more uploads than one commit takes: no receipt is cut off. */
+static void an_old_catalogue_beside_a_newer_ledger_is_refused(void **state) {
+    fixture *f = *state;
+    uint8_t bytes[MCAP_MAX];
+    char command[400];
+    fw_error error;
+    assert_int_equal(put(f, "1", bytes, make_mcap(bytes, 1, 0)), 201);
+    fixture_stop(f);
+    snprintf(command, sizeof command, "cp %s/catalogue.sqlite %s/old", f->data, f->folder);
+    assert_int_equal(system(command), 0);
+    fixture_start(f);
+    for (int i = 0; i < FW_INGEST_GROUP_MAX + 1; i++)
+        assert_int_equal(put(f, "1", bytes, make_mcap(bytes, 100 + i, 0)), 201);
+    fixture_stop(f);
+    snprintf(command, sizeof command, "cp %s/old %s/catalogue.sqlite", f->folder, f->data);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(fw_factory_open(&f->config, &f->factory, &error), FW_CORRUPT);
+    assert_non_null(strstr(error.text, "flywheel catalogue rebuild"));
+    fw_rebuild_report report;
+    assert_int_equal(fw_rebuild(f->config.env, f->data, f->config.line, &report, &error), FW_OK);
+    fixture_start(f);
+    assert_int_equal(status_number(f, "recordings"), FW_INGEST_GROUP_MAX + 2);
+}
+
 /* Every write and flush of one upload failed once: what was acked is in the ledger, once. */
 static void no_failing_write_breaks_the_pair(void **state) {
     fixture *f = *state;
@@ -269,6 +293,7 @@ int main(void) {
         TEST(the_same_answers_byte_for_byte),       TEST(without_the_old_catalogue_too),
         TEST(a_damaged_catalogue_is_replaced),      TEST(expired_ones_keep_their_rows),
         TEST(the_check_sees_every_difference),      TEST(a_line_without_its_commit_is_cut_off),
+        TEST(an_old_catalogue_beside_a_newer_ledger_is_refused),
         TEST(no_failing_write_breaks_the_pair),     TEST(it_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

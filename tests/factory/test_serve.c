@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "fixture.h"
@@ -252,6 +253,9 @@ static void plain_curl_goes_on_where_it_stopped(void **state) {
 
 static void it_stops_cleanly(void **state) {
     served *s = *state;
+    struct stat info;
+    assert_int_equal(stat(s->data, &info), 0);
+    assert_int_equal(info.st_mode & 0077, 0); /* nobody else reads what a fleet recorded */
     int status = end(s, SIGTERM);
     s->pid = 0;
     assert_true(WIFEXITED(status));
