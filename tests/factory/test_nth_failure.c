@@ -11,7 +11,7 @@
 #include "factory/rebuild.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STRIDE = 5 };
+enum { STRIDE = 11 };
 #else
 enum { STRIDE = 1 };
 #endif
