@@ -112,7 +112,10 @@ fw_status fw_db_text(sqlite3 *db, fw_error *error, char **text, const char *sql,
     va_start(args, types);
     fw_status status = each(db, error, take_first, &first, sql, types, args);
     va_end(args);
-    if (status != FW_OK) return status;
+    if (status != FW_OK) {
+        free(first.text);
+        return status;
+    }
     if (!first.found) return fw_fail(error, FW_NOT_FOUND, "not found");
     if (!first.text) return fw_fail(error, FW_NO_MEMORY, "no memory for a list");
     *text = first.text;
