@@ -320,6 +320,13 @@ static void test_hostile(void **state) {
     refused(&g, "twice");
     g = start, node(&g, "Relu", "later", "y", NULL, 0);
     refused(&g, "none");
+    g = start, tensor(&g, "one", 1, 1, w), node(&g, "Mul", "x one", "y", NULL, 0);
+    node(&g, "Unsqueeze", "y", "z", NULL, 0); /* no axes */
+    refused(&g, "Unsqueeze");
+    g = start, node(&g, "Conv", "x w", "y", NULL, 0);
+    refused(&g, "Conv");
+    g = start, node(&g, "Softmax", "x", "y", "axis", 0);
+    refused(&g, "axis");
     g = start, value(&g, 12, "w", 3);
     refused(&g, "output w");
     g = start, value(&g, 11, "v", 1u << 31);

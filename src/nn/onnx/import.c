@@ -8,20 +8,24 @@
 
 /* ---- tensors ---- */
 
+static const char *name_of(const Onnx__TensorProto *t) {
+    return t->name ? t->name : "";
+}
+
 fw_status fw_onnx_count(const Onnx__TensorProto *t, size_t *count, fw_error *error) {
     size_t product = 1;
     for (size_t i = 0; i < t->n_dims; i++)
         if (t->dims[i] < 0 || t->dims[i] > FW_NN_ELEMENTS_MAX ||
             __builtin_mul_overflow(product, (size_t)t->dims[i], &product) ||
             product > FW_NN_ELEMENTS_MAX)
-            return fw_fail(error, FW_CORRUPT, "tensor %.60s has no valid shape", t->name);
+            return fw_fail(error, FW_CORRUPT, "tensor %.60s has no valid shape", name_of(t));
     *count = product;
     return FW_OK;
 }
 
 static fw_status mismatch(const Onnx__TensorProto *t, fw_error *error) {
     return fw_fail(error, FW_CORRUPT, "tensor %.60s: its data are of another type or size than it says",
-                   t->name);
+                   name_of(t));
 }
 
 fw_status fw_onnx_copy_floats(const Onnx__TensorProto *t, float *out, fw_error *error) {
@@ -36,7 +40,7 @@ fw_status fw_onnx_copy_floats(const Onnx__TensorProto *t, float *out, fw_error *
         return mismatch(t, error);
     }
     for (size_t i = 0; i < count; i++)
-        if (isnan(out[i])) return fw_fail(error, FW_CORRUPT, "tensor %.60s holds a NaN", t->name);
+        if (isnan(out[i])) return fw_fail(error, FW_CORRUPT, "tensor %.60s holds a NaN", name_of(t));
     return FW_OK;
 }
 
@@ -176,8 +180,8 @@ static fw_status check_model(const Onnx__ModelProto *m, fw_error *error) {
     for (size_t i = 0; i < m->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *set = m->opset_import[i];
         bool ours = !set->domain || !*set->domain || strcmp(set->domain, "ai.onnx") == 0;
-        if (ours && (set->version < 11 || set->version > 22))
-            return fw_fail(error, FW_UNSUPPORTED, "ONNX: operator set %lld, 11 to 22 are read",
+        if (ours && (set->version < 13 || set->version > 22))
+            return fw_fail(error, FW_UNSUPPORTED, "ONNX: operator set %lld, 13 to 22 are read",
                            (long long)set->version);
     }
     return check_names(m->graph, error);

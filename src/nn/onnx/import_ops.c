@@ -301,6 +301,9 @@ static fw_status window_of(const reader *r, node_proto *node, uint32_t dims, win
         (automatic->s.len != 6 || memcmp(automatic->s.data, "NOTSET", 6) != 0))
         REFUSE("its padding must be written out");
     if (int_of(node, "ceil_mode", 0) != 0) REFUSE("it rounds up");
+    if ((stride.count && stride.count != dims) || (pads.count && pads.count != 2 * dims) ||
+        (dilations.count && dilations.count != dims))
+        REFUSE("its window has another number of dimensions");
     *out = (window){{1, 1}, {1, 1}, {0, 0}};
     for (uint32_t i = 0; i < dims; i++) {
         uint32_t to = 2 - dims + i;
@@ -345,6 +348,9 @@ OP(conv) {
     if (shape.dims != dims + 2 || w->flipped || groups < 1 || groups > 1 << 20)
         REFUSE("its weight or groups do not fit (N, C, ..)");
     if (dims == 1) shape = fw_nn_shape4(shape.d[0], shape.d[1], 1, shape.d[2]);
+    if (attribute(node, "kernel_shape") && ((uint32_t)win.kernel[0] != shape.d[2] ||
+                                            (uint32_t)win.kernel[1] != shape.d[3]))
+        REFUSE("its kernel_shape is not its weight's");
     FW_TRY(parameter(r, w, shape, false, &in[1], error));
     if (node->n_input > 2 && *node->input[2]) {
         FW_TRY(constant_in(r, node, 2, &bias, error));
@@ -422,6 +428,7 @@ static fw_status with_constant(reader *r, fw_nn_op op, fw_nn_value x, const thin
     fw_nn_value in[2] = {x};
     fw_nn_shape shape;
     bool minus = op == FW_NN_SUBTRACT;
+    if (c->constant->n_dims > shape_in(r, x).dims + 1u) REFUSE("its constant has more dimensions");
     if (scalar_of(c, &number)) {
         fw_nn_attr attr = {.f = {minus && first ? -1.0f : 1.0f, minus && !first ? -number : number}};
         if (op == FW_NN_MULTIPLY) attr = (fw_nn_attr){.f = {number, 0}};
