@@ -28,11 +28,11 @@
            "CDR and\n"                                                                             \
            "           ROS 1 by their schemas; anything else in base64)\n")                        \
     X(filter,                                                                                      \
-      "filter FILE --out NEW [--topic T]... [--start TIME] [--end TIME] [--every N]\n"             \
+      "filter FILE --out NEW [--topic T]... [--start TIME] [--end TIME] [--every N] [--json]\n"    \
       "           copies some topics, a range of time, every Nth message of each channel\n")       \
-    X(merge, "merge FILE... --out NEW\n"                                                           \
+    X(merge, "merge FILE... --out NEW [--json]\n"                                                  \
              "           several files as one, by time; equal channels become one\n")              \
-    X(convert, "convert FILE --out NEW [--compression none|zstd|lz4] [--chunk-bytes N]\n"          \
+    X(convert, "convert FILE --out NEW [--compression none|zstd|lz4] [--chunk-bytes N] [--json]\n" \
                "           the same messages, packed in another way\n")                            \
     X(recover, "recover FILE --out NEW [--json]\n"                                                 \
                "           saves all that can be read of a cut or broken file, and says what\n")   \

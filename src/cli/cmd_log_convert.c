@@ -4,7 +4,7 @@
 int fw_cmd_log_convert(int argc, char **argv) {
     fw_log_options options;
     fw_error error = {""};
-    const unsigned takes = FW_LOG_TAKES_OUT | FW_LOG_TAKES_PACKING;
+    const unsigned takes = FW_LOG_TAKES_OUT | FW_LOG_TAKES_JSON | FW_LOG_TAKES_PACKING;
     if (fw_log_read_options(argc, argv, takes, "convert FILE --out NEW", &options, &error) != FW_OK)
         return fw_cli_usage("log", &error);
     return fw_log_copy(&options, FW_MCAP_ORDER_FILE, true);

@@ -396,7 +396,10 @@ int fw_log_copy(const fw_log_options *options, fw_mcap_order order, bool all_cha
     fw_log_output output;
     fw_error error = {""};
     fw_status status = run(&c, &output, order, all_channels, &error);
-    if (status == FW_OK)
+    if (status == FW_OK && options->json)
+        printf("{\"messages\":%" PRIu64 ",\"channels\":%zu,\"bytes\":%" PRIu64 "}\n",
+               fw_mcap_writer_message_count(c.writer), c.channel_count, output.size_bytes);
+    else if (status == FW_OK)
         fprintf(stderr, "%s: %" PRIu64 " messages, %zu channels, %" PRIu64 " bytes\n", options->out,
                 fw_mcap_writer_message_count(c.writer), c.channel_count, output.size_bytes);
     fw_mcap_writer_close(c.writer);
