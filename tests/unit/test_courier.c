@@ -509,7 +509,7 @@ static void test_no_answer_makes_it_forget(void **state) {
         {200, false, 100, 300}, {201, false, 100, 300}, {204, false, 100, 300}, {301, false, 100, 300},
         {400, true, 1, 1},      {401, false, 4, 12},    {402, false, 4, 12},    {403, false, 4, 12},
         {404, false, 4, 12},    {405, false, 4, 12},    {408, false, 100, 300}, {409, false, 100, 300},
-        {410, false, 4, 12},    {412, false, 4, 12},    {413, true, 1, 1},      {415, false, 4, 12},
+        {410, true, 1, 1},       {412, false, 4, 12},    {413, true, 1, 1},      {415, false, 4, 12},
         {422, true, 1, 1},      {429, false, 100, 300}, {451, false, 4, 12},    {500, false, 100, 300},
         {501, false, 100, 300}, {502, false, 100, 300}, {503, false, 100, 300}, {504, false, 100, 300},
         {507, false, 100, 300}, {599, false, 100, 300},
@@ -704,7 +704,7 @@ static void test_a_receipt_for_other_bytes_removes_nothing(void **state) {
 /* A proxy's size limit, or http spoken to a port of https: those are not the factory's words. */
 static void test_a_proxys_refusal_condemns_nothing(void **state) {
     (void)state;
-    static const int statuses[] = {400, 413, 422};
+    static const int statuses[] = {400, 410, 413, 422};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         rig *r = make_rig();
         r->factory.put_status = statuses[i];

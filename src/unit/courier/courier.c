@@ -80,7 +80,8 @@ void fw_unit_reason_of(const fw_http_reply *reply, char *out, size_t out_size) {
 }
 
 bool fw_unit_condemns(const fw_http_reply *reply) {
-    if (reply->status != 400 && reply->status != 413 && reply->status != 422) return false;
+    int status = reply->status;
+    if (status != 400 && status != 410 && status != 413 && status != 422) return false;
     json_t *json = fw_unit_reply_json(reply);
     bool says_why = json_is_string(json_object_get(json, "error"));
     json_decref(json);

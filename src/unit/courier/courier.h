@@ -8,7 +8,7 @@
  *
  *   upload of one recording, the most valuable first (spool.h):
  *     PUT --2xx, receipt matches--> removed            PUT --409 or cut--> HEAD, PUT from Upload-Offset
- *         --400, 413, 422 and why--> refused/          --401, 403, 412, other 4xx--> kept, tried rarely
+ *         --400, 410, 413, 422 and why--> refused/     --401, 403, 412, other 4xx--> kept, tried rarely
  *         --408, 429, 5xx, no answer, wrong receipt--> again later
  *
  * Waits between failures grow from 0.25 s to 5 s with jitter, one each for reports, models, campaigns,
