@@ -19,7 +19,7 @@ enum { ROWS = 3 };
 static fw_nn_model made(const zoo_entry *entry) {
     fw_nn_graph *g = NULL;
     fw_nn_layout layout;
-    fw_nn_model model;
+    fw_nn_model model = {0};
     fw_error error = {""};
     char *bytes = NULL;
     size_t size = 0;
