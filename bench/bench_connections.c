@@ -24,8 +24,8 @@
 
 #include "base/args.h"
 #include "base/file.h"
-#include "factory/authority.h"
-#include "factory/identity.h"
+#include "factory/identity/authority.h"
+#include "factory/identity/identity.h"
 
 enum { UNITS_MAX = 2000, ANSWER_MAX = 4096, ENROLLED = 10 };
 

@@ -1,11 +1,11 @@
-/* flywheel catalogue: made again from the objects, or compared with them (factory/rebuild.h). */
+/* flywheel catalogue: made again from the objects, or compared with them (factory/catalogue/rebuild.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "cli/cli.h"
-#include "factory/rebuild.h"
+#include "factory/catalogue/rebuild.h"
 
 static const char help_text[] =
     "usage: flywheel catalogue rebuild --data DIR [--json]\n"

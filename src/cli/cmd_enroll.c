@@ -7,8 +7,8 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/local.h"
-#include "factory/authority.h"
-#include "factory/identity.h"
+#include "factory/identity/authority.h"
+#include "factory/identity/identity.h"
 
 static const char help_text[] =
     "usage: flywheel enroll UNIT --data DIR [--days N] [--out FOLDER | --csr FILE]\n"

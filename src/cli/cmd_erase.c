@@ -1,4 +1,4 @@
-/* flywheel erase: one unit forgotten, with a signed tombstone (factory/erase.h). */
+/* flywheel erase: one unit forgotten, with a signed tombstone (factory/custody/erase.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/url.h"
-#include "factory/api_erase.h"
+#include "factory/api/api_erase.h"
 
 static const char help_text[] =
     "usage: flywheel erase --unit U --reason TEXT --yes [--data DIR | --url URL] [OPTIONS]\n"

@@ -11,7 +11,7 @@
 #include "base/env.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
-#include "factory/ingest.h"
+#include "factory/ingest/ingest.h"
 #include "import/import.h"
 
 enum { SOURCES_MAX = 4096, TRIES = 5 };

@@ -1,10 +1,10 @@
-/* flywheel job train|gate: started by serve alone (factory/job.h). */
+/* flywheel job train|gate: started by serve alone (factory/generations/job.h). */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "cli/cli.h"
-#include "factory/job.h"
+#include "factory/generations/job.h"
 
 int fw_cmd_job(int argc, char **argv) {
     fw_error error = {""};

@@ -1,4 +1,4 @@
-/* flywheel query: which recordings there are (factory/query.h). */
+/* flywheel query: which recordings there are (factory/query/query.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/url.h"
-#include "factory/query.h"
+#include "factory/query/query.h"
 
 static const char help_text[] =
     "usage: flywheel query [\"QUERY\"] [OPTIONS]\n\n"

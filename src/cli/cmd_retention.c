@@ -1,4 +1,4 @@
-/* flywheel retention: how long recordings are kept (factory/retention.h). */
+/* flywheel retention: how long recordings are kept (factory/custody/retention.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

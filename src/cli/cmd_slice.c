@@ -1,4 +1,4 @@
-/* flywheel slice: many recordings out as one MCAP (factory/slice.h). */
+/* flywheel slice: many recordings out as one MCAP (factory/query/slice.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/url.h"
-#include "factory/query.h"
+#include "factory/query/query.h"
 
 enum { PIECE_BYTES = 16 << 20, MAKING_MS = 600000 };
 

@@ -7,7 +7,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/local.h"
-#include "factory/identity.h"
+#include "factory/identity/identity.h"
 
 static const char help_text[] =
     "usage: flywheel token create NAME --scope read|operate|admin --data DIR [--days N]\n"

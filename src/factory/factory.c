@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "factory/api_erase.h"
-#include "factory/api_query.h"
-#include "factory/registry.h"
-#include "factory/retention.h"
+#include "factory/api/api_erase.h"
+#include "factory/api/api_query.h"
+#include "factory/generations/registry.h"
+#include "factory/custody/retention.h"
 
 /* ---- life ---- */
 

@@ -13,12 +13,12 @@
 #ifndef FW_FACTORY_FACTORY_H
 #define FW_FACTORY_FACTORY_H
 
-#include "factory/campaigns.h"
-#include "factory/generations.h"
-#include "factory/identity.h"
-#include "factory/ingest.h"
+#include "factory/campaigns/campaigns.h"
+#include "factory/generations/generations.h"
+#include "factory/identity/identity.h"
+#include "factory/ingest/ingest.h"
 #include "factory/metrics.h"
-#include "factory/records.h"
+#include "factory/records/records.h"
 #include "http/server.h"
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "factory/ingest.h"
-#include "factory/recordings.h"
+#include "factory/ingest/ingest.h"
+#include "factory/catalogue/recordings.h"
 
 enum { PERSIST_S = 30 };
 

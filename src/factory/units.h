@@ -14,7 +14,7 @@
 
 #include "base/env.h"
 #include "base/hash.h"
-#include "factory/catalogue.h"
+#include "factory/catalogue/catalogue.h"
 
 enum { FW_UNITS_MAX = 4096, FW_UNIT_NAME_MAX = 32, FW_UNIT_RECENT_S = 60 };
 

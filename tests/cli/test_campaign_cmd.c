@@ -15,7 +15,7 @@
 
 #include "base/file.h"
 #include "factory/factory.h"
-#include "factory/launcher.h"
+#include "factory/generations/launcher.h"
 
 #define PROGRAM FW_BINARY_DIR "/src/flywheel"
 

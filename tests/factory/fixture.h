@@ -20,7 +20,7 @@
 
 #include "base/file.h"
 #include "factory/factory.h"
-#include "factory/recordings.h"
+#include "factory/catalogue/recordings.h"
 #include "mcap/mcap.h"
 
 /* ---- faults: the n-th write, flush or rename fails ---- */

@@ -1,7 +1,7 @@
 /* The catalogue's versions: new, same, older, newer, foreign, broken. */
 #include "fixture.h"
 
-#include "factory/catalogue.h"
+#include "factory/catalogue/catalogue.h"
 
 static char folder[64], path[96];
 

@@ -1,5 +1,5 @@
 /* When a recording was made, whatever the unit's clock says. */
-#include "factory/clock.h"
+#include "factory/ingest/clock.h"
 
 #include "fixture.h"
 

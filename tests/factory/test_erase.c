@@ -1,7 +1,7 @@
 /* Erasing one unit: nothing is left but a signed statement, and whoever asks is told. */
 #include "drives.h"
 
-#include "factory/api_erase.h"
+#include "factory/api/api_erase.h"
 
 static const drive secret = {.unit = "7", .x_m = 3.4, .speed_mps = 11.3, .seconds = 30, .brakes = 2};
 

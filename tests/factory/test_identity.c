@@ -7,9 +7,9 @@
 
 #include "fixture.h"
 
-#include "factory/api.h"
-#include "factory/authority.h"
-#include "factory/identity.h"
+#include "factory/api/api.h"
+#include "factory/identity/authority.h"
+#include "factory/identity/identity.h"
 #include "http/client.h"
 #include "http/server.h"
 

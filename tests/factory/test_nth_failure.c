@@ -8,7 +8,7 @@
 #include "failures.h"
 
 #include "base/log.h"
-#include "factory/rebuild.h"
+#include "factory/catalogue/rebuild.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STRIDE = 11 };

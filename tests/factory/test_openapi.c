@@ -2,8 +2,8 @@
  * status and the documented fields. */
 #include "fixture.h"
 
-#include "factory/api.h"
-#include "factory/openapi.h"
+#include "factory/api/api.h"
+#include "factory/api/openapi.h"
 
 static json_t *doc;
 

@@ -1,7 +1,7 @@
 /* What the catalogue knows of recordings, and the language that asks for it. */
 #include "drives.h"
 
-#include "factory/query.h"
+#include "factory/query/query.h"
 
 #define MODEL_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define MODEL_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -1,7 +1,7 @@
 /* The catalogue made again from the objects: the same answers, whatever was lost of the old one. */
 #include "drives.h"
 
-#include "factory/rebuild.h"
+#include "factory/catalogue/rebuild.h"
 
 static const drive drives[] = {
     {.unit = "7", .x_m = 3.4, .speed_mps = 11.3, .seconds = 30, .brakes = 2, .start_ns = 1000},

@@ -1,7 +1,7 @@
 /* Retention: what is due goes, what must stay stays, and the log says so. */
 #include "drives.h"
 
-#include "factory/retention.h"
+#include "factory/custody/retention.h"
 
 #define DAYS(n) ((n) * 86400000000000LL)
 

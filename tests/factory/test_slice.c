@@ -1,7 +1,7 @@
 /* Slices: many recordings as one file that keeps every message, in order, and says whose it is. */
 #include "drives.h"
 
-#include "factory/slice.h"
+#include "factory/query/slice.h"
 
 static const drive drives[] = {
     {.unit = "7", .speed_mps = 10, .seconds = 20, .brakes = 2, .start_ns = 1000},

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "factory/line.h"
-#include "factory/rebuild.h"
+#include "factory/catalogue/rebuild.h"
 
 #define EXPIRED "06386769e81aea2908239c07ae9e4d16c248cc75c5f837aea55b30d37701cf01"
 #define EVENTFUL "16f944595d075d6e9f016a2c364ae0f5fab6c61802f9e47594e1810956c6b9c5"

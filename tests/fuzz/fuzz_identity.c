@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "factory/authority.h"
-#include "factory/identity.h"
+#include "factory/identity/authority.h"
+#include "factory/identity/identity.h"
 
 static void check(int good, const char *what) {
     if (good) return;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "factory/query.h"
+#include "factory/query/query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes);
 

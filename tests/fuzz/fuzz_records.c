@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "factory/clock.h"
-#include "factory/records_segment.h"
+#include "factory/ingest/clock.h"
+#include "factory/records/records_segment.h"
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \

@@ -1,0 +1,304 @@
+/* generation_stages.c - what each stage reads and what it makes durable. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "factory/generations/generation_row.h"
+#include "factory/generations/job.h"
+#include "factory/catalogue/recordings.h"
+#include "factory/generations/registry.h"
+
+enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
+
+/* ---- the dataset ---- */
+
+typedef struct manifest {
+    json_t *recordings;
+    int64_t train, held_out;
+    int64_t held_out_since; /* sequence of the oldest held-out one; INT64_MAX: none */
+} manifest;
+
+/* Which recordings a dataset takes (generations.h). ?1 generation, ?2 newest, ?3 eventful, ?4
+ * held_out. */
+static const char choice_sql[] =
+    "WITH ranked AS (SELECT r.sha256,r.unit,r.role,r.events,o.sequence,row_number() OVER "
+    "(PARTITION BY r.role ORDER BY o.sequence DESC) age FROM recordings r JOIN objects o "
+    "USING(sha256) WHERE r.generation<=?1 AND o.state='kept' AND " FW_RECORDINGS_TRAIN "),"
+    "older AS (SELECT sha256,row_number() OVER (ORDER BY events DESC,sequence DESC) place "
+    "FROM ranked WHERE role='train' AND age>?2 AND events>0) "
+    "SELECT sha256,unit,role,sequence FROM ranked WHERE (role='train' AND (age<=?2 OR sha256 IN "
+    "(SELECT sha256 FROM older WHERE place<=?3))) OR (role='held_out' AND age<=?4) "
+    "ORDER BY sha256";
+
+static bool add_recording(void *self, sqlite3_stmt *row) {
+    manifest *m = self;
+    const char *role = fw_db_column(row, 2);
+    json_array_append_new(m->recordings, json_pack("{s:s,s:s,s:s}", "sha256", fw_db_column(row, 0),
+                                                   "unit", fw_db_column(row, 1), "role", role));
+    if (strcmp(role, "train") == 0) {
+        m->train++;
+        return true;
+    }
+    m->held_out++;
+    int64_t sequence = sqlite3_column_int64(row, 3);
+    if (sequence < m->held_out_since) m->held_out_since = sequence;
+    return true;
+}
+
+/* The manifest's text; malloc'd. The lock is held. */
+static fw_status write_manifest(fw_generations *g, sqlite3 *db, const fw_generation_row *row,
+                                manifest *m, char **text, fw_error *error) {
+    char *parent = NULL;
+    fw_status status = fw_db_text(db, error, &parent,
+                                  "SELECT id FROM datasets WHERE generation<? "
+                                  "ORDER BY generation DESC LIMIT 1",
+                                  "i", row->n);
+    if (status != FW_OK && status != FW_NOT_FOUND) return status;
+    status = fw_db_each(db, error, add_recording, m, choice_sql, "iiii", row->n, g->limits.newest,
+                        g->limits.eventful, g->limits.held_out);
+    json_t *json =
+        json_pack("{s:i,s:s,s:o?,s:O}", "version", 1, "line", g->line->name, "parent",
+                  parent ? json_string(parent) : json_null(), "recordings", m->recordings);
+    *text = status == FW_OK ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    free(parent);
+    if (status == FW_OK && !*text) return fw_fail(error, FW_NO_MEMORY, "no memory for a manifest");
+    return status;
+}
+
+static fw_status record_dataset(sqlite3 *db, const fw_generation_row *row, const char *id,
+                                size_t size_bytes, const manifest *m, int64_t now_ns,
+                                fw_error *error) {
+    char text[160];
+    FW_TRY(fw_db_run(db, error,
+                     "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,'dataset',"
+                     "?,?) ON CONFLICT(sha256) DO NOTHING",
+                     "tii", id, (int64_t)size_bytes, now_ns));
+    FW_TRY(fw_db_run(db, error,
+                     "INSERT OR IGNORE INTO datasets(id,generation,train,held_out,created_ns,"
+                     "held_out_since) VALUES(?,?,?,?,?,?)",
+                     "tiiiii", id, row->n, m->train, m->held_out, now_ns, m->held_out_since));
+    FW_TRY(fw_db_run(
+        db, error,
+        "UPDATE generations SET stage='train',crashes=0,dataset=?1,dataset_ns=?2,"
+        "recordings=(SELECT count(*) FROM recordings WHERE generation=?3),"
+        "bytes_uploaded=(SELECT coalesce(sum(size_bytes),0) FROM recordings JOIN objects "
+        "USING(sha256) WHERE generation=?3),"
+        "first_event_ns=(SELECT min(e.received_ns) FROM events e JOIN recordings r ON "
+        "r.sha256=e.recording WHERE r.generation=?3) WHERE n=?3",
+        "tii", id, now_ns, row->n));
+    snprintf(text, sizeof text, "generation %lld: data set %.12s of %lld recordings, %lld held out",
+             (long long)row->n, id, (long long)(m->train + m->held_out), (long long)m->held_out);
+    fw_log_info("%s", text);
+    return fw_log_add(db, now_ns, "dataset", text, error);
+}
+
+fw_status fw_generation_dataset(fw_generations *g, const fw_generation_row *row, fw_error *error) {
+    char *text = NULL, folder[FW_PATH_MAX];
+    fw_hash id;
+    fw_generation_folder(g, row->n, folder);
+    FW_TRY(fw_folder_remove(folder, error));
+    FW_TRY(fw_folder_make(folder, 0755, error));
+    manifest m = {.recordings = json_array(), .held_out_since = INT64_MAX};
+    sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
+    fw_status status = db ? write_manifest(g, db, row, &m, &text, error) : FW_IO;
+    bool empty = status == FW_OK && (m.train == 0 || m.held_out == 0);
+    if (status == FW_OK && !empty)
+        status = fw_objects_put(g->objects, text, strlen(text), &id, error);
+    if (status == FW_OK && !empty)
+        status = record_dataset(db, row, id.hex, strlen(text), &m, fw_env_wall_ns(g->env), error);
+    if (db) status = fw_catalogue_end(g->catalogue, status, error);
+    json_decref(m.recordings);
+    free(text);
+    if (status == FW_OK && empty)
+        return fw_generation_fail(g, row, "no recordings are left to train on or to hold out",
+                                  error);
+    return status;
+}
+
+/* ---- a job's input ---- */
+
+/* The manifest says what a job reads: paths of its recordings of a role, in its order. */
+static fw_status list_paths(fw_generations *g, const fw_generation_row *row, const char *role,
+                            json_t *paths, fw_error *error) {
+    char path[FW_PATH_MAX], *text;
+    size_t size, i;
+    json_t *entry;
+    fw_objects_path(g->objects, row->dataset, path);
+    FW_TRY(fw_file_read(path, MANIFEST_MAX_BYTES, &text, &size, error));
+    json_t *json = fw_json_load(text, size, 0, NULL);
+    free(text);
+    json_array_foreach(json_object_get(json, "recordings"), i, entry) {
+        const char *sha256 = json_string_value(json_object_get(entry, "sha256"));
+        const char *of = json_string_value(json_object_get(entry, "role"));
+        if (!of || !fw_hash_valid(sha256) || strcmp(of, role) != 0) continue;
+        fw_objects_path(g->objects, sha256, path);
+        json_array_append_new(paths, json_string(path));
+    }
+    bool good = json != NULL;
+    json_decref(json);
+    return good ? FW_OK : fw_fail(error, FW_CORRUPT, "%s is no manifest", path);
+}
+
+fw_status fw_generation_write_input(fw_generations *g, const fw_generation_row *row,
+                                    fw_error *error) {
+    bool train = strcmp(row->stage, "train") == 0;
+    char name[40], path[FW_PATH_MAX], champion[FW_PATH_MAX], candidate[FW_PATH_MAX];
+    json_t *paths = json_array();
+    fw_status status = list_paths(g, row, train ? "train" : "held_out", paths, error);
+    if (status != FW_OK) {
+        json_decref(paths);
+        return status;
+    }
+    fw_objects_path(g->objects, row->parent, champion);
+    if (train)
+        fw_generation_file(g, row->n, "candidate.safetensors", candidate);
+    else
+        fw_objects_path(g->objects, row->candidate, candidate);
+    snprintf(name, sizeof name, "generation/%lld", (long long)row->n);
+    json_t *json =
+        json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "version", FW_JOB_VERSION, "job",
+                  row->stage, "generation", (json_int_t)row->n, "dataset", row->dataset, "seed",
+                  (json_int_t)fw_seed_mix((uint64_t)row->seed, name), "agent_steps",
+                  (json_int_t)row->agent_steps, "champion", champion, "candidate", candidate,
+                  "candidate_hash", row->candidate, "recordings", paths);
+    char *text = json_dumps(json, JSON_INDENT(1));
+    json_decref(json);
+    if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for a job's input");
+    snprintf(name, sizeof name, "%s.in.json", row->stage);
+    fw_generation_file(g, row->n, name, path);
+    char folder[FW_PATH_MAX];
+    fw_generation_folder(g, row->n, folder);
+    status = fw_folder_make(folder, 0755, error);
+    if (status == FW_OK) status = fw_file_write_durable(g->env, path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+/* ---- a job's result ---- */
+
+static fw_status load_result(fw_generations *g, const fw_generation_row *row, json_t **out,
+                             fw_error *error) {
+    char name[24], path[FW_PATH_MAX], *text;
+    size_t size;
+    snprintf(name, sizeof name, "%s.json", row->stage);
+    fw_generation_file(g, row->n, name, path);
+    FW_TRY(fw_file_read(path, RESULT_MAX_BYTES, &text, &size, error));
+    json_t *json = fw_json_load(text, size, 0, NULL);
+    free(text);
+    const char *dataset = json_string_value(json_object_get(json, "dataset"));
+    const char *job = json_string_value(json_object_get(json, "job"));
+    if (!dataset || !job || strcmp(dataset, row->dataset) != 0 || strcmp(job, row->stage) != 0 ||
+        !fw_hash_valid(json_string_value(json_object_get(json, "candidate")))) {
+        json_decref(json);
+        return fw_fail(error, FW_CORRUPT, "%s is not this generation's", path);
+    }
+    *out = json;
+    return FW_OK;
+}
+
+static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_generation_row *row,
+                                  const char *hash, uint64_t size_bytes, const char *kind,
+                                  const json_t *result, fw_error *error) {
+    char text[160];
+    int64_t now_ns = fw_env_wall_ns(g->env);
+    FW_TRY(fw_db_run(db, error,
+                     "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,'model',?,?)"
+                     " ON CONFLICT(sha256) DO NOTHING",
+                     "tii", hash, (int64_t)size_bytes, now_ns));
+    char *metrics = json_dumps(result, JSON_COMPACT);
+    fw_model_card card = {.hash = hash,
+                          .parent = row->parent,
+                          .dataset = row->dataset,
+                          .kind = kind,
+                          .line = g->line->name,
+                          .seed = row->seed,
+                          .created_ns = now_ns,
+                          .metrics = metrics};
+    fw_status status = fw_registry_add(db, &card, error);
+    if (status == FW_OK)
+        status = fw_db_run(
+            db, error,
+            "UPDATE generations SET stage='gate',crashes=0,candidate=?,train=?,train_core_s=?,"
+            "agent_steps=?,train_ns=? WHERE n=?",
+            "ttdiii", hash, metrics, json_number_value(json_object_get(result, "core_s")),
+            (int64_t)json_integer_value(json_object_get(result, "agent_steps")), now_ns, row->n);
+    free(metrics);
+    if (status == FW_OK) status = fw_db_run(db, error, "DELETE FROM leases", "");
+    snprintf(text, sizeof text, "generation %lld: candidate %.12s trained", (long long)row->n,
+             hash);
+    return status == FW_OK ? fw_log_add(db, now_ns, "train", text, error) : status;
+}
+
+static fw_status take_train(fw_generations *g, const fw_generation_row *row, const json_t *result,
+                            fw_error *error) {
+    char path[FW_PATH_MAX], kind[FW_LINE_KIND_MAX];
+    const char *promised = json_string_value(json_object_get(result, "candidate"));
+    fw_hash hash;
+    uint64_t size_bytes;
+    fw_generation_file(g, row->n, "candidate.safetensors", path);
+    fw_status status = g->line->check_model(path, kind, error);
+    if (status != FW_OK) return status == FW_NO_MEMORY ? status : FW_CORRUPT; /* train again */
+    FW_TRY(fw_objects_put_file(g->objects, path, MODEL_MAX_BYTES, &hash, &size_bytes, error));
+    if (strcmp(hash.hex, promised) != 0)
+        return fw_fail(error, FW_CORRUPT, "the candidate is not the file the job promised");
+    sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
+    if (!db) return FW_IO;
+    status = record_candidate(g, db, row, hash.hex, size_bytes, kind, result, error);
+    return fw_catalogue_end(g->catalogue, status, error);
+}
+
+static fw_status record_decision(fw_generations *g, sqlite3 *db, const fw_generation_row *row,
+                                 bool promote, const char *reason, const char *gate,
+                                 fw_error *error) {
+    char text[400];
+    int64_t now_ns = fw_env_wall_ns(g->env);
+    const char *decision = promote ? "promoted" : "refused";
+    FW_TRY(fw_db_run(db, error, "UPDATE models SET gate=?,decision=?,reason=? WHERE hash=?", "tttt",
+                     gate, decision, reason, row->candidate));
+    FW_TRY(fw_db_run(db, error,
+                     "UPDATE generations SET stage=?,crashes=0,decision=?,reason=?,model=?,gate=?,"
+                     "gate_ns=?,done_ns=CASE WHEN ?='done' THEN ? END WHERE n=?",
+                     "tttttitii", promote ? "rollout" : "done", decision, reason,
+                     promote ? row->candidate : row->parent, gate, now_ns,
+                     promote ? "rollout" : "done", now_ns, row->n));
+    FW_TRY(fw_db_run(db, error, "DELETE FROM leases", ""));
+    if (promote) FW_TRY(fw_setting_set(db, "champion", row->candidate, error));
+    snprintf(text, sizeof text, "generation %lld %s %.12s: %s", (long long)row->n, decision,
+             row->candidate, reason);
+    fw_log_info("%s", text);
+    return fw_log_add(db, now_ns, decision, text, error);
+}
+
+static fw_status take_gate(fw_generations *g, const fw_generation_row *row, const json_t *result,
+                           fw_error *error) {
+    char folder[FW_PATH_MAX];
+    const char *reason = json_string_value(json_object_get(result, "reason"));
+    const json_t *promote = json_object_get(result, "promote");
+    if (!reason || !json_is_boolean(promote) ||
+        strcmp(json_string_value(json_object_get(result, "candidate")), row->candidate) != 0)
+        return fw_fail(error, FW_CORRUPT, "the gate's result is not about this candidate");
+    char *gate = json_dumps(result, JSON_COMPACT);
+    sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
+    fw_status status =
+        db ? record_decision(g, db, row, json_is_true(promote), reason, gate, error) : FW_IO;
+    if (db) status = fw_catalogue_end(g->catalogue, status, error);
+    free(gate);
+    if (status != FW_OK) return status;
+    fw_generation_folder(g, row->n, folder);
+    return fw_folder_remove(folder, error);
+}
+
+fw_status fw_generation_take_result(fw_generations *g, const fw_generation_row *row,
+                                    fw_error *error) {
+    json_t *result;
+    FW_TRY(load_result(g, row, &result, error));
+    fw_status status = strcmp(row->stage, "train") == 0 ? take_train(g, row, result, error)
+                                                        : take_gate(g, row, result, error);
+    json_decref(result);
+    return status;
+}

@@ -1,0 +1,168 @@
+#include "factory/generations/job.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "lines/driving/learn/learn.h"
+
+enum { INPUT_MAX_BYTES = 64 << 20, RECORDINGS_MAX = 1 << 20 };
+
+typedef struct input {
+    json_t *json; /* owns every text below */
+    const char *dataset, *champion, *candidate, *candidate_hash;
+    uint64_t seed, agent_steps;
+    const char **recordings;
+    uint32_t recording_count;
+} input;
+
+static void say(json_t *line) {
+    char *text = json_dumps(line, JSON_COMPACT);
+    if (text) printf("%s\n", text);
+    fflush(stdout);
+    free(text);
+    json_decref(line);
+}
+
+static bool report(void *self, const char *phase, uint64_t done, uint64_t total, double reward) {
+    (void)self;
+    json_t *line = json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done, "total",
+                             (json_int_t)total);
+    json_t *value = json_real(reward); /* NULL for NaN */
+    if (value) json_object_set_new(line, "reward", value);
+    say(line);
+    return !ferror(stdout);
+}
+
+/* ---- input ---- */
+
+static fw_status take_recordings(input *in, fw_error *error) {
+    const json_t *list = json_object_get(in->json, "recordings");
+    size_t count = json_array_size(list);
+    if (!json_is_array(list) || count > RECORDINGS_MAX)
+        return fw_fail(error, FW_CORRUPT, "the job's input lists no recordings");
+    in->recordings = calloc(count + 1, sizeof *in->recordings);
+    if (!in->recordings) return fw_fail(error, FW_NO_MEMORY, "no memory for the job's input");
+    for (size_t i = 0; i < count; i++) {
+        in->recordings[i] = json_string_value(json_array_get(list, i));
+        if (!in->recordings[i])
+            return fw_fail(error, FW_CORRUPT, "the job's input lists a recording without a path");
+    }
+    in->recording_count = (uint32_t)count;
+    return FW_OK;
+}
+
+static fw_status take_fields(input *in, const char *name, fw_error *error) {
+    const char *job = json_string_value(json_object_get(in->json, "job"));
+    in->dataset = json_string_value(json_object_get(in->json, "dataset"));
+    in->champion = json_string_value(json_object_get(in->json, "champion"));
+    in->candidate = json_string_value(json_object_get(in->json, "candidate"));
+    in->candidate_hash = json_string_value(json_object_get(in->json, "candidate_hash"));
+    in->seed = (uint64_t)json_integer_value(json_object_get(in->json, "seed"));
+    in->agent_steps = (uint64_t)json_integer_value(json_object_get(in->json, "agent_steps"));
+    if (json_integer_value(json_object_get(in->json, "version")) != FW_JOB_VERSION)
+        return fw_fail(error, FW_UNSUPPORTED, "the job's input has another version");
+    if (!job || strcmp(job, name) != 0 || !in->dataset || !in->champion || !in->candidate ||
+        !in->candidate_hash)
+        return fw_fail(error, FW_CORRUPT, "the job's input is incomplete");
+    return take_recordings(in, error);
+}
+
+static void input_clear(input *in) {
+    free(in->recordings);
+    json_decref(in->json);
+}
+
+static fw_status input_read(const char *path, const char *name, input *out, fw_error *error) {
+    char *text;
+    size_t size;
+    FW_TRY(fw_file_read(path, INPUT_MAX_BYTES, &text, &size, error));
+    input in = {.json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)};
+    free(text);
+    fw_status status =
+        in.json ? take_fields(&in, name, error) : fw_fail(error, FW_CORRUPT, "%s is no JSON", path);
+    if (status == FW_OK)
+        *out = in;
+    else
+        input_clear(&in);
+    return status;
+}
+
+/* ---- the work ---- */
+
+static fw_status train(const input *in, unsigned threads, json_t **out, fw_error *error) {
+    fw_driving_train_config config = {.recordings = in->recordings,
+                                      .recording_count = in->recording_count,
+                                      .base_path = in->champion,
+                                      .seed = in->seed,
+                                      .agent_steps = in->agent_steps,
+                                      .threads = threads,
+                                      .out_path = in->candidate,
+                                      .progress = {NULL, report}};
+    fw_driving_train_result got;
+    FW_TRY(fw_driving_train(&config, &got, error));
+    *out =
+        json_pack("{s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "agent_steps",
+                  (json_int_t)got.agent_steps, "scenarios", (int)got.scenarios, "scenarios_refused",
+                  (int)got.scenarios_refused, "core_s", got.core_s, "clean_share", got.clean_share);
+    return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
+}
+
+static fw_status gate(const input *in, unsigned threads, json_t **out, fw_error *error) {
+    fw_driving_gate_config config = {.recordings = in->recordings,
+                                     .recording_count = in->recording_count,
+                                     .champion_path = in->champion,
+                                     .candidate_path = in->candidate,
+                                     .threads = threads,
+                                     .progress = {NULL, report}};
+    fw_driving_gate_result got;
+    FW_TRY(fw_driving_gate(&config, &got, error));
+    *out = json_pack("{s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:b,s:s}", "candidate", in->candidate_hash,
+                     "scenarios", (int)got.scenarios, "champion_clean", got.champion_clean,
+                     "candidate_clean", got.candidate_clean, "difference", got.difference, "low",
+                     got.low, "high", got.high, "promote", (int)got.promote, "reason", got.reason);
+    return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "the gate gave a figure that is no number");
+}
+
+static fw_status run(const char *name, const char *data_folder, int64_t generation,
+                     unsigned threads, fw_error *error) {
+    char path[FW_PATH_MAX];
+    int used = snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.in.json", data_folder,
+                        (long long)generation, name);
+    if (used < 0 || used >= FW_PATH_MAX)
+        return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
+    input in;
+    FW_TRY(input_read(path, name, &in, error));
+    json_t *result = NULL;
+    bool is_train = strcmp(name, "train") == 0;
+    fw_status status =
+        is_train ? train(&in, threads, &result, error) : gate(&in, threads, &result, error);
+    char *text = NULL;
+    if (status == FW_OK) {
+        json_object_set_new(result, "version", json_integer(FW_JOB_VERSION));
+        json_object_set_new(result, "job", json_string(name));
+        json_object_set_new(result, "dataset", json_string(in.dataset));
+        text = json_dumps(result, JSON_COMPACT);
+        snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.json", data_folder,
+                 (long long)generation, name);
+        status = text ? fw_file_write_durable(fw_env_real(), path, text, strlen(text), error)
+                      : fw_fail(error, FW_NO_MEMORY, "no memory for the result");
+    }
+    free(text);
+    json_decref(result);
+    input_clear(&in);
+    return status;
+}
+
+int fw_job_run(const char *name, const char *data_folder, int64_t generation, unsigned threads) {
+    fw_error error = {""};
+    FW_ASSERT(strcmp(name, "train") == 0 || strcmp(name, "gate") == 0);
+    fw_status status = run(name, data_folder, generation, threads, &error);
+    if (status == FW_OK) return 0;
+    say(json_pack("{s:s}", "error", error.text));
+    bool retry = status == FW_NO_SPACE || status == FW_NO_MEMORY || status == FW_IO ||
+                 status == FW_INTERRUPTED || status == FW_BUSY;
+    return retry ? FW_JOB_EXIT_RETRY : 1;
+}
