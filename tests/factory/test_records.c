@@ -61,6 +61,8 @@ static int store_teardown(void **state) {
 static void crash_into(const store *s, const char *name, store *out) {
     char command[300];
     *out = (store){.config = s->config};
+    FW_ASSERT(s->root[0] != '\0'); /* a copy of a copy lies beside it */
+    snprintf(out->root, sizeof out->root, "%s", s->root);
     snprintf(out->folder, sizeof out->folder, "%s/%s", s->root, name);
     snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", out->folder, s->folder,
              out->folder);
