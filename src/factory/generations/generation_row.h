@@ -21,7 +21,7 @@ void fw_generation_folder(const fw_generations *g, int64_t n, char out[FW_PATH_M
 void fw_generation_file(const fw_generations *g, int64_t n, const char *name,
                         char out[FW_PATH_MAX]);
 
-/* The stages; each returns FW_OK when it did what it could for now. */
+/* The stages; each returns FW_OK when it did all that could be done in this tick. */
 fw_status fw_generation_dataset(fw_generations *g, const fw_generation_row *row,
                                 fw_error *error) FW_MUST;
 fw_status fw_generation_job(fw_generations *g, const fw_generation_row *row,

@@ -53,7 +53,7 @@ void fw_unit_captures_take_campaigns(fw_unit_captures *captures);
 uint32_t fw_unit_captures_campaigns(const fw_unit_captures *captures);
 /* One tick: remembers it, steps the campaigns, writes a bounded piece. */
 void fw_unit_captures_tick(fw_unit_captures *captures, const fw_unit_lived *lived);
-/* The drive is over for now: open windows are complete. */
+/* The drive is over, or its recording closes: open windows are complete. */
 void fw_unit_captures_end(fw_unit_captures *captures);
 /* Nobody waits for an action: writes a bounded piece; false when nothing is left. */
 bool fw_unit_captures_rest(fw_unit_captures *captures);
