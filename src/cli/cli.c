@@ -39,6 +39,15 @@ static bool listed(const char *const *list, const char *name) {
     return false;
 }
 
+bool fw_cli_asks_help(int argc, char **argv, const char *help) {
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") != 0) continue;
+        fputs(help, stdout);
+        return true;
+    }
+    return false;
+}
+
 fw_status fw_cli_words(int *argc, char **argv, const char *const *flags, const char **words,
                        int max, int *count, fw_error *error) {
     int kept = 0, found = 0;

@@ -11,6 +11,8 @@
 #ifndef FW_CLI_CLI_H
 #define FW_CLI_CLI_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 
 enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
@@ -51,6 +53,8 @@ int fw_cli_main(int argc, char **argv);
 /* "flywheel: TEXT" on stderr; returns FW_CLI_FAILED, or FW_CLI_USAGE for FW_INVALID arguments. */
 int fw_cli_fail(const fw_error *error);
 int fw_cli_usage(const char *command, const fw_error *error);
+/* True when --help is among the words; then help was printed. */
+bool fw_cli_asks_help(int argc, char **argv, const char *help);
 /* Moves words that are no options to words (at most max; more is FW_INVALID); the rest stays in
  * argv for fw_args_parse. flags: options without a value, NULL-terminated. */
 fw_status fw_cli_words(int *argc, char **argv, const char *const *flags, const char **words,

@@ -171,12 +171,6 @@ static fw_status import_all(options *o, const char *format, const char *const *s
     return status;
 }
 
-static bool asks_help(int argc, char **argv) {
-    for (int i = 0; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0) return true;
-    return false;
-}
-
 static fw_status check_options(const options *o, const char *format, fw_error *error) {
     static const char *const formats[] = {
 #define X(name, summary) #name,
@@ -210,8 +204,7 @@ int fw_cmd_import(int argc, char **argv) {
         {"--mapping", FW_ARG_TEXT, &o.mapping, 1, 400}, {"--url", FW_ARG_TEXT, &o.ask.url, 8, 300},
         {"--json", FW_ARG_FLAG, &o.json, 0, 0},
     };
-    if (asks_help(argc, argv)) {
-        fputs(help_text, stdout);
+    if (fw_cli_asks_help(argc, argv, help_text)) {
         free(words);
         return FW_CLI_DONE;
     }

@@ -174,11 +174,7 @@ int fw_cmd_models(int argc, char **argv) {
     int count = 0;
     options o;
     fw_error error = {""};
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--help") != 0) continue;
-        fputs(help_text, stdout);
-        return FW_CLI_DONE;
-    }
+    if (fw_cli_asks_help(argc, argv, help_text)) return FW_CLI_DONE;
     if (fw_cli_words(&argc, argv, flags, words, 3, &count, &error) != FW_OK ||
         read_options(argc, argv, &o, &error) != FW_OK)
         return fw_cli_usage("models", &error);

@@ -1,23 +1,12 @@
 /* `flywheel campaign` against a real factory: estimate, launch with and without a terminal, list, end. */
 #include <pty.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "program.h"
 #include <jansson.h>
 
 #include "base/file.h"
 #include "factory/factory.h"
 #include "factory/generations/launcher.h"
-
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 
 static char folder[64], output[1 << 16];
 static fw_factory *factory;
@@ -55,19 +44,12 @@ static int run(const char *words) {
     char command[1200];
     snprintf(command, sizeof command, "cd %s && %s campaign %s </dev/null 2>&1", folder, PROGRAM,
              words);
-    FILE *pipe = popen(command, "r");
-    size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return run_command(command, output, sizeof output);
 }
 
 static void expect(const char *words, int status, const char *text) {
     int got = run(words);
-    if (got != status || !strstr(output, text))
-        fail_msg("campaign %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
-                 output);
+    expect_outcome(words, got, status, text, output);
 }
 
 /* The same on a terminal, with a person who types answer. */

@@ -1,22 +1,10 @@
 /* `flywheel serve --tls`, `enroll` and `token` as a person meets them. */
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "program.h"
 
 #include "base/file.h"
-
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 
 typedef struct place {
     char folder[64], output[1 << 16];
@@ -47,42 +35,16 @@ static int run(place *p, const char *before, const char *words, bool both) {
     char command[1500];
     snprintf(command, sizeof command, "cd %s && %s %s %s %s", p->folder, before, PROGRAM, words,
              both ? "2>&1" : "2>/dev/null");
-    FILE *pipe = popen(command, "r");
-    size_t used = fread(p->output, 1, sizeof p->output - 1, pipe);
-    p->output[used] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return run_command(command, p->output, sizeof p->output);
 }
 
 static void expect(place *p, const char *words, int status, const char *text) {
     int got = run(p, "", words, true);
-    if (got != status || !strstr(p->output, text))
-        fail_msg("flywheel %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
-                 p->output);
+    expect_outcome(words, got, status, text, p->output);
 }
 
 static void start(place *p) {
-    int ends[2];
-    char line[400] = "", data[100];
-    snprintf(data, sizeof data, "%s/data", p->folder);
-    assert_int_equal(pipe(ends), 0);
-    p->server = fork();
-    if (p->server == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        execl(PROGRAM, "flywheel", "serve", "--tls", "--data", data, "--listen", "127.0.0.1:0",
-              (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-    FILE *log = fdopen(ends[0], "r");
-    while (!p->port && fgets(line, sizeof line, log)) {
-        const char *at = strstr(line, "https://127.0.0.1:");
-        if (at) p->port = (unsigned)strtoul(at + 18, NULL, 10);
-    }
-    if (!p->port) fail_msg("serve did not start: %s", line);
-    /* log stays open: what it says later fits a pipe */
+    p->server = start_serve(p->folder, "--tls", "https", &p->port);
 }
 
 static void usage_and_refusals(void **state) {

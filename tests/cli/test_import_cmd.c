@@ -1,20 +1,8 @@
 /* `flywheel import` against a factory, as a person meets it. */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "program.h"
 
 #include "base/file.h"
-
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 
 typedef struct place {
     char folder[64], output[1 << 14];
@@ -23,25 +11,7 @@ typedef struct place {
 } place;
 
 static void start(place *p) {
-    int ends[2];
-    char line[400] = "", data[100];
-    snprintf(data, sizeof data, "%s/data", p->folder);
-    assert_int_equal(pipe(ends), 0);
-    p->server = fork();
-    if (p->server == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        execl(PROGRAM, "flywheel", "serve", "--data", data, "--listen", "127.0.0.1:0", (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-    FILE *log = fdopen(ends[0], "r");
-    while (!p->port && fgets(line, sizeof line, log)) {
-        const char *at = strstr(line, "http://127.0.0.1:");
-        if (at) p->port = (unsigned)strtoul(at + 17, NULL, 10);
-    }
-    fclose(log);
-    assert_int_not_equal(p->port, 0);
+    p->server = start_serve(p->folder, NULL, "http", &p->port);
 }
 
 static int open_place(void **state) {
@@ -78,12 +48,7 @@ static int run(place *p, const char *words) {
     snprintf(command, sizeof command,
              "cd %s && mkdir -p temp && TMPDIR=%s/temp FLYWHEEL_URL=http://127.0.0.1:%u %s %s 2>&1",
              p->folder, p->folder, p->port, PROGRAM, words);
-    FILE *pipe = popen(command, "r");
-    size_t used = fread(p->output, 1, sizeof p->output - 1, pipe);
-    p->output[used] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return run_command(command, p->output, sizeof p->output);
 }
 
 static bool temp_is_empty(place *p) {

@@ -1,23 +1,12 @@
 /* flywheel log as a user meets it: what it prints (golden files; FLYWHEEL_BLESS=1 accepts the
  * present output), what it writes, and what it refuses. */
 #include <dirent.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "program.h"
 
 #include "base/file.h"
 #include "cli/cmd_log.h"
 
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 #define GOLDEN FW_SOURCE_DIR "/tests/cli/golden/"
 
 #define ok(expression)                                                                             \
@@ -143,19 +132,12 @@ static int clean(void **state) {
 static int run(const char *words) {
     char command[900];
     snprintf(command, sizeof command, "cd %s && %s log %s 2>&1", folder, PROGRAM, words);
-    FILE *pipe = popen(command, "r");
-    size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return run_command(command, output, sizeof output);
 }
 
 static void expect(const char *words, int status, const char *text) {
     int got = run(words);
-    if (got != status || !strstr(output, text))
-        fail_msg("flywheel log %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
-                 output);
+    expect_outcome(words, got, status, text, output);
 }
 
 static void expect_golden(const char *words, int status, const char *name) {

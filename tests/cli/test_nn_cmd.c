@@ -1,21 +1,11 @@
 /* `flywheel nn` as a person runs it: summary, profile, check, to ONNX and back to the same file. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 
-#include <cmocka.h>
+#include "program.h"
 #include <jansson.h>
 
 #include "base/file.h"
 #include "nn/run/layers.h"
 #include "nn/run/model.h"
-
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 
 static char folder[64], output[1 << 16];
 
@@ -60,12 +50,7 @@ static int stop(void **state) {
 static int run(const char *words) {
     char command[600];
     snprintf(command, sizeof command, "cd %s && %s nn %s </dev/null 2>&1", folder, PROGRAM, words);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = '\0';
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return run_command(command, output, sizeof output);
 }
 
 static void test_summary(void **state) {

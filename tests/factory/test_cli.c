@@ -2,9 +2,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../cli/program.h"
 #include "fixture.h"
-
-#define PROGRAM FW_BINARY_DIR "/src/flywheel"
 
 static char folder[64], output[1 << 16];
 
@@ -24,19 +23,12 @@ static int run(const char *words) {
     char command[900];
     snprintf(command, sizeof command, "cd %s && FLYWHEEL_URL=http://127.0.0.1:9 %s %s 2>&1", folder,
              PROGRAM, words);
-    FILE *pipe = popen(command, "r");
-    size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return run_command(command, output, sizeof output);
 }
 
 static void expect(const char *words, int status, const char *text) {
     int got = run(words);
-    if (got != status || !strstr(output, text))
-        fail_msg("flywheel %s: status %d, not %d, or no '%s' in: %s", words, got, status, text,
-                 output);
+    expect_outcome(words, got, status, text, output);
 }
 
 static void expect_one_line(const char *words, int status, const char *text) {
