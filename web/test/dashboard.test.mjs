@@ -182,7 +182,7 @@ test('the stations show live figures and the active one is marked', async (t) =>
 test('the curve holds a point with its interval for each examined generation', async (t) => {
   const { page } = await withPage(t, { exams: exams() });
   const chart = page.locator('.chart[data-network=acosta]');
-  await page.locator('.chart[data-network=acosta][data-points*="[0,1,2]"]').waitFor();
+  await page.locator('.chart[data-network=acosta][data-points*="90.5"]').waitFor();
   const points = JSON.parse(await chart.getAttribute('data-points'));
   assert.deepEqual(points, {
     generations: [0, 1, 2],
@@ -216,7 +216,7 @@ test('the first model is generation 0 and constant speed at once, before and in 
       ],
     });
     const chart = page.locator('.chart[data-network=acosta]');
-    await page.locator('.chart[data-network=acosta][data-points*="[0]"]').waitFor();
+    await page.locator('.chart[data-network=acosta][data-points*="[31]"]').waitFor();
     assert.deepEqual(JSON.parse(await chart.getAttribute('data-points')), {
       generations: [0],
       alone: [31],
