@@ -13,11 +13,22 @@
 #include "base/hash.h"
 #include "base/status.h"
 
+/* A point of the training curve: what the last update (of `agent_steps` in all so far) came to. */
+typedef struct fw_driving_point {
+    uint64_t agent_steps;
+    double loss;          /* of the whole objective */
+    double value_loss, entropy;
+    double gradient_norm; /* before clipping */
+    double clean_share;   /* of the drives that ended in this update; NaN: none did */
+} fw_driving_point;
+
 typedef struct fw_driving_progress {
     void *self;
     /* Called about once a second with counts and a short phase name; returns false to stop the
        job (FW_INTERRUPTED). */
     bool (*report)(void *self, const char *phase, uint64_t done, uint64_t total, double reward);
+    /* Called after each update of training; NULL: nobody listens. */
+    void (*point)(void *self, const fw_driving_point *point);
 } fw_driving_progress;
 
 typedef struct fw_driving_train_config {
