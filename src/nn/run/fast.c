@@ -9,5 +9,5 @@ static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
     return FW_OK;
 }
 
-const fw_nn_backend fw_nn_backend_fast = {"fast", choose};
+const fw_nn_backend fw_nn_backend_fast = {.name = "fast", .choose = choose};
 const fw_nn_backend *const fw_nn_backends_run[] = {&fw_nn_backend_fast, NULL};

@@ -16,6 +16,8 @@ typedef struct fw_nn_view {
     fw_nn_dtype dtype;
     bool batched;
     fw_nn_shape shape;
+    bool packable; /* a parameter that the kernel may have packed (fw_nn_choice in plan.h) */
+    float range;   /* largest size of a number seen in calibration; 0: not known */
 } fw_nn_view;
 
 typedef struct fw_nn_call {
@@ -24,12 +26,14 @@ typedef struct fw_nn_call {
     uint32_t first_row; /* of the batch: where these examples lie in it */
     uint64_t seed;      /* of this step: for dropout */
     bool training;
+    fw_nn_dtype store; /* of values between nodes in this plan: with bf16, parameters are rounded to it */
     bool accumulate; /* outputs that are not batched are added to, not overwritten */
     uint32_t input_count, output_count;
     fw_nn_view in[FW_NN_INPUTS_MAX], out[FW_NN_OUTPUTS_MAX];
     void *scratch; /* as many bytes as the kernel asked for, 64-byte aligned */
     /* Of kernels a backend chose (plan.h): */
     const void *prepared; /* made with the plan, shared by its sessions */
+    const void *packed;   /* the node's parameters in the kernel's own order */
     void *own;            /* this session's */
     uint32_t fused;       /* an element-wise operator done on output 0 on its way; 0: none */
     fw_nn_view with;      /* that operator's second operand, when it has one */

@@ -10,6 +10,13 @@
  *            arena        everything else: by liveness, values that are never alive at the same time
  *                         share bytes; a reshape is its input's bytes; an element-wise node writes over
  *                         an input that nobody reads afterwards
+ *            packed       parameters once more, as kernels like to read them: made by fw_nn_plan_pack
+ *                         after every change of the parameters (a training step; a model loaded)
+ *
+ *   numbers  store F32: every value is fp32. store BF16: arrays of an example between two nodes are kept
+ *            as bf16 (half the arena) and the parameters come rounded to bf16; sums, statistics, losses,
+ *            gradients of parameters, inputs and outputs stay fp32. A kernel that knows fp32 alone runs
+ *            behind a conversion (convert.h).
  *
  *   values by time:   a |####......|        arena offsets:  a, then c in a's place (best fit, the
  *                     b |.######...|                        largest first)
@@ -47,6 +54,11 @@ typedef struct fw_nn_gradient {
 typedef struct fw_nn_choice {
     fw_nn_kernel *kernel;  /* NULL: not this backend's, the next one is asked */
     size_t scratch_bytes;  /* of a call of the plan's rows */
+    /* Parameters in the kernel's own order, where the plan packs (view.packable): `pack` reads in[] of
+       the call, whose parameters' data are set, and writes packed_bytes at 64-byte aligned `packed`,
+       which the kernel finds as call->packed. It must write every byte it reads later. */
+    size_t packed_bytes;
+    void (*pack)(const fw_nn_call *call, void *packed);
     void *prepared;        /* made once, read by every session as call->prepared; NULL: none */
     void (*release)(void *prepared);
     /* A session's own part (call->own), where `prepared` cannot be shared by threads; NULL: none. */
@@ -67,6 +79,7 @@ typedef struct fw_nn_backend {
     const char *name;
     fw_status (*choose)(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                         fw_error *error);
+    bool bf16; /* choose knows bf16 operands; others are shown fp32 ones and run behind a conversion */
 } fw_nn_backend;
 
 typedef struct fw_nn_plan_options {
@@ -77,6 +90,9 @@ typedef struct fw_nn_plan_options {
     const fw_nn_gradient *gradients; /* (gradient_count) */
     uint32_t gradient_count;
     const fw_nn_backend *const *backends; /* asked in order; NULL-terminated; NULL: references */
+    bool pack;           /* parameters are packed before runs (fw_nn_plan_pack) */
+    fw_nn_dtype store;   /* F32 or BF16, see above */
+    const float *ranges; /* (value_count) of calibration, read while planning and opening sessions */
 } fw_nn_plan_options;
 
 typedef struct fw_nn_plan fw_nn_plan;
@@ -89,6 +105,13 @@ void fw_nn_plan_free(fw_nn_plan *plan);
 size_t fw_nn_plan_arena_bytes(const fw_nn_plan *plan);
 size_t fw_nn_plan_bound_bytes(const fw_nn_plan *plan);
 const fw_nn_layout *fw_nn_plan_layout(const fw_nn_plan *plan);
+/* Packing: tasks that threads may share, each once after the parameters changed. packed: 64-byte
+ * aligned, fw_nn_plan_packed_bytes of it; 0 where nothing is packed. */
+size_t fw_nn_plan_packed_bytes(const fw_nn_plan *plan);
+uint32_t fw_nn_plan_pack_tasks(const fw_nn_plan *plan);
+void fw_nn_plan_pack_task(const fw_nn_plan *plan, const float *parameters, void *packed,
+                          uint32_t task);
+void fw_nn_plan_pack(const fw_nn_plan *plan, const float *parameters, void *packed);
 /* Steps in their order; NULL past the end. For profiles. */
 const fw_nn_node *fw_nn_plan_step(const fw_nn_plan *plan, uint32_t index);
 /* Who computes a step: a backend's name, or "reference". */
@@ -100,6 +123,7 @@ void fw_nn_session_free(fw_nn_session *session);
 
 typedef struct fw_nn_run_args {
     const float *parameters;    /* layout->floats */
+    const void *packed;         /* made of them; NULL when the plan packs nothing */
     float *gradients;           /* the same; added to; NULL outside training */
     const void *const *inputs;  /* by the order of inputs in the graph; (rows) arrays each */
     uint32_t rows, first_row;   /* first_row: place in the batch, for dropout */

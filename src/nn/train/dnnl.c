@@ -2,9 +2,11 @@
 
 #include <dnnl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/run/cpu.h"
 #include "nn/train/grad_ops.h"
 
 void omp_set_num_threads(int threads); /* libgomp's; omp.h is not every compiler's */
@@ -470,5 +472,27 @@ static fw_status choose_all(const fw_nn_node *node, const fw_nn_call *call, fw_n
     return choose_with(true, node, call, out, error);
 }
 
-const fw_nn_backend fw_nn_backend_dnnl = {"oneDNN", choose};
-const fw_nn_backend fw_nn_backend_dnnl_all = {"oneDNN", choose_all};
+const fw_nn_backend fw_nn_backend_dnnl = {.name = "oneDNN", .choose = choose};
+const fw_nn_backend fw_nn_backend_dnnl_all = {.name = "oneDNN", .choose = choose_all};
+
+static const char *isa_text(dnnl_cpu_isa_t isa) {
+    switch (isa) {
+    case dnnl_cpu_isa_sse41: return "sse41";
+    case dnnl_cpu_isa_avx: return "avx";
+    case dnnl_cpu_isa_avx2: return "avx2";
+    case dnnl_cpu_isa_avx2_vnni: return "avx2_vnni";
+    case dnnl_cpu_isa_avx512_mic: return "avx512_mic";
+    case dnnl_cpu_isa_avx512_mic_4ops: return "avx512_mic_4ops";
+    case dnnl_cpu_isa_avx512_core: return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx: return "avx512_core_amx";
+    default: return "any";
+    }
+}
+
+void fw_nn_training_class(char out[FW_NN_CLASS_MAX]) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(out, FW_NN_CLASS_MAX, "%s, oneDNN %d.%d.%d %s", fw_nn_cpu_class(), v->major, v->minor,
+             v->patch, isa_text(dnnl_get_effective_cpu_isa()));
+}

@@ -11,6 +11,6 @@ static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
     return FW_OK;
 }
 
-const fw_nn_backend fw_nn_backend_fused = {"fused", choose};
+const fw_nn_backend fw_nn_backend_fused = {.name = "fused", .choose = choose};
 const fw_nn_backend *const fw_nn_backends_train[] = {&fw_nn_backend_dnnl, &fw_nn_backend_fused,
                                                      &fw_nn_backend_fast, NULL};
