@@ -2,13 +2,14 @@
  *
  * FW_KERNEL marks a function compiled several times for different x86 levels and picked when the
  * program loads; other compilers and machines use the portable form. Contraction to FMA is allowed
- * only inside such functions: the CPU class (which level) stands in a model's lineage.
+ * only inside such functions: which level was picked is the CPU class (cpu.h).
  */
 #ifndef FW_NN_RUN_KERNELS_H
 #define FW_NN_RUN_KERNELS_H
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                            \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FW_KERNEL_CLONES
 #define FW_KERNEL                                                                                  \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),                   \
                    optimize("O3", "fp-contract=fast")))
