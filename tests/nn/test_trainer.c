@@ -151,7 +151,7 @@ static void expect_threads(uint32_t threads) {
 }
 
 static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn_method method,
-                     const fw_nn_backend *const *backends) {
+                     const fw_nn_backend *const *backends, fw_nn_dtype precision) {
     task t = {0};
     fw_error error;
     fw_nn_step_report report;
@@ -161,7 +161,7 @@ static fw_hash train(void (*build)(task *, fw_random *), uint32_t threads, fw_nn
     fw_nn_trainer *trainer = trainer_of(
         &t, (fw_nn_trainer_options){
                 .batch = BATCH, .tile_rows = 7, .threads = threads, .seed = 5,
-                .backends = backends,
+                .backends = backends, .precision = precision,
                 .optimiser = {.method = method, .rate = 1e-2f, .momentum = 0.9f, .decay = 0.01f,
                               .clip_norm = 0.5f, .average_keep = 0.9f, .schedule = FW_NN_COSINE,
                               .warmup_steps = 2, .total_steps = STEPS}});
@@ -192,16 +192,18 @@ static void threads_change_nothing(void **state) {
         for (int k = 0; k < 6; k++) {
             const fw_nn_backend *const *list = backend_lists[k / 2];
             fw_nn_method method = (fw_nn_method)(k % 2);
-            fw_hash one = train(builds[i], 1, method, list);
-            assert_string_equal(train(builds[i], 2, method, list).hex, one.hex);
-            assert_string_equal(train(builds[i], 4, method, list).hex, one.hex);
+            for (fw_nn_dtype p = FW_NN_F32; p <= FW_NN_BF16; p += FW_NN_BF16) {
+                if (p == FW_NN_BF16 && k > 3) continue; /* oneDNN's kernels are those of fp32 */
+                fw_hash one = train(builds[i], 1, method, list, p);
+                assert_string_equal(train(builds[i], 2, method, list, p).hex, one.hex);
+                assert_string_equal(train(builds[i], 4, method, list, p).hex, one.hex);
+            }
         }
 }
 
 /* ---- learning ---- */
 
-static void two_spirals(void **state) {
-    (void)state;
+static void spirals(fw_nn_dtype precision) {
     enum { N = 400 };
     static float x[N][2];
     static int32_t y[N];
@@ -221,19 +223,27 @@ static void two_spirals(void **state) {
     h = fw_nn_linear(t.graph, "l2", fw_nn_apply(t.graph, FW_NN_TANH, "a1", h), 2, true);
     t.loss = fw_nn_apply2(t.graph, FW_NN_CROSS_ENTROPY, "loss", h, want);
     fw_nn_trainer *trainer = trainer_of(
-        &t, (fw_nn_trainer_options){.batch = N, .seed = 1, .optimiser = {.rate = 1e-2f}});
+        &t, (fw_nn_trainer_options){.batch = N, .seed = 1, .precision = precision,
+                                    .optimiser = {.rate = 1e-2f}});
     fw_nn_step_report report = {0};
     const void *inputs[] = {x, y};
     for (int i = 0; i < 1500; i++)
         assert_int_equal(fw_nn_trainer_step(trainer, inputs, N, &report, &error), FW_OK);
-    print_message("two spirals: loss %.4f after 1500 steps\n", report.loss);
+    print_message("two spirals, %s: loss %.4f after 1500 steps\n",
+                  precision == FW_NN_BF16 ? "bf16" : "fp32", report.loss);
     assert_true(report.loss < 0.02); /* 0.69 is guessing */
     fw_nn_trainer_free(trainer);
     done(&t);
 }
 
+static void two_spirals(void **state) {
+    (void)state;
+    spirals(FW_NN_F32);
+    spirals(FW_NN_BF16);
+}
+
 /* The first half of a sequence must be said again in the second half. */
-static void copies(bool recurrent, int steps, double least) {
+static void copies(bool recurrent, int steps, double least, fw_nn_dtype precision) {
     enum { N = 64, HALF = 4, LENGTH = 2 * HALF, WORDS = 6 };
     static int32_t x[N][LENGTH], y[N][LENGTH];
     fw_error error;
@@ -250,7 +260,7 @@ static void copies(bool recurrent, int steps, double least) {
     }
     t.loss = fw_nn_apply2(t.graph, FW_NN_CROSS_ENTROPY, "loss", h, want);
     fw_nn_trainer *trainer = trainer_of(
-        &t, (fw_nn_trainer_options){.batch = N, .seed = 2,
+        &t, (fw_nn_trainer_options){.batch = N, .seed = 2, .precision = precision,
                                     .optimiser = {.rate = 3e-3f, .clip_norm = 1}});
     fw_nn_step_report report = {0};
     fw_random random = fw_random_named(8, "copy");
@@ -265,8 +275,9 @@ static void copies(bool recurrent, int steps, double least) {
         assert_int_equal(fw_nn_trainer_step(trainer, inputs, N, &report, &error), FW_OK);
         if (i >= steps - 10) last += report.loss / 10;
     }
-    print_message("copy by %s: loss %.4f on fresh sequences after %d steps\n",
-                  recurrent ? "lstm" : "attention", last, steps);
+    print_message("copy by %s, %s: loss %.4f on fresh sequences after %d steps\n",
+                  recurrent ? "lstm" : "attention", precision == FW_NN_BF16 ? "bf16" : "fp32",
+                  last, steps);
     assert_true(last < least); /* 1.79 is guessing */
     fw_nn_trainer_free(trainer);
     done(&t);
@@ -274,11 +285,13 @@ static void copies(bool recurrent, int steps, double least) {
 
 static void attention_copies(void **state) {
     (void)state;
-    copies(false, 300, 0.1);
+    copies(false, 300, 0.1, FW_NN_F32);
+    copies(false, 300, 0.1, FW_NN_BF16);
 }
 static void lstm_copies(void **state) {
     (void)state;
-    copies(true, 700, 0.3);
+    copies(true, 700, 0.3, FW_NN_F32);
+    copies(true, 700, 0.3, FW_NN_BF16);
 }
 
 /* ---- trouble ---- */

@@ -49,6 +49,8 @@ static void set_options(json_t *json, const fw_nn_trainer_options *o) {
     set_u64(json, "batch", o->batch);
     set_u64(json, "tile_rows", o->tile_rows);
     set_u64(json, "lanes", o->lanes);
+    json_object_set_new(json, "precision",
+                        json_string(o->precision == FW_NN_BF16 ? "bf16" : "fp32"));
     set_u64(json, "seed", o->seed);
     set_u64(json, "method", o->optimiser.method);
     set_float(json, "rate", o->optimiser.rate);

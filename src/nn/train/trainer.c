@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "nn/run/convert.h"
 #include "nn/run/kernels.h"
 #include "nn/run/memory.h"
 #include "nn/train/fused.h"
@@ -30,6 +31,8 @@ struct fw_nn_trainer {
     uint32_t input_count;               /* of the caller's graph */
     size_t input_bytes[INPUTS_MAX];     /* of one row */
     float *params;                      /* (floats) */
+    float *rounded;                     /* (floats) what runs read with bf16; else NULL */
+    void *packed, *packed_evaluation;   /* parameters as the plans' kernels like them */
     float *losses;                      /* (batch) of each row */
     double *partial;
     uint8_t *decays;
@@ -56,6 +59,8 @@ static fw_status check_options(fw_nn_trainer_options *o, fw_error *error) {
         o->tile_rows = share < TILE_MAX ? share : TILE_MAX;
     }
     if (o->tile_rows > o->batch) o->tile_rows = o->batch;
+    if (o->precision != FW_NN_F32 && o->precision != FW_NN_BF16)
+        return fw_fail(error, FW_INVALID, "training is in fp32 or bf16");
     return fw_nn_optimiser_check(&o->optimiser, error);
 }
 
@@ -80,7 +85,9 @@ static fw_status make_plans(fw_nn_trainer *t, fw_error *error) {
                                   .keep_count = 1,
                                   .gradients = t->training.gradients,
                                   .gradient_count = t->training.gradient_count,
-                                  .backends = t->options.backends};
+                                  .backends = t->options.backends,
+                                  .pack = true,
+                                  .store = t->options.precision};
     FW_TRY(fw_nn_plan_make(t->training.graph, &options, &t->plan, error));
     options.training = false;
     options.gradients = NULL;
@@ -117,7 +124,11 @@ static void mark_decays(fw_nn_trainer *t) {
 static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
     size_t floats = fw_nn_plan_layout(t->plan)->floats;
     bool averages = t->options.optimiser.average_keep > 0;
+    bool rounds = t->options.precision == FW_NN_BF16;
     t->params = zeros(floats);
+    t->rounded = rounds ? zeros(floats) : NULL;
+    t->packed = fw_nn_zeros(fw_nn_plan_packed_bytes(t->plan));
+    t->packed_evaluation = fw_nn_zeros(fw_nn_plan_packed_bytes(t->evaluation));
     t->losses = zeros(t->options.batch);
     t->partial = calloc(floats / FW_NN_CHUNK + 2, sizeof *t->partial);
     t->decays = calloc(floats + 1, 1);
@@ -126,7 +137,8 @@ static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
                                      .average = averages ? zeros(floats) : NULL,
                                      .decays = t->decays};
     if (!t->params || !t->losses || !t->partial || !t->decays || !t->optimiser.m ||
-        !t->optimiser.v || (averages && !t->optimiser.average))
+        !t->packed || !t->packed_evaluation || (rounds && !t->rounded) || !t->optimiser.v ||
+        (averages && !t->optimiser.average))
         return fw_fail(error, FW_NO_MEMORY, "no memory for %zu parameters", floats);
     fw_nn_initialise(t->training.graph, fw_nn_plan_layout(t->plan), t->options.seed, t->params);
     if (averages) memcpy(t->optimiser.average, t->params, floats * sizeof *t->params);
@@ -168,6 +180,9 @@ void fw_nn_trainer_free(fw_nn_trainer *t) {
     fw_nn_plan_free(t->evaluation);
     fw_nn_training_clear(&t->training);
     free(t->params);
+    free(t->rounded);
+    free(t->packed);
+    free(t->packed_evaluation);
     free(t->losses);
     free(t->partial);
     free(t->decays);
@@ -183,6 +198,32 @@ static uint64_t step_seed(const fw_nn_trainer *t) {
     return t->options.seed * 0x9e3779b97f4a7c15u + t->optimiser.steps + 1;
 }
 
+/* The parameters as runs read them. */
+static const float *working(const fw_nn_trainer *t) {
+    return t->rounded ? t->rounded : t->params;
+}
+
+static void round_chunk(void *self, uint32_t chunk) {
+    fw_nn_trainer *t = self;
+    size_t from = (size_t)chunk * FW_NN_CHUNK, count = t->optimiser.floats - from;
+    fw_nn_round_bf16(t->params + from, t->rounded + from, count < FW_NN_CHUNK ? count : FW_NN_CHUNK);
+}
+
+static void pack_one(void *self, uint32_t task) {
+    fw_nn_trainer *t = self;
+    fw_nn_plan_pack_task(t->evaluates ? t->evaluation : t->plan, working(t),
+                         t->evaluates ? t->packed_evaluation : t->packed, task);
+}
+
+/* Before the tiles of a step: the parameters rounded and packed. */
+static void make_ready(fw_nn_trainer *t) {
+    const fw_nn_plan *plan = t->evaluates ? t->evaluation : t->plan;
+    size_t floats = t->optimiser.floats;
+    if (t->rounded)
+        fw_pool_run(t->pool, (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK), round_chunk, t);
+    fw_pool_run(t->pool, fw_nn_plan_pack_tasks(plan), pack_one, t);
+}
+
 /* Runs one tile on a lane; `after` may look at its steps. */
 static void run_tile(fw_nn_trainer *t, uint32_t l, uint32_t tile, bool evaluates,
                      void (*after)(void *, uint32_t, const fw_nn_call *), void *after_self) {
@@ -194,7 +235,9 @@ static void run_tile(fw_nn_trainer *t, uint32_t l, uint32_t tile, bool evaluates
     own->inputs[t->input_count] = own->seeds;
     for (uint32_t r = 0; r < rows; r++) own->seeds[r] = 1.0f / (float)t->rows;
     fw_nn_session *session = evaluates ? t->evaluators[l] : own->session;
-    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = t->params,
+    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = working(t),
+                                                 .packed = evaluates ? t->packed_evaluation
+                                                                     : t->packed,
                                                  .gradients = own->gradient,
                                                  .inputs = own->inputs,
                                                  .rows = rows,
@@ -246,17 +289,26 @@ typedef struct search {
     char text[160];
 } search;
 
+static float number_at(const fw_nn_view *view, size_t at) {
+    float number;
+    if (view->dtype == FW_NN_BF16)
+        fw_nn_from_bf16((const uint16_t *)view->data + at, &number, 1);
+    else
+        number = ((const float *)view->data)[at];
+    return number;
+}
+
 static void look(void *self, uint32_t step, const fw_nn_call *call) {
     search *s = self;
     for (uint32_t i = 0; i < call->output_count && !s->found; i++) {
         const fw_nn_view *out = &call->out[i];
-        if (out->dtype != FW_NN_F32 || (call->accumulate && !out->batched)) continue;
-        const float *values = out->data;
+        if (out->dtype == FW_NN_I32 || (call->accumulate && !out->batched)) continue;
         for (size_t n = 0; n < fw_nn_total(call, out) && !s->found; n++) {
-            if (isfinite(values[n])) continue;
+            float number = number_at(out, n);
+            if (isfinite(number)) continue;
             const fw_nn_node *node = fw_nn_plan_step(s->plan, step);
             snprintf(s->text, sizeof s->text, "node %s (%s) made %s", node->name,
-                     fw_nn_op_name(node->op), isnan(values[n]) ? "a NaN" : "an infinity");
+                     fw_nn_op_name(node->op), isnan(number) ? "a NaN" : "an infinity");
             s->found = true;
         }
     }
@@ -279,6 +331,7 @@ fw_status fw_nn_trainer_step(fw_nn_trainer *t, const void *const *inputs, uint32
     t->inputs = inputs;
     t->rows = rows;
     t->evaluates = false;
+    make_ready(t);
     fw_pool_run(t->pool, t->options.lanes, run_lane, t);
     size_t floats = t->optimiser.floats;
     fw_pool_run(t->pool, (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK), add_lanes, t);
@@ -301,6 +354,7 @@ fw_status fw_nn_trainer_loss(fw_nn_trainer *t, const void *const *inputs, uint32
     t->inputs = inputs;
     t->rows = rows;
     t->evaluates = true;
+    make_ready(t);
     fw_pool_run(t->pool, t->options.lanes, run_lane, t);
     *loss = mean_loss(t);
     return FW_OK;
@@ -329,7 +383,9 @@ fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *t) {
     return (fw_nn_trainer_memory){
         .arena_bytes = t->options.lanes * fw_nn_plan_arena_bytes(t->plan),
         .bound_bytes = t->options.lanes * fw_nn_plan_bound_bytes(t->plan),
-        .vector_bytes = vector * (t->options.lanes + 3 + (t->optimiser.average ? 1 : 0))};
+        .vector_bytes = vector * (t->options.lanes + 3 + (t->optimiser.average ? 1 : 0) +
+                                  (t->rounded ? 1 : 0)),
+        .packed_bytes = fw_nn_plan_packed_bytes(t->plan) + fw_nn_plan_packed_bytes(t->evaluation)};
 }
 
 fw_nn_trainer_state fw_nn_trainer_state_of(fw_nn_trainer *t) {

@@ -29,6 +29,8 @@ typedef struct fw_nn_trainer_options {
     uint32_t tile_rows; /* [batch / lanes, rounded up, at most 1024] */
     uint32_t lanes;     /* a power of two [4] */
     uint32_t threads;   /* [1] */
+    fw_nn_dtype precision; /* BF16: weights and values between nodes rounded to it, half the arena;
+                              sums, master weights, gradients and moments stay fp32 (plan.h) [F32] */
     uint64_t seed;      /* initial values and dropout */
     fw_nn_optimiser_options optimiser;
     const fw_nn_backend *const *backends; /* as in plan.h [fw_nn_backends_train of fused.h]; an empty
@@ -65,9 +67,10 @@ float *fw_nn_trainer_parameters(fw_nn_trainer *trainer);
 const float *fw_nn_trainer_average(const fw_nn_trainer *trainer);
 const fw_nn_layout *fw_nn_trainer_layout(const fw_nn_trainer *trainer);
 const fw_nn_graph *fw_nn_trainer_graph(const fw_nn_trainer *trainer);
-/* Bytes of all lanes' arenas; what liveness allows at best; of parameters, gradients and moments. */
+/* Bytes of all lanes' arenas; what liveness allows at best; of parameters, gradients and moments;
+ * of parameters packed. */
 typedef struct fw_nn_trainer_memory {
-    size_t arena_bytes, bound_bytes, vector_bytes;
+    size_t arena_bytes, bound_bytes, vector_bytes, packed_bytes;
 } fw_nn_trainer_memory;
 fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *trainer);
 
