@@ -135,6 +135,11 @@ static fw_nn_value classes(fw_nn_graph *g, fw_random *r) {
     return fw_nn_apply2(g, FW_NN_CROSS_ENTROPY, "loss", x, ids);
 }
 
+static fw_nn_value entropy(fw_nn_graph *g, fw_random *r) {
+    fw_nn_value x = learned_input(g, fw_nn_shape2(up_to(r, 9), up_to(r, 200)));
+    return distance(g, fw_nn_apply(g, FW_NN_ENTROPY, "entropy", x));
+}
+
 static fw_nn_value simple(fw_nn_graph *g, fw_random *r) {
     uint32_t width = up_to(r, 99);
     fw_nn_value x = learned_input(g, fw_nn_shape2(up_to(r, 9), width));
@@ -250,7 +255,7 @@ static void networks_agree(void **state) {
         const char *name;
         builder *build;
     } all[] = {{"linear layers", layers}, {"norms and residuals", residuals}, {"convolutions", images},
-               {"attention", attentive},  {"LSTM", lstm}, {"GRU", gru}, {"classes", classes},
+               {"attention", attentive},  {"LSTM", lstm}, {"GRU", gru}, {"classes", classes}, {"entropy", entropy},
                {"element-wise", simple}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

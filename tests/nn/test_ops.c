@@ -118,6 +118,8 @@ static const test_case cases[] = {
     {FW_NN_SLICE, "", {{1, 1, 3}, {0}}, 1, {{EACH, S3(2, 5, 2)}}},
     {FW_NN_GATHER, "", {{0}, {0}}, 2, {{EACH, S2(5, 3)}, {INDEX, S1(4), 5}}},
     {FW_NN_SUM_LAST, "", {{0}, {0}}, 1, {{EACH, S2(3, 5)}}},
+    {FW_NN_ENTROPY, "", {{0}, {0}}, 1, {{EACH, S2(3, 5)}}},
+    {FW_NN_ENTROPY, "of one row", {{0}, {0}}, 1, {{EACH, S1(6)}}},
     {FW_NN_MSE, "", {{0}, {0}}, 2, {{EACH, S2(2, 4)}, {TARGET, S2(2, 4)}}},
     {FW_NN_HUBER, "", {{0}, {0.5f}}, 2, {{EACH, S2(2, 4)}, {TARGET, S2(2, 4)}}},
     {FW_NN_CROSS_ENTROPY, "", {{0}, {0}}, 2, {{EACH, S2(3, 5)}, {INDEX, S1(3), 5, true}}},

@@ -45,6 +45,7 @@ static double dense(const fw_nn_node *node, const fw_nn_value_info *const *in,
     case FW_NN_SET_MEAN: return elements(in[0], rows);
     case FW_NN_SET_ATTENTION: return 2 * elements(in[0], rows);
     case FW_NN_SUM_LAST: return elements(in[0], rows);
+    case FW_NN_ENTROPY: return 5 * elements(in[0], rows);
     default: return -1;
     }
 }

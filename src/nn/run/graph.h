@@ -124,6 +124,7 @@ bool fw_nn_shape_equal(fw_nn_shape a, fw_nn_shape b);
     X(SLICE, "slice", 1, 1, 1)         /* i: dimension, first, count */                            \
     X(GATHER, "gather", 2, 2, 1)       /* (N, C) and indices (K) I32 -> (K, C) */                  \
     X(SUM_LAST, "sum_last", 1, 1, 1)   /* (.., C) -> (..) */                                       \
+    X(ENTROPY, "entropy", 1, 1, 1)     /* scores (.., K) -> (..): of their softmax, in nats */     \
     /* f[0]: share dropped, i[0]: which dropout of the network it is; the identity outside training */ \
     X(DROPOUT, "dropout", 1, 1, 1)                                                                 \
     /* losses: a scalar an example, the mean over its elements; target is no place for a gradient */ \

@@ -1,4 +1,5 @@
-/* kernels_loss.c - reference kernels of the losses: a scalar an example, the mean over its elements. */
+/* kernels_loss.c - reference kernels of the losses: a scalar an example, the mean over its elements; and
+ * of the entropy, which goes into losses. */
 #include <math.h>
 
 #include "nn/run/ops.h"
@@ -57,5 +58,21 @@ void fw_nn_kernel_CROSS_ENTROPY(const fw_nn_call *call) {
             counted++;
         }
         fw_nn_out(call, 0)[n] = counted > 0 ? sum / counted : 0;
+    }
+}
+
+/* With p = softmax(x), e = exp(x - largest), S = sum e: -sum p log p = log S - sum e (x - largest) / S. */
+void fw_nn_kernel_ENTROPY(const fw_nn_call *call) {
+    size_t width = fw_nn_last(call->in[0].shape), rows = fw_nn_total(call, &call->in[0]) / width;
+    const float *x = fw_nn_in(call, 0);
+    for (size_t r = 0; r < rows; r++, x += width) {
+        float largest = x[0], total = 0, weighted = 0;
+        for (size_t c = 1; c < width; c++) largest = x[c] > largest ? x[c] : largest;
+        for (size_t c = 0; c < width; c++) {
+            float e = expf(x[c] - largest);
+            total += e;
+            weighted += e * (x[c] - largest);
+        }
+        fw_nn_out(call, 0)[r] = logf(total) - weighted / total;
     }
 }

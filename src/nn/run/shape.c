@@ -325,6 +325,12 @@ RULE(SUM_LAST) {
     return FW_OK;
 }
 
+RULE(ENTROPY) {
+    WANT(is_float(in[0]) && in[0]->shape.dims >= 1, "it takes scores, at least one dimension of them");
+    make(node, in, out, rows_of(in[0]->shape));
+    return FW_OK;
+}
+
 /* All inputs of one shape; a scalar an example. */
 static fw_status loss(const fw_nn_node *node, const fw_nn_value_info *const *in,
                       fw_nn_value_info *out, fw_error *error) {

@@ -95,6 +95,24 @@ static void cross_entropy_grad(const fw_nn_call *call) {
     }
 }
 
+/* -p (log p + entropy), one row; p = softmax(x) lies in dx on the way. */
+FW_KERNEL static void entropy_back(const float *x, size_t width, float dy, float *dx) {
+    float largest = fw_row_max(x, width), total, mean;
+    for (size_t c = 0; c < width; c++) dx[c] = fw_exp(x[c] - largest);
+    FW_ROW_SUM(total, width, FW_LOAD8(dx + c), dx[c]);
+    float factor = 1 / total;
+    for (size_t c = 0; c < width; c++) dx[c] *= factor;
+    FW_ROW_SUM(mean, width, FW_LOAD8(dx + c) * (FW_LOAD8(x + c) - largest), dx[c] * (x[c] - largest));
+    for (size_t c = 0; c < width; c++) dx[c] *= dy * (mean - (x[c] - largest));
+}
+
+static void entropy_grad(const fw_nn_call *call) {
+    const float *dy = fw_nn_in(call, 0), *x = fw_nn_in(call, 1);
+    size_t width = fw_nn_last(call->in[1].shape), rows = fw_nn_total(call, &call->in[1]) / width;
+    for (size_t r = 0; r < rows; r++)
+        entropy_back(x + r * width, width, dy[r], fw_nn_out(call, 0) + r * width);
+}
+
 fw_status fw_fused_rows(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                         fw_error *error) {
     static fw_nn_kernel *const kernels[] = {
@@ -103,6 +121,7 @@ fw_status fw_fused_rows(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
         [FW_NN_RMS_GRAD_X - FW_NN_GRADIENT_OPS] = rms_grad_x,
         [FW_NN_RMS_GRAD_GAIN - FW_NN_GRADIENT_OPS] = rms_grad_gain,
         [FW_NN_SOFTMAX_GRAD - FW_NN_GRADIENT_OPS] = softmax_grad,
+        [FW_NN_ENTROPY_GRAD - FW_NN_GRADIENT_OPS] = entropy_grad,
         [FW_NN_CROSS_ENTROPY_GRAD - FW_NN_GRADIENT_OPS] = cross_entropy_grad};
     uint32_t i = node->op - FW_NN_GRADIENT_OPS;
     (void)error;

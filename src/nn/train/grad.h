@@ -53,6 +53,7 @@
                                                       when b is not batched) */                    \
     X(SLICE_GRAD, "slice_grad", 2, 2, 1)           /* dy, x (for its shape); i: dimension, first */ \
     X(REPEAT_LAST, "repeat_last", 2, 2, 1)         /* dy (..), x (.., C) (for its shape) */        \
+    X(ENTROPY_GRAD, "entropy_grad", 2, 2, 1)       /* dy (..), scores (.., K) */                   \
     /* dloss (scalar an example) and the loss's inputs -> gradients of the first ones */           \
     X(MSE_GRAD, "mse_grad", 3, 3, 1)                                                               \
     X(HUBER_GRAD, "huber_grad", 3, 3, 1)                                                           \

@@ -142,3 +142,17 @@ void fw_nn_kernel_CROSS_ENTROPY_GRAD(const fw_nn_call *call) {
         }
     }
 }
+
+/* d entropy / d x = -p (log p + entropy), with p = softmax(x). */
+void fw_nn_kernel_ENTROPY_GRAD(const fw_nn_call *call) {
+    size_t width = fw_nn_last(call->in[1].shape), rows = fw_nn_total(call, &call->in[1]) / width;
+    const float *dy = fw_nn_in(call, 0), *x = fw_nn_in(call, 1);
+    float *dx = fw_nn_out(call, 0);
+    for (size_t r = 0; r < rows; r++, x += width, dx += width) {
+        float largest = x[0], total = 0, mean = 0;
+        for (size_t c = 1; c < width; c++) largest = x[c] > largest ? x[c] : largest;
+        for (size_t c = 0; c < width; c++) total += dx[c] = expf(x[c] - largest);
+        for (size_t c = 0; c < width; c++) mean += (dx[c] /= total) * (x[c] - largest);
+        for (size_t c = 0; c < width; c++) dx[c] *= dy[r] * (mean - (x[c] - largest));
+    }
+}

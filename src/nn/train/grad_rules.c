@@ -195,6 +195,9 @@ RULE(SLICE) {
 RULE(SUM_LAST) {
     c->to[0] = PUT(REPEAT_LAST, "x", c->from[0], in(c, 0));
 }
+RULE(ENTROPY) {
+    c->to[0] = PUT(ENTROPY_GRAD, "x", c->from[0], in(c, 0));
+}
 /* The same draw on the gradient. */
 RULE(DROPOUT) {
     c->to[0] = PUT(DROPOUT, "x", c->from[0]);
