@@ -187,7 +187,7 @@ void fw_nn_plan_call(const fw_nn_plan *plan, uint32_t n, fw_nn_call *call) {
     for (uint32_t i = 0; i < node->input_count; i++)
         call->in[i] = view_of(plan, node->inputs[i]);
     for (uint32_t i = 0; i < node->output_count; i++) {
-        call->out[i] = view_of(plan, node->outputs[i]);
+        call->out[i] = view_of(plan, fw_nn_plan_made_by(plan, n, i));
         call->accumulate |= plan->places[node->outputs[i]].kind == FW_NN_IN_GRADIENTS;
     }
     if (plan->decisions[n].with == FW_NN_ALONE) return;
@@ -244,6 +244,7 @@ static bool may_fuse(const fw_nn_plan *plan, const survey *s, uint32_t n, uint32
         g->values[value].batched != g->values[made].batched)
         return false;
     call->fused = second->op;
+    call->out[0] = view_of(plan, made); /* which may be kept otherwise than the value between them */
     if (second->input_count == 1) return true;
     fw_nn_value other = second->inputs[second->inputs[0] == value ? 1 : 0];
     if (second->inputs[0] != value && second->op != FW_NN_ADD) return false;
