@@ -43,6 +43,10 @@ static uint32_t chunks_of(size_t floats) {
     return (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK);
 }
 
+FW_KERNEL void fw_nn_add(float *restrict into, const float *restrict other, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] += other[i];
+}
+
 typedef struct norm_task {
     const float *vector;
     size_t floats;

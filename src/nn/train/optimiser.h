@@ -55,6 +55,8 @@ typedef struct fw_nn_optimiser {
 
 /* Fills defaults in. FW_INVALID: a number out of its range. */
 fw_status fw_nn_optimiser_check(fw_nn_optimiser_options *options, fw_error *error) FW_MUST;
+/* into += other. */
+void fw_nn_add(float *into, const float *other, size_t count);
 /* Euclidean norm of a vector, as above. partial: (floats / FW_NN_CHUNK + 1) doubles of scratch. */
 double fw_nn_norm(fw_pool *pool, const float *vector, size_t floats, double *partial);
 /* One step; norm is the gradient's. */

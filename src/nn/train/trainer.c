@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/pool.h"
 #include "nn/run/convert.h"
 #include "nn/run/kernels.h"
 #include "nn/run/memory.h"
+#include "nn/train/dnnl.h"
 #include "nn/train/fused.h"
 
 enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
@@ -26,7 +28,7 @@ struct fw_nn_trainer {
     fw_nn_training training;
     fw_nn_plan *plan, *evaluation; /* with and without the backward pass */
     fw_pool *pool;
-    lane lanes[FW_NN_LANES_MAX];
+    lane lanes[FW_NN_LANES_MAX]; /* by their numbers; only this rank's are made */
     fw_nn_session *evaluators[FW_NN_LANES_MAX];
     uint32_t input_count;               /* of the caller's graph */
     size_t input_bytes[INPUTS_MAX];     /* of one row */
@@ -34,6 +36,7 @@ struct fw_nn_trainer {
     float *rounded;                     /* (floats) what runs read with bf16; else NULL */
     void *packed, *packed_evaluation;   /* parameters as the plans' kernels like them */
     float *losses;                      /* (batch) of each row */
+    float *swapped;                     /* what other ranks send; NULL where there is one */
     double *partial;
     uint8_t *decays;
     fw_nn_optimiser optimiser;
@@ -49,11 +52,15 @@ static fw_status check_options(fw_nn_trainer_options *o, fw_error *error) {
     if (o->lanes == 0) o->lanes = LANES;
     if (o->threads == 0) o->threads = 1;
     if (!o->backends) o->backends = fw_nn_backends_train;
+    if (!o->ranks) o->ranks = &fw_nn_ranks_alone;
     if (o->batch == 0 || o->batch > 1u << 24)
         return fw_fail(error, FW_INVALID, "a batch has 1 to 16777216 rows");
     if (o->lanes > FW_NN_LANES_MAX || (o->lanes & (o->lanes - 1)) != 0)
         return fw_fail(error, FW_INVALID, "lanes must be a power of two of at most %d",
                        FW_NN_LANES_MAX);
+    if (o->lanes % o->ranks->count != 0)
+        return fw_fail(error, FW_INVALID, "%u ranks cannot share %u lanes: a power of two can, of at "
+                       "most as many", o->ranks->count, o->lanes);
     if (o->tile_rows == 0) {
         uint32_t share = (o->batch + o->lanes - 1) / o->lanes;
         o->tile_rows = share < TILE_MAX ? share : TILE_MAX;
@@ -99,9 +106,17 @@ static float *zeros(size_t floats) {
     return fw_nn_zeros(floats * sizeof(float));
 }
 
+/* This rank's lanes: a subtree of all. */
+static uint32_t own_lanes(const fw_nn_trainer *t) {
+    return t->options.lanes / t->options.ranks->count;
+}
+static uint32_t first_lane(const fw_nn_trainer *t) {
+    return t->options.ranks->rank * own_lanes(t);
+}
+
 static fw_status make_lanes(fw_nn_trainer *t, fw_error *error) {
     size_t floats = fw_nn_plan_layout(t->plan)->floats;
-    for (uint32_t i = 0; i < t->options.lanes; i++) {
+    for (uint32_t i = first_lane(t); i < first_lane(t) + own_lanes(t); i++) {
         FW_TRY(fw_nn_session_new(t->plan, &t->lanes[i].session, error));
         FW_TRY(fw_nn_session_new(t->evaluation, &t->evaluators[i], error));
         t->lanes[i].gradient = zeros(floats);
@@ -124,12 +139,14 @@ static void mark_decays(fw_nn_trainer *t) {
 static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
     size_t floats = fw_nn_plan_layout(t->plan)->floats;
     bool averages = t->options.optimiser.average_keep > 0;
-    bool rounds = t->options.precision == FW_NN_BF16;
+    bool rounds = t->options.precision == FW_NN_BF16, several = t->options.ranks->count > 1;
+    size_t swapped = (floats > t->options.batch ? floats : t->options.batch) / 2 + 1;
     t->params = zeros(floats);
     t->rounded = rounds ? zeros(floats) : NULL;
     t->packed = fw_nn_zeros(fw_nn_plan_packed_bytes(t->plan));
     t->packed_evaluation = fw_nn_zeros(fw_nn_plan_packed_bytes(t->evaluation));
     t->losses = zeros(t->options.batch);
+    t->swapped = several ? zeros(swapped) : NULL;
     t->partial = calloc(floats / FW_NN_CHUNK + 2, sizeof *t->partial);
     t->decays = calloc(floats + 1, 1);
     t->optimiser = (fw_nn_optimiser){.options = t->options.optimiser, .floats = floats,
@@ -137,7 +154,7 @@ static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
                                      .average = averages ? zeros(floats) : NULL,
                                      .decays = t->decays};
     if (!t->params || !t->losses || !t->partial || !t->decays || !t->optimiser.m ||
-        !t->packed || !t->packed_evaluation || (rounds && !t->rounded) || !t->optimiser.v ||
+        !t->packed || !t->packed_evaluation || (rounds && !t->rounded) || (several && !t->swapped) || !t->optimiser.v ||
         (averages && !t->optimiser.average))
         return fw_fail(error, FW_NO_MEMORY, "no memory for %zu parameters", floats);
     fw_nn_initialise(t->training.graph, fw_nn_plan_layout(t->plan), t->options.seed, t->params);
@@ -146,12 +163,17 @@ static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
     return FW_OK;
 }
 
-fw_status fw_nn_trainer_new(const fw_nn_graph *graph, fw_nn_value loss,
-                            const fw_nn_trainer_options *options, fw_nn_trainer **out,
-                            fw_error *error) {
-    fw_nn_trainer *t = calloc(1, sizeof *t);
-    if (!t) return fw_fail(error, FW_NO_MEMORY, "no memory for a trainer");
-    t->options = *options;
+/* Every rank does every optimiser step: other machines would drift apart. */
+static fw_status join_ranks(const fw_nn_trainer *t, fw_error *error) {
+    char class[FW_NN_CLASS_MAX];
+    fw_nn_training_class(class);
+    fw_hash start = fw_hash_bytes(t->params, t->optimiser.floats * sizeof *t->params);
+    FW_TRY(fw_nn_ranks_same(t->options.ranks, "CPU class", class, error));
+    return fw_nn_ranks_same(t->options.ranks, "first parameters", start.hex, error);
+}
+
+static fw_status make(fw_nn_trainer *t, const fw_nn_graph *graph, fw_nn_value loss,
+                      fw_error *error) {
     fw_status status = check_options(&t->options, error);
     if (status == FW_OK) status = fw_nn_differentiate(graph, loss, &t->training, error);
     if (status == FW_OK) status = find_inputs(t, error);
@@ -159,6 +181,20 @@ fw_status fw_nn_trainer_new(const fw_nn_graph *graph, fw_nn_value loss,
     if (status == FW_OK) status = make_lanes(t, error);
     if (status == FW_OK) status = make_vectors(t, error);
     if (status == FW_OK) status = fw_pool_new(t->options.threads, &t->pool, error);
+    return status;
+}
+
+fw_status fw_nn_trainer_new(const fw_nn_graph *graph, fw_nn_value loss,
+                            const fw_nn_trainer_options *options, fw_nn_trainer **out,
+                            fw_error *error) {
+    fw_nn_trainer *t = calloc(1, sizeof *t);
+    if (!t) return fw_fail(error, FW_NO_MEMORY, "no memory for a trainer");
+    t->options = *options;
+    fw_status status = make(t, graph, loss, error);
+    if (t->options.ranks && t->options.ranks->count > 1) {
+        status = fw_nn_ranks_agree(t->options.ranks, status, error);
+        if (status == FW_OK) status = join_ranks(t, error);
+    }
     if (status != FW_OK) {
         fw_nn_trainer_free(t);
         return status;
@@ -184,6 +220,7 @@ void fw_nn_trainer_free(fw_nn_trainer *t) {
     free(t->packed);
     free(t->packed_evaluation);
     free(t->losses);
+    free(t->swapped);
     free(t->partial);
     free(t->decays);
     free(t->optimiser.m);
@@ -253,26 +290,55 @@ static uint32_t tile_count(const fw_nn_trainer *t) {
     return (t->rows + t->options.tile_rows - 1) / t->options.tile_rows;
 }
 
-static void run_lane(void *self, uint32_t l) {
+static void run_lane(void *self, uint32_t own) {
     fw_nn_trainer *t = self;
+    uint32_t l = first_lane(t) + own;
     if (!t->evaluates)
         memset(t->lanes[l].gradient, 0, t->optimiser.floats * sizeof(float));
     for (uint32_t tile = l; tile < tile_count(t); tile += t->options.lanes)
         run_tile(t, l, tile, t->evaluates, NULL, NULL);
 }
 
-FW_KERNEL static void add_vector(float *restrict into, const float *restrict other, size_t count) {
-    for (size_t i = 0; i < count; i++) into[i] += other[i];
-}
-
-/* Adds the lanes' gradients into lane 0's, chunk by chunk, by the tree. */
+/* Adds this rank's lanes' gradients into its first's, chunk by chunk, by the tree. */
 static void add_lanes(void *self, uint32_t chunk) {
     fw_nn_trainer *t = self;
     size_t from = (size_t)chunk * FW_NN_CHUNK, to = from + FW_NN_CHUNK;
     if (to > t->optimiser.floats) to = t->optimiser.floats;
-    for (uint32_t apart = 1; apart < t->options.lanes; apart *= 2)
-        for (uint32_t l = 0; l + apart < t->options.lanes; l += 2 * apart)
-            add_vector(t->lanes[l].gradient + from, t->lanes[l + apart].gradient + from, to - from);
+    lane *lanes = t->lanes + first_lane(t);
+    for (uint32_t apart = 1; apart < own_lanes(t); apart *= 2)
+        for (uint32_t l = 0; l + apart < own_lanes(t); l += 2 * apart)
+            fw_nn_add(lanes[l].gradient + from, lanes[l + apart].gradient + from, to - from);
+}
+
+/* Of all ranks: each has filled in its own tiles, and 0 added changes nothing. */
+static fw_status share_losses(fw_nn_trainer *t, fw_error *error) {
+    for (uint32_t tile = 0; t->options.ranks->count > 1 && tile < tile_count(t); tile++) {
+        uint32_t l = tile % t->options.lanes, first = tile * t->options.tile_rows;
+        uint32_t rows = t->rows - first < t->options.tile_rows ? t->rows - first
+                                                               : t->options.tile_rows;
+        if (l < first_lane(t) || l >= first_lane(t) + own_lanes(t))
+            memset(t->losses + first, 0, rows * sizeof *t->losses);
+    }
+    return fw_nn_ranks_sum(t->options.ranks, t->losses, t->rows, t->swapped, error);
+}
+
+/* Runs this rank's tiles and adds what they came to. */
+static fw_status run_tiles(fw_nn_trainer *t, const void *const *inputs, uint32_t rows,
+                           bool evaluates, fw_error *error) {
+    if (rows == 0 || rows > t->options.batch)
+        return fw_fail(error, FW_INVALID, "a step takes 1 to %u rows, not %u", t->options.batch,
+                       rows);
+    t->inputs = inputs;
+    t->rows = rows;
+    t->evaluates = evaluates;
+    make_ready(t);
+    fw_pool_run(t->pool, own_lanes(t), run_lane, t);
+    FW_TRY(share_losses(t, error));
+    if (evaluates) return FW_OK;
+    size_t floats = t->optimiser.floats;
+    fw_pool_run(t->pool, (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK), add_lanes, t);
+    return fw_nn_ranks_sum(t->options.ranks, t->lanes[first_lane(t)].gradient, floats, t->swapped,
+                           error);
 }
 
 static double mean_loss(const fw_nn_trainer *t) {
@@ -286,6 +352,7 @@ static double mean_loss(const fw_nn_trainer *t) {
 typedef struct search {
     const fw_nn_plan *plan;
     bool found;
+    uint32_t tile;
     char text[160];
 } search;
 
@@ -314,31 +381,33 @@ static void look(void *self, uint32_t step, const fw_nn_call *call) {
     }
 }
 
+/* The first tile of all, each rank looking through its own. */
 static fw_status blame(fw_nn_trainer *t, fw_error *error) {
-    search s = {.plan = t->plan};
-    for (uint32_t tile = 0; tile < tile_count(t) && !s.found; tile++)
-        run_tile(t, 0, tile, false, look, &s);
-    return fw_fail(error, FW_CORRUPT, "step %llu: %s; nothing was changed",
+    const fw_nn_ranks *ranks = t->options.ranks;
+    search all[FW_NN_RANKS_MAX] = {0}, *own = &all[ranks->rank], *found = NULL;
+    own->plan = t->plan;
+    for (uint32_t tile = 0; tile < tile_count(t) && !own->found; tile++) {
+        uint32_t l = tile % t->options.lanes;
+        if (l < first_lane(t) || l >= first_lane(t) + own_lanes(t)) continue;
+        own->tile = tile;
+        run_tile(t, l, tile, false, look, own);
+    }
+    FW_TRY(fw_nn_ranks_gather(ranks, all, sizeof *all, error));
+    for (uint32_t i = 0; i < ranks->count; i++)
+        if (all[i].found && (!found || all[i].tile < found->tile)) found = &all[i];
+    return fw_fail(error, FW_CORRUPT, "step %llu: %.160s; nothing was changed",
                    (unsigned long long)t->optimiser.steps + 1,
-                   s.found ? s.text : "the sum of the gradients is not finite");
+                   found ? found->text : "the sum of the gradients is not finite");
 }
 
 fw_status fw_nn_trainer_step(fw_nn_trainer *t, const void *const *inputs, uint32_t rows,
                              fw_nn_step_report *report, fw_error *error) {
-    if (rows == 0 || rows > t->options.batch)
-        return fw_fail(error, FW_INVALID, "a step takes 1 to %u rows, not %u", t->options.batch,
-                       rows);
-    t->inputs = inputs;
-    t->rows = rows;
-    t->evaluates = false;
-    make_ready(t);
-    fw_pool_run(t->pool, t->options.lanes, run_lane, t);
-    size_t floats = t->optimiser.floats;
-    fw_pool_run(t->pool, (uint32_t)((floats + FW_NN_CHUNK - 1) / FW_NN_CHUNK), add_lanes, t);
+    FW_TRY(run_tiles(t, inputs, rows, false, error));
+    const float *gradient = t->lanes[first_lane(t)].gradient;
     double loss = mean_loss(t);
-    double norm = fw_nn_norm(t->pool, t->lanes[0].gradient, floats, t->partial);
+    double norm = fw_nn_norm(t->pool, gradient, t->optimiser.floats, t->partial);
     if (!isfinite(loss) || !isfinite(norm)) return blame(t, error);
-    fw_nn_optimiser_step(&t->optimiser, t->pool, t->params, t->lanes[0].gradient, norm);
+    fw_nn_optimiser_step(&t->optimiser, t->pool, t->params, gradient, norm);
     if (report)
         *report = (fw_nn_step_report){
             .loss = loss, .gradient_norm = norm,
@@ -348,14 +417,7 @@ fw_status fw_nn_trainer_step(fw_nn_trainer *t, const void *const *inputs, uint32
 
 fw_status fw_nn_trainer_loss(fw_nn_trainer *t, const void *const *inputs, uint32_t rows,
                              double *loss, fw_error *error) {
-    if (rows == 0 || rows > t->options.batch)
-        return fw_fail(error, FW_INVALID, "a batch has 1 to %u rows, not %u", t->options.batch,
-                       rows);
-    t->inputs = inputs;
-    t->rows = rows;
-    t->evaluates = true;
-    make_ready(t);
-    fw_pool_run(t->pool, t->options.lanes, run_lane, t);
+    FW_TRY(run_tiles(t, inputs, rows, true, error));
     *loss = mean_loss(t);
     return FW_OK;
 }
@@ -381,9 +443,9 @@ const fw_nn_graph *fw_nn_trainer_graph(const fw_nn_trainer *t) {
 fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *t) {
     size_t vector = t->optimiser.floats * sizeof(float);
     return (fw_nn_trainer_memory){
-        .arena_bytes = t->options.lanes * fw_nn_plan_arena_bytes(t->plan),
-        .bound_bytes = t->options.lanes * fw_nn_plan_bound_bytes(t->plan),
-        .vector_bytes = vector * (t->options.lanes + 3 + (t->optimiser.average ? 1 : 0) +
+        .arena_bytes = own_lanes(t) * fw_nn_plan_arena_bytes(t->plan),
+        .bound_bytes = own_lanes(t) * fw_nn_plan_bound_bytes(t->plan),
+        .vector_bytes = vector * (own_lanes(t) + 3 + (t->optimiser.average ? 1 : 0) +
                                   (t->rounded ? 1 : 0)),
         .packed_bytes = fw_nn_plan_packed_bytes(t->plan) + fw_nn_plan_packed_bytes(t->evaluation)};
 }

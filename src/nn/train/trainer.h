@@ -11,7 +11,10 @@
  * to that vector. Lanes are tasks of a pool: a thread takes whole lanes. Their number is fixed by the
  * options, never by threads, and their vectors are added in the tree drawn above.
  *
- * Invariants: (1) same graph, options (but threads), seed and batches: the same parameters, bit for bit;
+ * Ranks (ranks.h) are processes that divide the lanes; each is given the whole batch and reads the rows of
+ * its own lanes' tiles.
+ *
+ * Invariants: (1) same graph, options (but threads and ranks), seed and batches: the same parameters, bit for bit;
  * (2) after fw_nn_trainer_new nothing is allocated; (3) a step whose loss or gradient is not finite
  * changes nothing and names the step and the first node that made such a number; (4) a checkpoint
  * written after step n and read back goes on to the same bits as one that never stopped.
@@ -21,6 +24,7 @@
 
 #include "nn/train/grad.h"
 #include "nn/train/optimiser.h"
+#include "nn/train/ranks.h"
 
 enum { FW_NN_LANES_MAX = 64 };
 
@@ -29,6 +33,7 @@ typedef struct fw_nn_trainer_options {
     uint32_t tile_rows; /* [batch / lanes, rounded up, at most 1024] */
     uint32_t lanes;     /* a power of two [4] */
     uint32_t threads;   /* [1] */
+    const fw_nn_ranks *ranks; /* must outlive the trainer [fw_nn_ranks_alone] */
     fw_nn_dtype precision; /* BF16: weights and values between nodes rounded to it, half the arena;
                               sums, master weights, gradients and moments stay fp32 (plan.h) [F32] */
     uint64_t seed;      /* initial values and dropout */
@@ -67,7 +72,7 @@ float *fw_nn_trainer_parameters(fw_nn_trainer *trainer);
 const float *fw_nn_trainer_average(const fw_nn_trainer *trainer);
 const fw_nn_layout *fw_nn_trainer_layout(const fw_nn_trainer *trainer);
 const fw_nn_graph *fw_nn_trainer_graph(const fw_nn_trainer *trainer);
-/* Bytes of all lanes' arenas; what liveness allows at best; of parameters, gradients and moments;
+/* Bytes of this rank's lanes' arenas; what liveness allows at best; of parameters, gradients and moments;
  * of parameters packed. */
 typedef struct fw_nn_trainer_memory {
     size_t arena_bytes, bound_bytes, vector_bytes, packed_bytes;
