@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "nn/run/layers.h"
 #include "nn/train/checkpoint.h"
+#include "nn/train/dnnl.h"
 
 enum { BATCH = 24, HALF = 50 };
 
@@ -100,6 +101,31 @@ static void test_resume(void **state) {
     check_resume(mlp, FW_NN_ADAMW);
     check_resume(mlp, FW_NN_SGD);
     check_resume(lstm, FW_NN_ADAMW);
+}
+
+static void test_classes(void **state) {
+    (void)state;
+    static const char elsewhere[] = "x86-64-v9, oneDNN 9.9.9 avx4096";
+    fw_error error = {""};
+    char own[FW_NN_CLASS_MAX], both[2 * FW_NN_CLASSES_MAX];
+    fw_nn_training_class(own);
+    fw_nn_trainer *first = new_trainer(mlp, 9, FW_NN_ADAMW, 0.01f);
+    fw_nn_trainer *second = new_trainer(mlp, 9, FW_NN_ADAMW, 0.01f);
+    assert_string_equal(fw_nn_trainer_classes(first), own);
+    assert_int_equal(fw_nn_trainer_save(first, fw_env_real(), path, &error), FW_OK);
+    assert_int_equal(fw_nn_trainer_restore(second, path, &error), FW_OK);
+    assert_string_equal(fw_nn_trainer_classes(second), own);
+    snprintf(fw_nn_trainer_state_of(first).classes, FW_NN_CLASSES_MAX, "%s", elsewhere);
+    snprintf(both, sizeof both, "%s; %s", elsewhere, own);
+    for (int i = 0; i < 2; i++) { /* and once more: a class is named once */
+        assert_int_equal(fw_nn_trainer_save(first, fw_env_real(), path, &error), FW_OK);
+        assert_int_equal(fw_nn_trainer_restore(second, path, &error), FW_OK);
+        assert_string_equal(fw_nn_trainer_classes(second), both);
+        assert_int_equal(fw_nn_trainer_save(second, fw_env_real(), path, &error), FW_OK);
+        assert_int_equal(fw_nn_trainer_restore(first, path, &error), FW_OK);
+    }
+    fw_nn_trainer_free(first);
+    fw_nn_trainer_free(second);
 }
 
 static void refused(fw_nn_trainer *trainer, const void *bytes, size_t size, fw_status wanted,
@@ -192,7 +218,7 @@ int main(void) {
     snprintf(path, sizeof path, "%s/c.safetensors", folder);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_long_run),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

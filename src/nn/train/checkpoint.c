@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "nn/run/model.h"
 #include "nn/run/safetensors.h"
+#include "nn/train/dnnl.h"
 
 enum { VECTORS_MAX = 4 };
 
@@ -78,7 +79,7 @@ static fw_status hash_graph(const fw_nn_graph *graph, fw_hash *out, fw_error *er
     return FW_OK;
 }
 
-/* All but step and digest. */
+/* All but step, cpu and digest. */
 static fw_status wanted_metadata(fw_nn_trainer *trainer, json_t **out, fw_error *error) {
     fw_nn_trainer_state state = fw_nn_trainer_state_of(trainer);
     fw_hash hash;
@@ -126,6 +127,7 @@ fw_status fw_nn_checkpoint_write(fw_nn_trainer *trainer, char **bytes, size_t *s
         snprintf(tensors[i].name, sizeof tensors[i].name, "%s", v.names[i]);
     }
     set_u64(file.metadata, "step", *state.steps);
+    json_object_set_new(file.metadata, "cpu", json_string(state.classes));
     fw_status status = digest_of(file.metadata, &v, state.floats, &digest, error);
     if (status == FW_OK) {
         json_object_set_new(file.metadata, "digest", json_string(digest.hex));
@@ -135,14 +137,21 @@ fw_status fw_nn_checkpoint_write(fw_nn_trainer *trainer, char **bytes, size_t *s
     return status;
 }
 
-fw_status fw_nn_trainer_save(fw_nn_trainer *trainer, const fw_env *env, const char *path,
-                             fw_error *error) {
+static fw_status save(fw_nn_trainer *trainer, const fw_env *env, const char *path,
+                      fw_error *error) {
     char *bytes = NULL;
     size_t size = 0;
     FW_TRY(fw_nn_checkpoint_write(trainer, &bytes, &size, error));
     fw_status status = fw_file_write_durable(env, path, bytes, size, error);
     free(bytes);
     return status;
+}
+
+fw_status fw_nn_trainer_save(fw_nn_trainer *trainer, const fw_env *env, const char *path,
+                             fw_error *error) {
+    const fw_nn_ranks *ranks = fw_nn_trainer_state_of(trainer).options->ranks;
+    fw_status status = ranks->rank == 0 ? save(trainer, env, path, error) : FW_OK;
+    return fw_nn_ranks_agree(ranks, status, error);
 }
 
 /* ---- restoring ---- */
@@ -199,12 +208,28 @@ static fw_status check_digest(const fw_safetensors *file, const vectors *v, size
     return FW_OK;
 }
 
+/* The classes the file names, and this machine's if it is another. */
+static fw_status add_classes(const fw_safetensors *file, char classes[FW_NN_CLASSES_MAX],
+                             fw_error *error) {
+    const char *there = fw_safetensors_text(file, "cpu");
+    char here[FW_NN_CLASS_MAX];
+    fw_nn_training_class(here);
+    if (!there) there = "unknown";
+    if (strlen(there) >= FW_NN_CLASSES_MAX)
+        return fw_fail(error, FW_CORRUPT, "checkpoint: a CPU class of %zu characters", strlen(there));
+    if (strstr(there, here)) snprintf(classes, FW_NN_CLASSES_MAX, "%s", there);
+    else snprintf(classes, FW_NN_CLASSES_MAX, "%s; %s", there, here);
+    return FW_OK;
+}
+
 /* Into vectors of its own first, so that a refused file changes nothing. */
 static fw_status restore(fw_nn_trainer *trainer, const fw_safetensors *file, fw_error *error) {
     fw_nn_trainer_state state = fw_nn_trainer_state_of(trainer);
     vectors v = vectors_of(&state), copy = v;
     json_t *wanted = NULL;
     uint64_t steps = 0;
+    char classes[FW_NN_CLASSES_MAX];
+    FW_TRY(add_classes(file, classes, error));
     FW_TRY(wanted_metadata(trainer, &wanted, error));
     fw_status status = check_metadata(file, wanted, error);
     json_decref(wanted);
@@ -216,7 +241,10 @@ static fw_status restore(fw_nn_trainer *trainer, const fw_safetensors *file, fw_
     if (status == FW_OK) status = check_digest(file, &copy, state.floats, &steps, error);
     for (uint32_t i = 0; i < v.count && status == FW_OK; i++)
         memcpy(v.values[i], copy.values[i], state.floats * sizeof(float));
-    if (status == FW_OK) *state.steps = steps;
+    if (status == FW_OK) {
+        *state.steps = steps;
+        memcpy(state.classes, classes, sizeof classes);
+    }
     free(room);
     return status;
 }
@@ -230,15 +258,40 @@ fw_status fw_nn_checkpoint_read(fw_nn_trainer *trainer, const void *bytes, size_
     return status;
 }
 
-fw_status fw_nn_trainer_restore(fw_nn_trainer *trainer, const char *path, fw_error *error) {
-    size_t floats = fw_nn_trainer_state_of(trainer).floats, size = 0;
+static fw_status read_file(fw_nn_trainer *trainer, const char *path, char **bytes, size_t *size,
+                           fw_error *error) {
+    size_t floats = fw_nn_trainer_state_of(trainer).floats;
     size_t limit = VECTORS_MAX * floats * sizeof(float) + FW_SAFETENSORS_HEADER_MAX;
+    return fw_file_read(path, limit, bytes, size, error);
+}
+
+/* Rank 0 reads, the others are told: one file for all, wherever they run. */
+static fw_status share_file(fw_nn_trainer *trainer, const char *path, char **bytes, size_t *size,
+                            fw_error *error) {
+    const fw_nn_ranks *ranks = fw_nn_trainer_state_of(trainer).options->ranks;
+    bool reads = ranks->rank == 0;
+    fw_status status = reads ? read_file(trainer, path, bytes, size, error) : FW_OK;
+    FW_TRY(fw_nn_ranks_agree(ranks, status, error));
+    FW_TRY(fw_nn_ranks_broadcast(ranks, size, sizeof *size, error));
+    if (!reads && !(*bytes = malloc(*size + 1)))
+        status = fw_fail(error, FW_NO_MEMORY, "no memory for a checkpoint");
+    FW_TRY(fw_nn_ranks_agree(ranks, status, error));
+    return fw_nn_ranks_broadcast(ranks, *bytes, *size, error);
+}
+
+fw_status fw_nn_trainer_restore(fw_nn_trainer *trainer, const char *path, fw_error *error) {
+    const fw_nn_ranks *ranks = fw_nn_trainer_state_of(trainer).options->ranks;
+    size_t size = 0;
     char *bytes = NULL;
-    FW_TRY(fw_file_read(path, limit, &bytes, &size, error));
     fw_error why = {""};
-    fw_status status = fw_nn_checkpoint_read(trainer, bytes, size, &why);
+    fw_status status = share_file(trainer, path, &bytes, &size, error);
+    if (status == FW_OK) {
+        status = fw_nn_checkpoint_read(trainer, bytes, size, &why);
+        if (status != FW_OK) status = fw_fail(error, status, "%s: %s", path, why.text);
+        status = fw_nn_ranks_agree(ranks, status, error);
+    }
     free(bytes);
-    return status == FW_OK ? FW_OK : fw_fail(error, status, "%s: %s", path, why.text);
+    return status;
 }
 
 /* ---- long runs ---- */
@@ -264,8 +317,10 @@ bool fw_nn_stop_wanted(void) {
 
 fw_status fw_nn_keep(const fw_nn_keeper *keeper, fw_nn_trainer *trainer, bool *stop,
                      fw_error *error) {
+    const fw_nn_ranks *ranks = fw_nn_trainer_state_of(trainer).options->ranks;
     uint64_t steps = fw_nn_trainer_steps(trainer);
-    bool wanted = fw_nn_stop_wanted();
+    bool wanted = false;
+    FW_TRY(fw_nn_ranks_any(ranks, fw_nn_stop_wanted(), &wanted, error));
     bool due = keeper->every_steps > 0 && steps % keeper->every_steps == 0;
     if (wanted || due) FW_TRY(fw_nn_trainer_save(trainer, keeper->env, keeper->path, error));
     *stop = wanted;

@@ -5,8 +5,11 @@
  *
  * Invariants: (1) train 100 = train 50, save, a new trainer, restore, train 50: bit for bit; (2) the file
  * is whole or the old one (written durably); (3) a restore changes all or nothing: a damaged file, or
- * one of another graph or other options, is refused with the name of what differs. Threads and backends
- * may differ; the same bits need the same backends.
+ * one of another graph or other options, is refused with the name of what differs. Threads, ranks and
+ * backends may differ; the same bits need the same backends and the same CPU class.
+ *
+ * With several ranks (ranks.h) rank 0 alone reads and writes the file; each function that takes a trainer and
+ * a path is called by all of them.
  */
 #ifndef FW_NN_TRAIN_CHECKPOINT_H
 #define FW_NN_TRAIN_CHECKPOINT_H

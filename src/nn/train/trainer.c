@@ -40,6 +40,7 @@ struct fw_nn_trainer {
     double *partial;
     uint8_t *decays;
     fw_nn_optimiser optimiser;
+    char classes[FW_NN_CLASSES_MAX];
     /* of the step that runs */
     const void *const *inputs;
     uint32_t rows;
@@ -165,15 +166,14 @@ static fw_status make_vectors(fw_nn_trainer *t, fw_error *error) {
 
 /* Every rank does every optimiser step: other machines would drift apart. */
 static fw_status join_ranks(const fw_nn_trainer *t, fw_error *error) {
-    char class[FW_NN_CLASS_MAX];
-    fw_nn_training_class(class);
     fw_hash start = fw_hash_bytes(t->params, t->optimiser.floats * sizeof *t->params);
-    FW_TRY(fw_nn_ranks_same(t->options.ranks, "CPU class", class, error));
+    FW_TRY(fw_nn_ranks_same(t->options.ranks, "CPU class", t->classes, error));
     return fw_nn_ranks_same(t->options.ranks, "first parameters", start.hex, error);
 }
 
 static fw_status make(fw_nn_trainer *t, const fw_nn_graph *graph, fw_nn_value loss,
                       fw_error *error) {
+    fw_nn_training_class(t->classes);
     fw_status status = check_options(&t->options, error);
     if (status == FW_OK) status = fw_nn_differentiate(graph, loss, &t->training, error);
     if (status == FW_OK) status = find_inputs(t, error);
@@ -424,6 +424,9 @@ fw_status fw_nn_trainer_loss(fw_nn_trainer *t, const void *const *inputs, uint32
 
 /* ---- looking ---- */
 
+const char *fw_nn_trainer_classes(const fw_nn_trainer *t) {
+    return t->classes;
+}
 uint64_t fw_nn_trainer_steps(const fw_nn_trainer *t) {
     return t->optimiser.steps;
 }
@@ -453,5 +456,6 @@ fw_nn_trainer_memory fw_nn_trainer_memory_of(const fw_nn_trainer *t) {
 fw_nn_trainer_state fw_nn_trainer_state_of(fw_nn_trainer *t) {
     return (fw_nn_trainer_state){.params = t->params, .m = t->optimiser.m, .v = t->optimiser.v,
                                  .average = t->optimiser.average, .floats = t->optimiser.floats,
-                                 .steps = &t->optimiser.steps, .options = &t->options};
+                                 .steps = &t->optimiser.steps, .classes = t->classes,
+                                 .options = &t->options};
 }

@@ -26,7 +26,7 @@
 #include "nn/train/optimiser.h"
 #include "nn/train/ranks.h"
 
-enum { FW_NN_LANES_MAX = 64 };
+enum { FW_NN_LANES_MAX = 64, FW_NN_CLASSES_MAX = 256 };
 
 typedef struct fw_nn_trainer_options {
     uint32_t batch;     /* rows of a step, at most */
@@ -65,6 +65,9 @@ fw_status fw_nn_trainer_step(fw_nn_trainer *trainer, const void *const *inputs, 
 fw_status fw_nn_trainer_loss(fw_nn_trainer *trainer, const void *const *inputs, uint32_t rows,
                              double *loss, fw_error *error) FW_MUST;
 
+/* The CPU classes its steps ran on, "x86-64-v3, oneDNN 2.6.3 avx2"; several where it was restored on
+ * another machine, with "; " between them: then no machine alone makes these bits again. */
+const char *fw_nn_trainer_classes(const fw_nn_trainer *trainer);
 uint64_t fw_nn_trainer_steps(const fw_nn_trainer *trainer);
 /* Owned by the trainer, laid out as fw_nn_trainer_layout says; may be written between steps. */
 float *fw_nn_trainer_parameters(fw_nn_trainer *trainer);
@@ -84,6 +87,7 @@ typedef struct fw_nn_trainer_state {
     float *params, *m, *v, *average; /* (floats); average is NULL where none is kept */
     size_t floats;
     uint64_t *steps;
+    char *classes; /* (FW_NN_CLASSES_MAX) */
     const fw_nn_trainer_options *options; /* defaults filled in */
 } fw_nn_trainer_state;
 fw_nn_trainer_state fw_nn_trainer_state_of(fw_nn_trainer *trainer);
