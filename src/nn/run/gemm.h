@@ -3,7 +3,7 @@
  *
  *   C (M, N) = [C +] A (M, K) B (K, N) [+ bias (N)], then an epilogue on each finished tile
  *
- *      B, 256 x 256 at a time, packed            C in tiles of 6 x 16: twelve vectors of 8 in registers
+ *      B, 256 x 384 at a time, packed            C in tiles of 6 x 16: twelve vectors of 8 in registers
  *      in panels of 16 columns                   for each k:  load 16 of B, and six times: one of A
  *        ┌────┬────┬────┐                                     repeated in a vector, multiplied, added
  *        │  0 │  1 │  2 │   A is read where it lies when its rows are contiguous, else packed
@@ -43,10 +43,11 @@ struct fw_gemm {
     uint32_t fused;             /* for the epilogue: which operator */
     const float *with;          /* its second operand, laid out like C */
     const float *packed;        /* B by fw_gemm_pack, for many products with one B; else NULL */
+    size_t packed_k;            /* k of that packing when it was more; the first n columns may be asked for */
     void *scratch;              /* FW_GEMM_SCRATCH_BYTES, 64-byte aligned */
 };
 
-#define FW_GEMM_SCRATCH_BYTES ((size_t)(256 * 256 + 96 * 256 + 256) * sizeof(float))
+#define FW_GEMM_SCRATCH_BYTES ((size_t)(256 * 384 + 96 * 256 + 256) * sizeof(float))
 
 void fw_gemm_run(const fw_gemm *gemm);
 /* Floats of B packed, and packing it (n, k, b and its strides are read). */
