@@ -1,7 +1,8 @@
 /* fast_dense.c - linear layers over gemm.h, the activation behind them included; for a few rows, as one
- * example is, the weights are read once where they lie, eight outputs at a time. */
+ * example is, over gemv.h where the plan packs, else eight outputs at a time from where the weights lie. */
 #include "nn/run/fast.h"
 #include "nn/run/gemm.h"
+#include "nn/run/gemv.h"
 #include "nn/run/vector.h"
 
 enum { FEW_ROWS = 4, TOGETHER = 8 };
@@ -38,7 +39,12 @@ static fw_gemm product_of(const fw_nn_call *call) {
                      .c = fw_nn_out(call, 0), .c_row = out,
                      .bias = call->input_count > 2 ? fw_nn_in(call, 2) : NULL,
                      .epilogue = fw_gemm_epilogue_of(call->fused), .fused = call->fused,
-                     .with = call->with.data, .scratch = call->scratch};
+                     .with = call->with.data, .packed = call->packed, .scratch = call->scratch};
+}
+
+static void pack_weights(const fw_nn_call *call, void *packed) {
+    fw_gemm g = product_of(call);
+    fw_gemm_pack(&g, packed);
 }
 
 static void linear(const fw_nn_call *call) {
@@ -52,6 +58,30 @@ static void linear_few(const fw_nn_call *call) {
     if (g.epilogue) g.epilogue(&g, 0, g.m, 0, g.n);
 }
 
+static void linear_packed(const fw_nn_call *call) {
+    fw_gemm g = product_of(call);
+    g.packed = call->packed;
+    fw_gemm_run(&g);
+}
+
+static void pack_linear(const fw_nn_call *call, void *packed) {
+    const fw_gemm g = product_of(call);
+    fw_gemm_pack(&g, packed);
+}
+
+static void linear_few_packed(const fw_nn_call *call) {
+    const fw_gemm g = product_of(call);
+    bool relu = call->fused == FW_NN_RELU;
+    fw_gemv_run(&(fw_gemv){.in = g.k, .out = g.n, .packed = call->packed, .bias = g.bias, .relu = relu},
+                g.m, g.a, g.c);
+    if (g.epilogue && !relu) g.epilogue(&g, 0, g.m, 0, g.n);
+}
+
+static void pack_linear_few(const fw_nn_call *call, void *packed) {
+    fw_nn_shape w = call->in[1].shape;
+    fw_gemv_pack(w.d[1], w.d[0], fw_nn_in(call, 1), packed);
+}
+
 fw_status fw_fast_dense(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                         fw_error *error) {
     (void)error;
@@ -61,8 +91,17 @@ fw_status fw_fast_dense(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
     if (call->fused == FW_NN_ADD && (call->with.batched != call->out[0].batched ||
                                      !fw_nn_shape_equal(call->with.shape, call->out[0].shape)))
         return FW_OK;
-    if (fw_nn_total(call, &call->in[0]) / call->in[1].shape.d[1] <= FEW_ROWS)
+    size_t outs = call->in[1].shape.d[0], ins = call->in[1].shape.d[1];
+    bool few = fw_nn_total(call, &call->in[0]) / ins <= FEW_ROWS, packs = call->in[1].packable;
+    if (few && packs)
+        *out = (fw_nn_choice){.kernel = linear_few_packed, .pack = pack_linear_few,
+                              .packed_bytes = fw_gemv_packed_floats(ins, outs) * sizeof(float)};
+    else if (few)
         out->kernel = linear_few;
+    else if (packs)
+        *out = (fw_nn_choice){.kernel = linear_packed, .scratch_bytes = FW_GEMM_SCRATCH_BYTES,
+                              .pack = pack_linear,
+                              .packed_bytes = fw_gemm_packed_floats(outs, ins) * sizeof(float)};
     else
         *out = (fw_nn_choice){.kernel = linear, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};
     return FW_OK;

@@ -37,14 +37,32 @@ static fw_gemm_epilogue *epilogue_of(uint32_t op) {
 }
 
 /* dx = dy w, then a slope */
-static void linear_grad_x(const fw_nn_call *call) {
+static fw_gemm back_product(const fw_nn_call *call) {
     size_t in = call->in[1].shape.d[1], out = call->in[1].shape.d[0];
-    fw_gemm_run(&(fw_gemm){.m = fw_nn_total(call, &call->in[0]) / out, .n = in, .k = out,
-                           .a = fw_nn_in(call, 0), .a_row = out, .a_column = 1,
-                           .b = fw_nn_in(call, 1), .b_row = in, .b_column = 1,
-                           .c = fw_nn_out(call, 0), .c_row = in,
-                           .epilogue = epilogue_of(call->fused), .fused = call->fused,
-                           .with = call->with.data, .scratch = call->scratch});
+    return (fw_gemm){.m = fw_nn_total(call, &call->in[0]) / out, .n = in, .k = out,
+                     .a = fw_nn_in(call, 0), .a_row = out, .a_column = 1,
+                     .b = fw_nn_in(call, 1), .b_row = in, .b_column = 1,
+                     .c = fw_nn_out(call, 0), .c_row = in,
+                     .epilogue = epilogue_of(call->fused), .fused = call->fused,
+                     .with = call->with.data, .packed = call->packed, .scratch = call->scratch};
+}
+
+static void linear_grad_x(const fw_nn_call *call) {
+    fw_gemm g = back_product(call);
+    fw_gemm_run(&g);
+}
+
+static void pack_weights(const fw_nn_call *call, void *packed) {
+    fw_gemm g = back_product(call);
+    fw_gemm_pack(&g, packed);
+}
+
+static void take_grad_x(const fw_nn_call *call, fw_nn_choice *out) {
+    *out = (fw_nn_choice){.kernel = linear_grad_x, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};
+    if (!call->in[1].packable) return;
+    out->pack = pack_weights;
+    out->packed_bytes = sizeof(float) * fw_gemm_packed_floats(call->in[1].shape.d[1],
+                                                              call->in[1].shape.d[0]);
 }
 
 /* dw += dy^T x */
@@ -110,13 +128,11 @@ fw_status fw_fused_dense(const fw_nn_node *node, const fw_nn_call *call, fw_nn_c
     if (call->fused) {
         if (node->op == FW_NN_LINEAR_GRAD_X && epilogue_of(call->fused) &&
             same(&call->with, &call->out[0]))
-            *out = (fw_nn_choice){.kernel = linear_grad_x, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};
+            take_grad_x(call, out);
         return FW_OK;
     }
     switch (node->op) {
-    case FW_NN_LINEAR_GRAD_X:
-        *out = (fw_nn_choice){.kernel = linear_grad_x, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};
-        break;
+    case FW_NN_LINEAR_GRAD_X: take_grad_x(call, out); break;
     case FW_NN_LINEAR_GRAD_W:
         *out = (fw_nn_choice){.kernel = linear_grad_w, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};
         break;
