@@ -208,10 +208,11 @@ static json_t *counts_json(fw_factory *f) {
 
 static json_t *job_json(const fw_job_progress *p) {
     if (!p->running) return json_null();
-    json_t *json =
-        json_pack("{s:s,s:I,s:I,s:s,s:f,s:f,s:I}", "kind", p->job, "generation",
-                  (json_int_t)p->generation, "pid", (json_int_t)p->pid, "phase", p->phase, "done",
-                  p->done, "total", p->total, "started_ns", (json_int_t)p->started_ns);
+    json_t *json = fw_generations_progress_json(p);
+    json_object_set_new(json, "kind", json_string(p->job));
+    json_object_set_new(json, "generation", json_integer(p->generation));
+    json_object_set_new(json, "pid", json_integer(p->pid));
+    json_object_set_new(json, "started_ns", json_integer(p->started_ns));
     if (isfinite(p->reward)) json_object_set_new(json, "reward", json_real(p->reward));
     return json;
 }

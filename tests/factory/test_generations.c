@@ -254,7 +254,190 @@ static void progress_is_live(void **state) {
     assert_string_equal(word(job, "phase"), "ppo");
     assert_true(json_number_value(json_object_get(job, "done")) == 5);
     assert_true(json_number_value(json_object_get(job, "total")) == 10);
+    assert_string_equal(word(job, "unit"), "agent-steps");
+    assert_null(json_object_get(job, "per_s")); /* nothing to tell it from yet */
     json_decref(status);
+    f->faults.skip_ns += 1000 * 1000000000LL;
+    scripted_say(&f->jobs, "{\"phase\":\"ppo\",\"done\":2005,\"total\":4005}\n");
+    ticks(f, 1);
+    assert_int_equal(call(f, "GET", "/v1/status", NULL, &status), 200);
+    job = json_object_get(status, "job");
+    double per_s = json_number_value(json_object_get(job, "per_s")),
+           left_s = json_number_value(json_object_get(job, "left_s"));
+    assert_true(per_s > 1.5 && per_s <= 2.0); /* 2000 in 1000 s and what the test itself took */
+    assert_true(left_s >= 1000 && left_s < 1400);
+    json_decref(status);
+    json_t *g = generation(f, 1);
+    assert_true(json_number_value(json_object_get(json_object_get(g, "progress"), "per_s")) == per_s);
+    json_decref(g);
+}
+
+/* ---- the curve ---- */
+
+/* Starts a generation of so many agent-steps; its training job runs and is silent. */
+static void start_training(fixture *f, int agent_steps) {
+    char body[80];
+    f->jobs.script[f->jobs.started] = ACT_HANG;
+    snprintf(body, sizeof body, "{\"seed\":7,\"agent_steps\":%d}", agent_steps);
+    assert_int_equal(call(f, "POST", "/v1/generations", body, NULL), 201);
+    ticks(f, 3);
+    assert_int_equal(f->jobs.now, ACT_HANG);
+}
+
+/* Updates first..last of `size` agent-steps each, with this loss. */
+static void say_updates(fixture *f, int first, int last, int size, double loss) {
+    static char text[1 << 17];
+    size_t used = 0;
+    for (int i = first; i <= last; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "{\"point\":{\"agent_steps\":%d,\"loss\":%.1f}}\n", i * size, loss);
+    assert_true(used < sizeof text);
+    scripted_say(&f->jobs, text);
+    f->faults.skip_ns += 2000000000LL; /* it is written once a second */
+    ticks(f, 2);
+}
+
+static json_t *curve(fixture *f, int n) {
+    char path[64];
+    json_t *json;
+    snprintf(path, sizeof path, "/v1/generations/%d/curve", n);
+    assert_int_equal(call(f, "GET", path, NULL, &json), 200);
+    assert_int_equal(json_integer_value(json_object_get(json, "generation")), n);
+    return json;
+}
+
+static double figure(const json_t *curve, size_t i, const char *name) {
+    const json_t *value =
+        json_object_get(json_array_get(json_object_get(curve, "points"), i), name);
+    if (!json_is_number(value)) fail_msg("point %zu has no %s", i, name);
+    return json_number_value(value);
+}
+
+/* Exactly these agent-steps and losses. */
+static void expect_curve(fixture *f, size_t count, const double steps[], const double losses[]) {
+    json_t *c = curve(f, 1);
+    assert_int_equal(json_array_size(json_object_get(c, "points")), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(figure(c, i, "agent_steps") == steps[i]);
+        assert_true(figure(c, i, "loss") == losses[i]);
+    }
+    json_decref(c);
+}
+
+static void a_training_leaves_its_curve(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    start_training(f, 1000);
+    expect_curve(f, 0, NULL, NULL);
+    scripted_say(&f->jobs, "{\"point\":{\"agent_steps\":250,\"loss\":1.5,\"value_loss\":0.5,"
+                           "\"entropy\":2,\"gradient_norm\":3,\"clean_share\":0.25}}\n"
+                           "{\"point\":{\"agent_steps\":500,\"loss\":1.0}}\n"
+                           "{\"point\":{}}\n{\"point\":7}\n{\"point\":{\"agent_steps\":-1}}\n");
+    f->faults.skip_ns += 2000000000LL;
+    ticks(f, 2);
+    for (int restart = 0; restart < 2; restart++) {
+        json_t *c = curve(f, 1), *points = json_object_get(c, "points");
+        assert_int_equal(json_integer_value(json_object_get(c, "agent_steps_wanted")), 1000);
+        json_t *thinning = json_object_get(c, "thinning");
+        assert_int_equal(json_integer_value(json_object_get(thinning, "parts")), FW_CURVE_PARTS);
+        assert_int_equal(json_array_size(points), 2);
+        assert_true(figure(c, 0, "agent_steps") == 250);
+        assert_true(figure(c, 0, "loss") == 1.5);
+        assert_true(figure(c, 0, "value_loss") == 0.5);
+        assert_true(figure(c, 0, "entropy") == 2);
+        assert_true(figure(c, 0, "gradient_norm") == 3);
+        assert_true(figure(c, 0, "clean_share") == 0.25);
+        assert_true(json_is_null(json_object_get(json_array_get(points, 1), "clean_share")));
+        json_decref(c);
+        f->jobs.script[f->jobs.started] = ACT_HANG;
+        fixture_stop(f);
+        fixture_start(f);
+        ticks(f, 2); /* the job runs again and has said nothing yet */
+    }
+    assert_int_equal(call(f, "GET", "/v1/generations/2/curve", NULL, NULL), 404);
+    assert_int_equal(call(f, "GET", "/v1/generations/x/curve", NULL, NULL), 404);
+}
+
+static void a_curve_is_thinned_evenly(void **state) {
+    fixture *f = *state;
+    enum { UPDATES = 2500, SIZE = 400 };
+    prepare(f);
+    start_training(f, UPDATES * SIZE - 100); /* the last update ends past the budget */
+    for (int i = 0; i < UPDATES; i += 500) say_updates(f, i + 1, i + 500, SIZE, i);
+    json_t *c = curve(f, 1);
+    size_t count = json_array_size(json_object_get(c, "points"));
+    double part = json_number_value(json_object_get(json_object_get(c, "thinning"),
+                                                    "part_agent_steps"));
+    assert_in_range(count, FW_CURVE_PARTS, FW_CURVE_PARTS + 1);
+    for (size_t i = 1; i + 1 < count; i++) {
+        double step = figure(c, i, "agent_steps") - figure(c, i - 1, "agent_steps");
+        assert_true(step > part - SIZE && step < part + SIZE);
+    }
+    assert_true(figure(c, count - 1, "agent_steps") == UPDATES * SIZE);
+    json_decref(c);
+}
+
+/* Killed and started again, a job says again what it said; or goes on from a checkpoint. */
+static void a_restarted_job_doubles_nothing(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    start_training(f, 1000);
+    say_updates(f, 1, 5, 100, 1);
+    f->jobs.script[f->jobs.started] = ACT_HANG;
+    f->jobs.now = ACT_CRASH;
+    ticks(f, 4);
+    f->faults.skip_ns += 10000000000LL;
+    ticks(f, 2);
+    assert_int_equal(f->jobs.started, 2);
+    expect_curve(f, 5, (double[]){100, 200, 300, 400, 500}, (double[]){1, 1, 1, 1, 1});
+    say_updates(f, 1, 3, 100, 2);
+    expect_curve(f, 3, (double[]){100, 200, 300}, (double[]){2, 2, 2});
+    f->jobs.script[f->jobs.started] = ACT_HANG;
+    fixture_stop(f);
+    fixture_start(f);
+    ticks(f, 2);
+    say_updates(f, 3, 4, 100, 3);
+    expect_curve(f, 4, (double[]){100, 200, 300, 400}, (double[]){2, 2, 3, 3});
+}
+
+/* What a job said just before its end is not lost with it. */
+static void the_last_points_are_kept(void **state) {
+    fixture *f = *state;
+    prepare(f);
+    f->jobs.script[0] = ACT_SUCCEED, f->jobs.script[1] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    ticks(f, 2);
+    scripted_say(&f->jobs, "{\"point\":{\"agent_steps\":1000,\"loss\":0.5}}\n");
+    ticks(f, 20);
+    expect_stage(f, 1, "done");
+    expect_curve(f, 1, (double[]){1000}, (double[]){0.5});
+}
+
+static void an_old_curve_is_thinned_further(void **state) {
+    fixture *f = *state;
+    fw_error error;
+    prepare(f);
+    start_training(f, 300);
+    say_updates(f, 1, 300, 1, 1);
+    f->jobs.now = ACT_FINAL;
+    scripted_say(&f->jobs, "{\"error\":\"no use\"}\n");
+    ticks(f, 5);
+    expect_stage(f, 1, "failed");
+    sqlite3 *db = fw_catalogue_begin(f->factory->catalogue, &error);
+    assert_int_equal(fw_catalogue_end(f->factory->catalogue,
+                                      fw_db_script(db, &error, "UPDATE sqlite_sequence SET seq=100 "
+                                                               "WHERE name='generations'"),
+                                      &error),
+                     FW_OK);
+    f->jobs.script[1] = ACT_SUCCEED, f->jobs.script[2] = ACT_REFUSE;
+    assert_int_equal(post(f), 201);
+    ticks(f, 20);
+    expect_stage(f, 1 + FW_CURVE_FINE, "done");
+    json_t *c = curve(f, 1), *thinning = json_object_get(c, "thinning");
+    assert_int_equal(json_integer_value(json_object_get(thinning, "parts")), FW_CURVE_COARSE_PARTS);
+    assert_int_equal(json_array_size(json_object_get(c, "points")), FW_CURVE_COARSE_PARTS);
+    assert_true(figure(c, 0, "agent_steps") == 10);
+    json_decref(c);
 }
 
 /* Stops and starts the factory after every number of ticks: the end is always the same. */
@@ -530,6 +713,11 @@ int main(void) {
         TEST(a_job_that_cannot_fails_at_once_with_its_reason),
         TEST(a_silent_job_is_ended),
         TEST(progress_is_live),
+        TEST(a_training_leaves_its_curve),
+        TEST(a_curve_is_thinned_evenly),
+        TEST(a_restarted_job_doubles_nothing),
+        TEST(the_last_points_are_kept),
+        TEST(an_old_curve_is_thinned_further),
         TEST(it_may_be_stopped_anywhere),
         TEST(a_finished_result_is_taken_after_a_restart),
         TEST(same_input_same_names),

@@ -126,6 +126,9 @@ static void expect_rest(fixture *f) {
     assert_string_equal(json_string_value(json_object_get(json, "stage")), "done");
     assert_int_equal(json_integer_value(json_object_get(json, "recordings")), 3);
     json_decref(json);
+    assert_int_equal(call(f, "GET", "/v1/generations/1/curve", NULL, &json), 200);
+    assert_int_equal(json_array_size(json_object_get(json, "points")), 0);
+    json_decref(json);
     rows = list(f, "/v1/units", 2);
     assert_int_equal(number_at(rows, 1, "tick"), 9);
     json_decref(rows);

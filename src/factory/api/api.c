@@ -96,13 +96,30 @@ static void get_generations(const fw_api_call *c) {
     fw_api_answer(c, status, 200, json, &error);
 }
 
+static fw_status generation_named(const fw_api_call *c, int64_t *index, fw_error *error) {
+    char *end;
+    *index = strtoll(c->argument, &end, 10);
+    if (*end || end == c->argument)
+        return fw_fail(error, FW_NOT_FOUND, "no generation %s", c->argument);
+    return FW_OK;
+}
+
 static void get_generation(const fw_api_call *c) {
-    char *json = NULL, *end;
+    int64_t index;
+    char *json = NULL;
     fw_error error = {""};
-    long long index = strtoll(c->argument, &end, 10);
-    fw_status status = *end || end == c->argument
-                           ? fw_fail(&error, FW_NOT_FOUND, "no generation %s", c->argument)
-                           : fw_generations_json_of(&c->factory->generations, index, &json, &error);
+    fw_status status = generation_named(c, &index, &error);
+    if (status == FW_OK)
+        status = fw_generations_json_of(&c->factory->generations, index, &json, &error);
+    fw_api_answer(c, status, 200, json, &error);
+}
+
+static void get_curve(const fw_api_call *c) {
+    int64_t index;
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = generation_named(c, &index, &error);
+    if (status == FW_OK) status = fw_curve_json(c->factory->catalogue, index, &json, &error);
     fw_api_answer(c, status, 200, json, &error);
 }
 
@@ -227,6 +244,7 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/generations", NULL, get_generations, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/generations", NULL, post_generation, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/generations/", "/curve", get_curve, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/records", NULL, post_records, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
     {"GET", "/v1/records", NULL, fw_api_records_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/metrics", NULL, fw_api_metrics_get, FW_SCOPE_READ, FW_UNIT_NEVER},

@@ -137,7 +137,14 @@ static const char step_7[] =
     "CREATE INDEX campaigns_open ON campaigns(sequence) WHERE ended_ns IS NULL;"
     "CREATE INDEX recordings_campaign ON recordings(campaign) WHERE campaign IS NOT NULL;";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7};
+/* How a generation's training went (curve.h). */
+static const char step_8[] =
+    "CREATE TABLE curves(generation INTEGER NOT NULL, part INTEGER NOT NULL, agent_steps INTEGER NOT"
+    " NULL, loss REAL, value_loss REAL, entropy REAL, gradient_norm REAL, clean_share REAL,"
+    " PRIMARY KEY(generation,part)) WITHOUT ROWID;";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4,
+                                                 step_5, step_6, step_7, step_8};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {

@@ -10,8 +10,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "factory/generations/generation_row.h"
+#include "factory/generations/job.h"
 
-enum { EXIT_FINAL = 1, BEAT_S = 5 };
+enum { EXIT_FINAL = 1, BEAT_S = 5, CURVE_S = 1, LOG_S = 60 };
 #define SECOND_NS 1000000000LL
 
 /* ---- starting ---- */
@@ -34,7 +35,9 @@ static void note_progress(fw_generations *g, const fw_generation_row *row) {
                                     .generation = row->n,
                                     .pid = g->job.pid,
                                     .started_ns = fw_env_wall_ns(g->env),
-                                    .reward = NAN};
+                                    .reward = NAN,
+                                    .per_s = NAN,
+                                    .left_s = NAN};
     snprintf(g->progress.job, sizeof g->progress.job, "%s", row->stage);
     snprintf(g->progress.phase, sizeof g->progress.phase, "start");
     pthread_mutex_unlock(&g->lock);
@@ -51,7 +54,8 @@ static fw_status start_job(fw_generations *g, const fw_generation_row *row, fw_e
     FW_TRY(g->launcher->start(g->launcher->self, argv, &g->job, error));
     g->output_bytes = 0;
     g->failure[0] = '\0';
-    g->heard_ns = g->beat_ns = fw_env_mono_ns(g->env);
+    fw_curve_start(&g->curve, row->n);
+    g->heard_ns = g->beat_ns = g->logged_ns = fw_env_mono_ns(g->env);
     note_progress(g, row);
     fw_log_info("generation %s: %s started (process %ld)", number, row->stage, (long)g->job.pid);
     return write_lease(g, row, error);
@@ -59,39 +63,75 @@ static fw_status start_job(fw_generations *g, const fw_generation_row *row, fw_e
 
 /* ---- listening ---- */
 
-static void take_line(fw_generations *g, const char *line, size_t size) {
+/* For who reads the log and has no page: once a minute. */
+static void log_progress(fw_generations *g, const fw_job_progress *p) {
+    char pace[96];
+    int64_t now_ns = fw_env_mono_ns(g->env);
+    if (now_ns - g->logged_ns < LOG_S * SECOND_NS || !(p->total > 0)) return;
+    g->logged_ns = now_ns;
+    fw_pace_words(p->per_s, p->left_s, fw_job_unit(p->job), pace, sizeof pace);
+    fw_log_info("generation %lld: %s %.0f%%%s%s", (long long)p->generation, p->phase,
+                100 * p->done / p->total, pace[0] ? ", " : "", pace);
+}
+
+static void take_progress(fw_generations *g, const char *phase, const json_t *json) {
+    const json_t *reward = json_object_get(json, "reward");
+    double done = json_number_value(json_object_get(json, "done"));
+    double total = json_number_value(json_object_get(json, "total"));
+    int64_t now_ns = fw_env_mono_ns(g->env);
+    pthread_mutex_lock(&g->lock);
+    fw_job_progress *p = &g->progress;
+    if (strncmp(p->phase, phase, sizeof p->phase - 1) != 0)
+        fw_pace_start(&g->pace, now_ns, done);
+    else
+        fw_pace_note(&g->pace, now_ns, done);
+    snprintf(p->phase, sizeof p->phase, "%s", phase);
+    p->done = done;
+    p->total = total;
+    p->per_s = fw_pace_per_s(&g->pace);
+    p->left_s = fw_pace_left_s(&g->pace, total);
+    p->reward = json_is_number(reward) ? json_number_value(reward) : NAN;
+    fw_job_progress said = *p;
+    pthread_mutex_unlock(&g->lock);
+    log_progress(g, &said);
+    fw_catalogue_touch(g->catalogue);
+}
+
+static void take_line(fw_generations *g, const fw_generation_row *row, const char *line,
+                      size_t size) {
     json_t *json = json_loadb(line, size, 0, NULL);
     const char *failure = json_string_value(json_object_get(json, "error"));
     const char *phase = json_string_value(json_object_get(json, "phase"));
+    const json_t *point = json_object_get(json, "point");
     if (failure) snprintf(g->failure, sizeof g->failure, "%s", failure);
-    if (phase) {
-        const json_t *reward = json_object_get(json, "reward");
-        pthread_mutex_lock(&g->lock);
-        snprintf(g->progress.phase, sizeof g->progress.phase, "%s", phase);
-        g->progress.done = json_number_value(json_object_get(json, "done"));
-        g->progress.total = json_number_value(json_object_get(json, "total"));
-        g->progress.reward = json_is_number(reward) ? json_number_value(reward) : NAN;
-        pthread_mutex_unlock(&g->lock);
-        fw_catalogue_touch(g->catalogue);
-    }
+    if (phase) take_progress(g, phase, json);
+    if (point) fw_curve_note(&g->curve, point, row->agent_steps);
     json_decref(json);
 }
 
 /* Reads what the job said; a line longer than the buffer is dropped. */
-static void listen_to(fw_generations *g) {
+static void listen_to(fw_generations *g, const fw_generation_row *row) {
     char block[1024];
     long got;
     while ((got = g->launcher->read(g->launcher->self, &g->job, block, sizeof block)) > 0) {
         g->heard_ns = fw_env_mono_ns(g->env);
         for (long i = 0; i < got; i++) {
             if (block[i] == '\n') {
-                if (g->output_bytes < sizeof g->output) take_line(g, g->output, g->output_bytes);
+                if (g->output_bytes < sizeof g->output)
+                    take_line(g, row, g->output, g->output_bytes);
                 g->output_bytes = 0;
             } else if (g->output_bytes < sizeof g->output) {
                 g->output[g->output_bytes++] = block[i];
             }
         }
     }
+}
+
+static fw_status flush_curve(fw_generations *g, fw_error *error) {
+    int64_t now_ns = fw_env_mono_ns(g->env);
+    if (now_ns - g->curve.flushed_ns < CURVE_S * SECOND_NS) return FW_OK;
+    g->curve.flushed_ns = now_ns;
+    return fw_curve_flush(&g->curve, g->catalogue, error);
 }
 
 static fw_status beat(fw_generations *g, const fw_generation_row *row, fw_error *error) {
@@ -139,6 +179,7 @@ static fw_status job_ended(fw_generations *g, const fw_generation_row *row, int 
     pthread_mutex_lock(&g->lock);
     g->progress.running = false;
     pthread_mutex_unlock(&g->lock);
+    FW_TRY(fw_curve_flush(&g->curve, g->catalogue, error));
     if (clean) { /* the result's commit ends the lease as well */
         fw_status status = fw_generation_take_result(g, row, error);
         if (status != FW_NOT_FOUND && status != FW_CORRUPT) return status;
@@ -184,18 +225,20 @@ fw_status fw_generation_job(fw_generations *g, const fw_generation_row *row, fw_
     FW_TRY(check_erased(g, row, &erased, error));
     if (erased) return give_up_erased(g, row, error);
     if (g->job.pid == 0) {
+        FW_TRY(fw_curve_flush(&g->curve, g->catalogue, error)); /* its end could not write it */
         fw_status status = fw_generation_take_result(g, row, error);
         if (status != FW_NOT_FOUND && status != FW_CORRUPT) return status;
         return now_ns < g->retry_ns ? FW_OK : start_job(g, row, error);
     }
-    listen_to(g);
+    listen_to(g, row);
     if (g->launcher->ended(g->launcher->self, &g->job, &wait_status)) {
-        listen_to(g);
+        listen_to(g, row);
         return job_ended(g, row, wait_status, error);
     }
     if (now_ns - g->heard_ns > FW_JOB_SILENCE_S * SECOND_NS) {
         snprintf(g->failure, sizeof g->failure, "the job said nothing for %d s", FW_JOB_SILENCE_S);
         return job_ended(g, row, SIGKILL, error);
     }
+    FW_TRY(flush_curve(g, error));
     return beat(g, row, error);
 }

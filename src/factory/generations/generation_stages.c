@@ -228,6 +228,7 @@ static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_gener
             "ttdiii", hash, metrics, json_number_value(json_object_get(result, "core_s")),
             (int64_t)json_integer_value(json_object_get(result, "agent_steps")), now_ns, row->n);
     free(metrics);
+    if (status == FW_OK) status = fw_curve_thin(db, row->n, error);
     if (status == FW_OK) status = fw_db_run(db, error, "DELETE FROM leases", "");
     snprintf(text, sizeof text, "generation %lld: candidate %.12s trained", (long long)row->n,
              hash);

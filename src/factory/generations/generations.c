@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "factory/generations/generation_row.h"
+#include "factory/generations/job.h"
 #include "factory/catalogue/recordings.h"
 
 static bool take_row(void *self, sqlite3_stmt *row) {
@@ -94,6 +95,15 @@ fw_job_progress fw_generations_progress(fw_generations *g) {
     fw_job_progress progress = g->progress;
     pthread_mutex_unlock(&g->lock);
     return progress;
+}
+
+json_t *fw_generations_progress_json(const fw_job_progress *p) {
+    json_t *json =
+        json_pack("{s:s,s:f,s:f,s:s}", "phase", p->phase, "done", p->done, "total", p->total,
+                  "unit", fw_job_unit(p->job));
+    if (isfinite(p->per_s)) json_object_set_new(json, "per_s", json_real(p->per_s));
+    if (isfinite(p->left_s)) json_object_set_new(json, "left_s", json_real(p->left_s));
+    return json;
 }
 
 /* ---- the tick ---- */
@@ -268,9 +278,7 @@ fw_status fw_generations_json(fw_generations *g, char **json, fw_error *error) {
 static char *with_live(char *text, const fw_units_share *share, const fw_job_progress *progress) {
     json_t *json = fw_json_load_text(text);
     if (progress->running)
-        json_object_set_new(json, "progress",
-                            json_pack("{s:s,s:f,s:f}", "phase", progress->phase, "done",
-                                      progress->done, "total", progress->total));
+        json_object_set_new(json, "progress", fw_generations_progress_json(progress));
     json_object_set_new(json, "units", json_integer(share->recent));
     json_object_set_new(json, "units_staged", json_integer(share->staged));
     json_object_set_new(json, "units_active", json_integer(share->active));

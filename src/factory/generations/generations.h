@@ -16,7 +16,7 @@
  *
  * One fw_generations_tick does what can be done without waiting and returns; serve calls it ten
  * times a second from its main thread. A job works in DIR/jobs/generation-N: it reads JOB.in.json,
- * writes JOB.json (job.h) and says its progress on stdout.
+ * writes JOB.json (job.h) and says its progress and its curve (curve.h) on stdout.
  *
  * Invariants: (1) each stage reads only what the one before made durable, and the stage column
  * moves in the same commit as the stage's results; (2) so serve may be killed anywhere: the next
@@ -33,7 +33,9 @@
 #include <pthread.h>
 
 #include "base/env.h"
+#include "base/pace.h"
 #include "factory/catalogue/catalogue.h"
+#include "factory/generations/curve.h"
 #include "factory/generations/launcher.h"
 #include "factory/line.h"
 #include "factory/ingest/objects.h"
@@ -55,6 +57,7 @@ typedef struct fw_job_progress {
     char job[12], phase[32]; /* "train" or "gate" */
     int64_t generation, pid, started_ns;
     double done, total, reward; /* reward NaN: none */
+    double per_s, left_s;       /* of done, of the last seconds (pace.h); NaN: not known yet */
 } fw_job_progress;
 
 typedef struct fw_dataset_limits {
@@ -77,6 +80,9 @@ typedef struct fw_generations {
     size_t output_bytes;
     char failure[300];                                   /* its last {"error"} */
     int64_t heard_ns, beat_ns, retry_ns, quiet_since_ns; /* monotonic */
+    int64_t logged_ns;                                   /* monotonic */
+    fw_pace pace;                                        /* of the job's phase */
+    fw_curve curve;
     int64_t rollout_since_ns;                            /* monotonic; 0: no rollout seen */
     pthread_mutex_t lock;                                /* guards progress */
     fw_job_progress progress;
@@ -96,5 +102,7 @@ fw_status fw_generations_json(fw_generations *generations, char **json, fw_error
 fw_status fw_generations_json_of(fw_generations *generations, int64_t index, char **json,
                                  fw_error *error) FW_MUST;
 fw_job_progress fw_generations_progress(fw_generations *generations);
+/* "phase", "done", "total", "unit", and "per_s" and "left_s" when they are known. */
+json_t *fw_generations_progress_json(const fw_job_progress *progress);
 
 #endif

@@ -26,14 +26,29 @@ static void say(json_t *line) {
     json_decref(line);
 }
 
+static void put(json_t *object, const char *name, double value) {
+    json_t *real = json_real(value); /* NULL for NaN */
+    if (real) json_object_set_new(object, name, real);
+}
+
 static bool report(void *self, const char *phase, uint64_t done, uint64_t total, double reward) {
     (void)self;
     json_t *line = json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done, "total",
                              (json_int_t)total);
-    json_t *value = json_real(reward); /* NULL for NaN */
-    if (value) json_object_set_new(line, "reward", value);
+    put(line, "reward", reward);
     say(line);
     return !ferror(stdout);
+}
+
+static void point(void *self, const fw_driving_point *p) {
+    (void)self;
+    json_t *figures = json_pack("{s:I}", "agent_steps", (json_int_t)p->agent_steps);
+    put(figures, "loss", p->loss);
+    put(figures, "value_loss", p->value_loss);
+    put(figures, "entropy", p->entropy);
+    put(figures, "gradient_norm", p->gradient_norm);
+    put(figures, "clean_share", p->clean_share);
+    say(json_pack("{s:o}", "point", figures));
 }
 
 /* ---- input ---- */
@@ -100,13 +115,14 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
                                       .agent_steps = in->agent_steps,
                                       .threads = threads,
                                       .out_path = in->candidate,
-                                      .progress = {NULL, report}};
+                                      .progress = {.report = report, .point = point}};
     fw_driving_train_result got;
     FW_TRY(fw_driving_train(&config, &got, error));
     *out =
-        json_pack("{s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "agent_steps",
-                  (json_int_t)got.agent_steps, "scenarios", (int)got.scenarios, "scenarios_refused",
-                  (int)got.scenarios_refused, "core_s", got.core_s, "clean_share", got.clean_share);
+        json_pack("{s:s,s:I,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "seed",
+                  (json_int_t)in->seed, "agent_steps", (json_int_t)got.agent_steps, "scenarios",
+                  (int)got.scenarios, "scenarios_refused", (int)got.scenarios_refused, "core_s",
+                  got.core_s, "clean_share", got.clean_share);
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
 }
 
@@ -116,7 +132,7 @@ static fw_status gate(const input *in, unsigned threads, json_t **out, fw_error 
                                      .champion_path = in->champion,
                                      .candidate_path = in->candidate,
                                      .threads = threads,
-                                     .progress = {NULL, report}};
+                                     .progress = {.report = report}};
     fw_driving_gate_result got;
     FW_TRY(fw_driving_gate(&config, &got, error));
     *out = json_pack("{s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:b,s:s}", "candidate", in->candidate_hash,
@@ -154,6 +170,10 @@ static fw_status run(const char *name, const char *data_folder, int64_t generati
     json_decref(result);
     input_clear(&in);
     return status;
+}
+
+const char *fw_job_unit(const char *name) {
+    return strcmp(name, "train") == 0 ? "agent-steps" : "scenarios";
 }
 
 int fw_job_run(const char *name, const char *data_folder, int64_t generation, unsigned threads) {
