@@ -1,9 +1,11 @@
 #include "nn/run/fast_conv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/run/fast.h"
 #include "nn/run/kernels.h"
+#include "nn/run/winograd.h"
 
 fw_conv fw_conv_of(fw_nn_shape x, fw_nn_shape w, fw_nn_shape y, const int32_t *attr) {
     fw_conv c = {x.d[0], x.d[1], x.d[2], y.d[0], y.d[1], y.d[2], w.d[2], w.d[3],
@@ -98,15 +100,51 @@ static void conv(const fw_nn_call *call) {
         }
 }
 
+/* ---- with packed weights, where winograd.h gains ---- */
+
+static void conv_packed(const fw_nn_call *call) {
+    const fw_winograd *w = call->prepared;
+    const fw_conv *c = &w->conv;
+    size_t in = c->channels * c->high * c->wide, plane = c->out_high * c->out_wide;
+    size_t out = c->out_channels * plane;
+    fw_gemm_epilogue *then = call->fused == FW_NN_RELU ? NULL : fw_gemm_epilogue_of(call->fused);
+    for (size_t n = 0; n < fw_nn_arrays(call, &call->in[0]); n++) {
+        float *y = fw_nn_out(call, 0) + n * out;
+        fw_winograd_run(w, fw_nn_in(call, 0) + n * in, call->packed,
+                        call->input_count > 2 ? fw_nn_in(call, 2) : NULL,
+                        call->fused == FW_NN_RELU, y, call->scratch);
+        if (then)
+            then(&(fw_gemm){.c = y, .c_row = plane, .fused = call->fused,
+                            .with = call->with.data ? (float *)call->with.data + n * out : NULL},
+                 0, c->out_channels, 0, plane);
+    }
+}
+
+static void pack_conv(const fw_nn_call *call, void *packed) {
+    fw_winograd_pack(call->prepared, fw_nn_in(call, 1), packed);
+}
+
+static fw_status prepare_packed(const fw_winograd *winograd, fw_nn_choice *out, fw_error *error) {
+    fw_winograd *prepared = malloc(sizeof *prepared);
+    if (!prepared) return fw_fail(error, FW_NO_MEMORY, "no memory to plan a network");
+    *prepared = *winograd;
+    *out = (fw_nn_choice){.kernel = conv_packed, .prepared = prepared, .release = free,
+                          .scratch_bytes = fw_winograd_scratch_bytes(winograd), .pack = pack_conv,
+                          .packed_bytes = fw_winograd_packed_floats(winograd) * sizeof(float)};
+    return FW_OK;
+}
+
 fw_status fw_fast_conv(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
                        fw_error *error) {
-    (void)error;
     if (node->op != FW_NN_CONV || (call->fused && !fw_gemm_epilogue_of(call->fused))) return FW_OK;
     if (call->fused == FW_NN_ADD && (call->with.batched != call->out[0].batched ||
                                      !fw_nn_shape_equal(call->with.shape, call->out[0].shape)))
         return FW_OK;
     fw_conv c = fw_conv_of(call->in[0].shape, call->in[1].shape, call->out[0].shape,
                            call->attr->i);
+    fw_winograd winograd;
+    if (call->in[1].packable && fw_winograd_of(&c, &winograd))
+        return prepare_packed(&winograd, out, error);
     *out = (fw_nn_choice){.kernel = conv, .scratch_bytes = fw_conv_scratch_bytes(&c)};
     return FW_OK;
 }

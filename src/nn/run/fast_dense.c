@@ -58,17 +58,6 @@ static void linear_few(const fw_nn_call *call) {
     if (g.epilogue) g.epilogue(&g, 0, g.m, 0, g.n);
 }
 
-static void linear_packed(const fw_nn_call *call) {
-    fw_gemm g = product_of(call);
-    g.packed = call->packed;
-    fw_gemm_run(&g);
-}
-
-static void pack_linear(const fw_nn_call *call, void *packed) {
-    const fw_gemm g = product_of(call);
-    fw_gemm_pack(&g, packed);
-}
-
 static void linear_few_packed(const fw_nn_call *call) {
     const fw_gemm g = product_of(call);
     bool relu = call->fused == FW_NN_RELU;
@@ -99,8 +88,8 @@ fw_status fw_fast_dense(const fw_nn_node *node, const fw_nn_call *call, fw_nn_ch
     else if (few)
         out->kernel = linear_few;
     else if (packs)
-        *out = (fw_nn_choice){.kernel = linear_packed, .scratch_bytes = FW_GEMM_SCRATCH_BYTES,
-                              .pack = pack_linear,
+        *out = (fw_nn_choice){.kernel = linear, .scratch_bytes = FW_GEMM_SCRATCH_BYTES,
+                              .pack = pack_weights,
                               .packed_bytes = fw_gemm_packed_floats(outs, ins) * sizeof(float)};
     else
         *out = (fw_nn_choice){.kernel = linear, .scratch_bytes = FW_GEMM_SCRATCH_BYTES};

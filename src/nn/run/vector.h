@@ -29,6 +29,17 @@ typedef int32_t fw_i8 __attribute__((vector_size(32)));
 #define FW_MAX8(a, b)                                                                              \
     ((fw_v8)(((fw_i8)(a) & (fw_i8)((a) > (b))) | ((fw_i8)(b) & ~(fw_i8)((a) > (b)))))
 
+#ifdef __clang__
+#define FW_SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define FW_SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (fw_i8){__VA_ARGS__})
+#endif
+/* Of the sixteen a b: every second one from 0, from 1; a0 b0 a1 b1 .. a3 b3, a4 b4 .. a7 b7. */
+#define FW_EVEN8(a, b) FW_SHUFFLE8(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define FW_ODD8(a, b) FW_SHUFFLE8(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define FW_ZIP_LOW8(a, b) FW_SHUFFLE8(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define FW_ZIP_HIGH8(a, b) FW_SHUFFLE8(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+
 /* into = the sum over c in [0, width): `eight` is its term for c .. c + 7, `one` for c alone. */
 #define FW_ROW_SUM(into, width, eight, one)                                                        \
     do {                                                                                           \
