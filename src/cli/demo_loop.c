@@ -1,5 +1,6 @@
 /* demo_loop.c - the phases of the loop; see demo.h */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/args.h"
 #include "base/log.h"
+#include "base/pace.h"
 #include "base/random.h"
 #include "cli/demo.h"
 #include "lines/driving/act/policy.h"
@@ -216,20 +218,26 @@ static fw_status begin_generation(fw_demo *demo, uint64_t seed, json_int_t *inde
     }
 }
 
-static void show_progress(fw_demo *demo, const json_t *row, char last[160]) {
-    char line[160], figures[80] = "";
-    json_t *status = NULL;
-    fw_error ignored;
-    if (isatty(STDERR_FILENO))
-        (void)!fw_demo_factory_get(&demo->factory, "/v1/status", &status, &ignored);
-    const json_t *progress = json_object_get(status, "progress");
-    double done = json_number_value(json_object_get(progress, "done"));
-    double total = json_number_value(json_object_get(progress, "total"));
+static double figure(const json_t *row, const char *name) {
+    const json_t *value = json_object_get(row, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* " 25%, 51 k agent-steps/s, 12 s left" of the running job; "" when none runs or says so. */
+static void say_figures(const json_t *progress, char *out, size_t out_size) {
+    char pace[96];
+    double share = figure(progress, "done") / figure(progress, "total");
+    out[0] = '\0';
+    if (!isfinite(share)) return;
+    fw_pace_words(figure(progress, "per_s"), figure(progress, "left_s"), text(progress, "unit"), pace,
+                  sizeof pace);
+    snprintf(out, out_size, " %.0f%%%s%s", 100 * share, pace[0] ? ", " : "", pace);
+}
+
+static void show_progress(const json_t *row, char last[160]) {
+    char line[160], figures[120] = "";
     bool terminal = isatty(STDERR_FILENO);
-    if (terminal && total > 0)
-        snprintf(figures, sizeof figures, " %.30s %.0f%%", text(progress, "phase"),
-                 100 * done / total);
-    json_decref(status);
+    if (terminal) say_figures(json_object_get(row, "progress"), figures, sizeof figures);
     snprintf(line, sizeof line, "  generation %" JSON_INTEGER_FORMAT ": %.30s%s",
              json_integer_value(json_object_get(row, "index")), text(row, "stage"), figures);
     if (strcmp(line, last) == 0) return;
@@ -260,7 +268,7 @@ static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_err
     for (;;) {
         json_t *row = NULL;
         FW_TRY(get(demo, path, &row, error));
-        show_progress(demo, row, last);
+        show_progress(row, last);
         bool rollout = strcmp(text(row, "stage"), "rollout") == 0;
         fw_status status = FW_OK;
         if (rollout && !rolled) {
