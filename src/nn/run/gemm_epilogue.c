@@ -3,15 +3,22 @@
 #include "nn/run/graph.h"
 #include "nn/run/vector.h"
 
+/* Whole tiles have a count that the compiler knows. */
 #define EPILOGUE(name, expression)                                                                 \
+    static inline void name##_row(float *c, size_t columns) {                                      \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            float x = c[j];                                                                        \
+            c[j] = expression;                                                                     \
+        }                                                                                          \
+    }                                                                                              \
     FW_KERNEL static void name(const fw_gemm *g, size_t row, size_t rows, size_t column,           \
                                size_t columns) {                                                   \
         for (size_t i = row; i < row + rows; i++) {                                                \
             float *c = g->c + i * g->c_row + column;                                               \
-            for (size_t j = 0; j < columns; j++) {                                                 \
-                float x = c[j];                                                                    \
-                c[j] = expression;                                                                 \
-            }                                                                                      \
+            if (columns == FW_GEMM_TILE_COLUMNS)                                                   \
+                name##_row(c, FW_GEMM_TILE_COLUMNS);                                               \
+            else                                                                                   \
+                name##_row(c, columns);                                                            \
         }                                                                                          \
     }
 EPILOGUE(then_relu, x > 0 ? x : 0)

@@ -29,23 +29,24 @@ FW_KERNEL static float dot(const float *a, const float *b, size_t width) {
 
 /* One head of one example. */
 typedef struct head {
-    const float *dy, *q, *k, *v, *y, *log_sum, *mask;
-    float *dq, *dk, *dv, *scores, *dp;
+    const float *dy, *q, *y, *log_sum, *mask;
+    float *dq, *dk, *dv;
+    float *keys_turned, *values_turned, *keys; /* right-hand sides, packed for all blocks of queries */
+    float *scores, *dp;
     void *scratch;
 } head;
 
 static void back_block(const fw_attention *a, const head *h, size_t t0, size_t count, size_t keys) {
     const float *q = h->q + t0 * a->q_stride, *dy = h->dy + t0 * a->q_stride;
     const fw_gemm to_scores = {.m = count, .n = keys, .k = a->depth, .a_row = a->q_stride,
-                               .a_column = 1, .b_row = 1, .b_column = a->k_stride, .c_row = keys,
-                               .scratch = h->scratch};
+                               .a_column = 1, .c_row = keys, .scratch = h->scratch};
     const fw_gemm to_keys = {.m = keys, .n = a->depth, .k = count, .a_row = 1, .a_column = keys,
                              .b_row = a->q_stride, .b_column = 1, .c_row = a->k_stride, .add = true,
                              .scratch = h->scratch};
     fw_gemm g = to_scores;
-    g.a = q, g.b = h->k, g.c = h->scores;
+    g.a = q, g.packed = h->keys_turned, g.c = h->scores;
     fw_gemm_run(&g);
-    g.a = dy, g.b = h->v, g.c = h->dp;
+    g.a = dy, g.packed = h->values_turned, g.c = h->dp;
     fw_gemm_run(&g);
     for (size_t t = 0; t < count; t++)
         back_row(h->scores + t * keys, h->dp + t * keys, fw_attention_seen(a, t0 + t), keys,
@@ -57,27 +58,36 @@ static void back_block(const fw_attention *a, const head *h, size_t t0, size_t c
     g.a = h->dp, g.b = q, g.c = h->dk;
     fw_gemm_run(&g);
     fw_gemm_run(&(fw_gemm){.m = count, .n = a->depth, .k = keys, .a = h->dp, .a_row = keys,
-                           .a_column = 1, .b = h->k, .b_row = a->k_stride, .b_column = 1,
-                           .c = h->dq + t0 * a->q_stride, .c_row = a->q_stride, .add = true,
+                           .a_column = 1, .c = h->dq + t0 * a->q_stride, .c_row = a->q_stride,
+                           .add = true, .packed = h->keys, .packed_k = a->keys,
                            .scratch = h->scratch});
 }
 
 static head head_of(const fw_nn_call *call, const fw_attention *a, size_t n, size_t i) {
     size_t at_y = n * a->queries * a->q_stride + i * a->depth;
     const fw_nn_view *in = call->in;
-    float *scores = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
+    float *at = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
+    size_t floats = fw_attention_packed_floats(a);
     head h = {.dy = fw_nn_in(call, 0) + at_y, .q = fw_nn_in(call, 1) + fw_attention_q(a, &in[1], n, i),
-              .k = fw_nn_in(call, 2) + fw_attention_k(a, &in[2], n, i),
-              .v = fw_nn_in(call, 3) + fw_attention_k(a, &in[3], n, i),
               .y = fw_nn_in(call, 4) + at_y,
               .log_sum = fw_nn_in(call, 5) + (n * a->heads + i) * a->queries,
               .dq = fw_nn_out(call, 0) + fw_attention_q(a, &call->out[0], n, i),
               .dk = fw_nn_out(call, 1) + fw_attention_k(a, &call->out[1], n, i),
               .dv = fw_nn_out(call, 2) + fw_attention_k(a, &call->out[2], n, i),
-              .scores = scores, .dp = scores + FW_ATTENTION_BLOCK * a->keys,
-              .scratch = call->scratch};
+              .keys_turned = at, .values_turned = at + floats, .keys = at + 2 * floats,
+              .scores = at + 3 * floats,
+              .dp = at + 3 * floats + FW_ATTENTION_BLOCK * a->keys, .scratch = call->scratch};
     if (call->input_count > 6) h.mask = fw_nn_in(call, 6) + (in[6].batched ? n * a->keys : 0);
     return h;
+}
+
+static void pack_head(const fw_nn_call *call, const fw_attention *a, size_t n, size_t i,
+                      const head *h) {
+    const float *k = fw_nn_in(call, 2) + fw_attention_k(a, &call->in[2], n, i);
+    fw_attention_pack(a, k, true, h->keys_turned);
+    fw_attention_pack(a, fw_nn_in(call, 3) + fw_attention_k(a, &call->in[3], n, i), true,
+                      h->values_turned);
+    fw_attention_pack(a, k, false, h->keys);
 }
 
 static void attention_grad(const fw_nn_call *call) {
@@ -86,9 +96,9 @@ static void attention_grad(const fw_nn_call *call) {
     for (size_t n = 0; n < fw_nn_arrays(call, &call->in[0]); n++)
         for (size_t i = 0; i < a.heads; i++) {
             head h = head_of(call, &a, n, i);
+            if (i % (a.heads / a.groups) == 0) pack_head(call, &a, n, i, &h);
             for (size_t t0 = 0; t0 < a.queries; t0 += FW_ATTENTION_BLOCK) {
-                size_t left = a.queries - t0;
-                size_t count = left < FW_ATTENTION_BLOCK ? left : FW_ATTENTION_BLOCK;
+                size_t count = fw_attention_count(&a, t0);
                 size_t keys = fw_attention_seen(&a, t0 + count - 1);
                 if (keys > 0) back_block(&a, &h, t0, count, keys);
             }
@@ -99,9 +109,9 @@ fw_status fw_fused_attention(const fw_nn_node *node, const fw_nn_call *call, fw_
                              fw_error *error) {
     (void)error;
     if (node->op != FW_NN_ATTENTION_GRAD || call->fused) return FW_OK;
-    size_t keys = call->in[2].shape.d[0];
+    fw_attention a = fw_attention_of(call->attr, call->in[1].shape, call->in[2].shape);
+    size_t floats = 3 * fw_attention_packed_floats(&a) + 2 * FW_ATTENTION_BLOCK * a.keys;
     *out = (fw_nn_choice){.kernel = attention_grad,
-                          .scratch_bytes = FW_GEMM_SCRATCH_BYTES +
-                                           2 * (size_t)FW_ATTENTION_BLOCK * keys * sizeof(float)};
+                          .scratch_bytes = FW_GEMM_SCRATCH_BYTES + floats * sizeof(float)};
     return FW_OK;
 }

@@ -7,15 +7,21 @@
 /* ---- slopes on finished tiles: y is the activation's output, or its input ---- */
 
 #define SLOPE(name, expression)                                                                    \
+    static inline void name##_row(float *restrict c, const float *restrict with, size_t columns) { \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            float dy = c[j], v = with[j];                                                          \
+            c[j] = expression;                                                                     \
+        }                                                                                          \
+    }                                                                                              \
     FW_KERNEL static void name(const fw_gemm *g, size_t row, size_t rows, size_t column,           \
                                size_t columns) {                                                   \
         for (size_t i = row; i < row + rows; i++) {                                                \
             float *c = g->c + i * g->c_row + column;                                               \
             const float *with = g->with + i * g->c_row + column;                                   \
-            for (size_t j = 0; j < columns; j++) {                                                 \
-                float dy = c[j], v = with[j];                                                      \
-                c[j] = expression;                                                                 \
-            }                                                                                      \
+            if (columns == FW_GEMM_TILE_COLUMNS)                                                   \
+                name##_row(c, with, FW_GEMM_TILE_COLUMNS);                                         \
+            else                                                                                   \
+                name##_row(c, with, columns);                                                      \
         }                                                                                          \
     }
 SLOPE(slope_relu, v > 0 ? dy : 0)
