@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/run/cpu.h"
+#include "nn/run/winograd.h"
 #include "nn/train/grad_ops.h"
 
 void omp_set_num_threads(int threads); /* libgomp's; omp.h is not every compiler's */
@@ -453,12 +454,21 @@ static bool is_wide(void) {
 #endif
 }
 
-/* Below AVX-512 the gradient of weights over many inputs is faster as a matrix product (fused_conv.c):
- * 43 against 30 to 38 GFLOP/s of one core for 36 channels of 24 x 5 x 5. */
+/* Below AVX-512 some are faster elsewhere: the gradient of weights over many inputs as a matrix product
+ * (fused_conv.c: 43 against 30 to 38 GFLOP/s of one core for 36 channels of 24 x 5 x 5), convolutions
+ * by minimal filtering (winograd.h, where weights are packed: 270 against 460 us an image for these). */
 static bool is_better_elsewhere(const fw_nn_node *node, const fw_nn_call *call) {
-    enum { MANY = 256 };
-    if (node->op != FW_NN_CONV_GRAD_W || is_wide()) return false;
-    return fw_nn_elements(call->in[2].shape) / call->in[2].shape.d[0] >= MANY;
+    enum { MANY = 256, MANY_PLACES = 100 };
+    fw_winograd winograd;
+    if (is_wide()) return false;
+    if (node->op == FW_NN_CONV) {
+        fw_conv c = fw_conv_of(call->in[0].shape, call->in[1].shape, call->out[0].shape,
+                               call->attr->i);
+        return call->in[1].packable && c.depth >= MANY && c.out_high * c.out_wide >= MANY_PLACES &&
+               fw_winograd_of(&c, &winograd);
+    }
+    return node->op == FW_NN_CONV_GRAD_W &&
+           fw_nn_elements(call->in[2].shape) / call->in[2].shape.d[0] >= MANY;
 }
 
 static fw_status choose(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choice *out,
