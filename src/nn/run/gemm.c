@@ -70,7 +70,8 @@ static void run_panel(const fw_gemm *g, const block *s, size_t j) {
 /* Some columns of B, of one block of depth, against all of A. */
 static void run_columns(const fw_gemm *g, block *s, float *packed_a) {
     bool lies = g->a_column == 1;
-    size_t most = share(g->m, lies ? FW_GEMM_SPREAD : FW_GEMM_HIGH, ROWS);
+    size_t most = (lies ? FW_GEMM_B_FLOATS : FW_GEMM_A_FLOATS) / s->depth / ROWS * ROWS;
+    most = share(g->m, most, ROWS);
     for (s->m0 = 0; s->m0 < g->m; s->m0 += most) {
         s->rows = least(most, g->m - s->m0);
         s->high = share(s->rows, ROWS, 1);
@@ -81,9 +82,10 @@ static void run_columns(const fw_gemm *g, block *s, float *packed_a) {
 }
 
 void fw_gemm_run(const fw_gemm *g) {
-    float *packed_b = g->scratch, *packed_a = packed_b + FW_GEMM_WIDE * FW_GEMM_DEPTH;
+    float *packed_b = g->scratch, *packed_a = packed_b + FW_GEMM_B_FLOATS;
     size_t deepest = share(g->k, FW_GEMM_DEPTH, 8);
-    size_t widest = g->packed ? g->n : share(g->n, FW_GEMM_WIDE, COLUMNS);
+    size_t widest = FW_GEMM_B_FLOATS / deepest / COLUMNS * COLUMNS;
+    widest = g->packed ? g->n : share(g->n, widest, COLUMNS);
     for (size_t n0 = 0; n0 < g->n; n0 += widest)
         for (size_t k0 = 0; k0 < g->k; k0 += deepest) {
             block s = {.n0 = n0, .columns = least(widest, g->n - n0), .k0 = k0,

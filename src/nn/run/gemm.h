@@ -3,13 +3,13 @@
  *
  *   C (M, N) = [C +] A (M, K) B (K, N) [+ bias (N)], then an epilogue on each finished tile
  *
- *      B, 256 x 384 at a time, packed            C in tiles of 6 x 16: twelve vectors of 8 in registers
+ *      B, 384 x 256 at a time, packed            C in tiles of 6 x 16: twelve vectors of 8 in registers
  *      in panels of 16 columns                   for each k:  load 16 of B, and six times: one of A
  *        ┌────┬────┬────┐                                     repeated in a vector, multiplied, added
  *        │  0 │  1 │  2 │   A is read where it lies when its rows are contiguous, else packed
  *        └────┴────┴────┘   in panels of 6 rows
  *
- * Order of sums: each element of C adds its K products in ascending order within blocks of at most 256,
+ * Order of sums: each element of C adds its K products in ascending order within blocks of at most 384,
  * and the blocks in ascending order; bias last. It depends on K alone, never on threads or on M and N.
  * The tile is written in GCC's vector extensions: any machine compiles it, x86 picks AVX2 and FMA when
  * the program loads (kernels.h).

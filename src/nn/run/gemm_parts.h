@@ -10,10 +10,9 @@
 #include "nn/run/gemm.h"
 
 enum {
-    FW_GEMM_DEPTH = 256, /* of a block: a panel of B is 16 kB, half a first-level cache */
-    FW_GEMM_WIDE = 384,  /* columns of B packed at a time */
-    FW_GEMM_HIGH = 96,   /* rows of A packed at a time */
-    FW_GEMM_SPREAD = 288 /* rows of A read where they lie, at a time: they fit the second cache */
+    FW_GEMM_DEPTH = 384,          /* of a block: a panel of B is 24 kB of a first-level cache */
+    FW_GEMM_B_FLOATS = 256 * 384, /* of B packed at a time, whole panels; of A read where it lies, at a */
+    FW_GEMM_A_FLOATS = 96 * 256   /* time; of A packed: with them the second cache holds a block */
 };
 
 /* c (rows, 16) [+]= a (rows, depth) b (depth, 16) [+ bias] */
