@@ -10,7 +10,7 @@
  *
  * Both sides are symmetric (zero is the byte 0): padding and empty lanes are zeros, no correction by the
  * sum of a row, and a product of 4 bytes by 4 bytes fits what every machine multiplies
- * (docs/decisions/0018-int8-symmetric.md).
+ * (docs/decisions/0019-int8-symmetric.md).
  *
  * Invariants: (1) sums are integers and exact, and the arithmetic around them is written without fused
  * multiply-adds: an int8 layer gives the same bits on every machine, whichever variant runs; (2) what lies

@@ -20,6 +20,7 @@ void fw_nn_model_clear(fw_nn_model *model) {
     fw_nn_layout_clear(&model->layout);
     free(model->params);
     json_decref(model->words);
+    free(model->ranges);
     *model = (fw_nn_model){0};
 }
 
@@ -143,6 +144,8 @@ static fw_status read_file(fw_safetensors *file, fw_nn_model *model, fw_error *e
     FW_TRY(check_tensors(model->graph, file, error));
     FW_TRY(fw_nn_layout_make(model->graph, &model->layout, error));
     FW_TRY(copy_params(file, model, error));
+    const char *ranges = fw_safetensors_text(file, FW_NN_RANGES_KEY);
+    if (ranges) FW_TRY(fw_nn_ranges_read(model->graph, ranges, &model->ranges, error));
     json_object_del(file->metadata, FW_NN_MODEL_KEY);
     if (json_object_size(file->metadata) > 0) model->words = json_incref(file->metadata);
     return FW_OK;

@@ -157,6 +157,14 @@ fw_status fw_nn_graph_to_json(const fw_nn_graph *graph, bool all, json_t **out, 
     return status;
 }
 
+fw_status fw_nn_graph_numbers(const fw_nn_graph *graph, uint32_t *numbers, fw_error *error) {
+    numbering n = {.of = numbers, .needed = calloc(graph->node_count + 1, sizeof *n.needed)};
+    if (!n.needed) return fw_fail(error, FW_NO_MEMORY, "no memory for a network");
+    number(graph, false, &n);
+    free(n.needed);
+    return FW_OK;
+}
+
 /* ---- reading ---- */
 
 /* Number in the file -> value of the graph. */
