@@ -12,25 +12,36 @@ enum { FEW_ROWS = 4, PANEL = 32, HALF = 16, WORDS = 8 };
 typedef uint32_t words8 __attribute__((vector_size(32)));
 typedef uint32_t words8u __attribute__((vector_size(32), aligned(4), may_alias));
 
+/* sum[s] += x[k + s] w[k + s], VECTORS * 16 outputs. */
+#define ADD_ROW(VECTORS, s)                                                                        \
+    do {                                                                                           \
+        fw_v8 all = FW_SPREAD8(x[k + (s)]);                                                        \
+        _Pragma("GCC unroll 2") for (size_t v = 0; v < (VECTORS); v++) {                           \
+            words8 both = *(const words8u *)(w + ((s) * (VECTORS) + v) * WORDS);                   \
+            sum[s][v][0] += all * (fw_v8)(both << 16);                                             \
+            sum[s][v][1] += all * (fw_v8)(both & 0xffff0000u);                                     \
+        }                                                                                          \
+    } while (0)
+
 /* y of one panel of VECTORS * 16 outputs. */
 #define PANEL_RUN(name, VECTORS, STRANDS)                                                          \
     FW_KERNEL static void name(size_t in, const float *x, const uint32_t *w, const float *bias,    \
                                float *y) {                                                         \
-        fw_v8 sum[STRANDS][VECTORS][2] = {{{{0}}}};                                                \
-        for (size_t v = 0; v < (VECTORS); v++)                                                     \
+        fw_v8 sum[STRANDS][VECTORS][2];                                                            \
+        size_t k = 0;                                                                              \
+        _Pragma("GCC unroll 2") for (size_t v = 0; v < (VECTORS); v++) {                           \
             sum[0][v][0] = FW_LOAD8(bias + HALF * v), sum[0][v][1] = FW_LOAD8(bias + HALF * v + 8); \
-        for (size_t k = 0; k < in; k += (STRANDS))                                                 \
-            _Pragma("GCC unroll 4") for (size_t s = 0; s < (STRANDS); s++) {                       \
-                if (k + s >= in) break;                                                            \
-                fw_v8 all = FW_SPREAD8(x[k + s]);                                                  \
-                _Pragma("GCC unroll 2") for (size_t v = 0; v < (VECTORS); v++) {                   \
-                    words8 both = *(const words8u *)(w + ((k + s) * (VECTORS) + v) * WORDS);       \
-                    sum[s][v][0] += all * (fw_v8)(both << 16);                                     \
-                    sum[s][v][1] += all * (fw_v8)(both & 0xffff0000u);                             \
-                }                                                                                  \
-            }                                                                                      \
-        for (size_t v = 0; v < (VECTORS); v++)                                                     \
-            for (size_t h = 0; h < 2; h++) {                                                       \
+            _Pragma("GCC unroll 4") for (size_t s = 1; s < (STRANDS); s++)                         \
+                sum[s][v][0] = sum[s][v][1] = (fw_v8){0};                                          \
+        }                                                                                          \
+        for (; k + (STRANDS) <= in; k += (STRANDS), w += (STRANDS) * (VECTORS) * WORDS)            \
+            _Pragma("GCC unroll 4") for (size_t s = 0; s < (STRANDS); s++) ADD_ROW(VECTORS, s);    \
+        _Pragma("GCC unroll 4") for (size_t s = 0; s < (STRANDS) - 1; s++) {                       \
+            if (k + s >= in) break;                                                                \
+            ADD_ROW(VECTORS, s);                                                                   \
+        }                                                                                          \
+        _Pragma("GCC unroll 2") for (size_t v = 0; v < (VECTORS); v++)                             \
+            _Pragma("GCC unroll 2") for (size_t h = 0; h < 2; h++) {                               \
                 _Pragma("GCC unroll 2") for (size_t far = 1; far < (STRANDS); far *= 2)            \
                     _Pragma("GCC unroll 2") for (size_t s = 0; s < (STRANDS); s += 2 * far)        \
                         sum[s][v][h] += sum[s + far][v][h];                                        \
