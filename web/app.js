@@ -2,6 +2,7 @@
  *
  *   EventSource /v1/live  --status-->  state.status   --+
  *   fetch /v1/generations, units, models, events, log --+--> render (text nodes only, never markup)
+ *   fetch the newest generations' curves              --+
  *   fetch the examiner's /exams.json every 3 s        --+
  *
  * Rules:
@@ -28,6 +29,7 @@
     campaigns: [],
     log: [],
     exams: [],
+    curves: new Map() /* generation -> { points, wanted, final } */,
     heard: {},
   };
   const $ = (id) => document.getElementById(id);
@@ -239,9 +241,16 @@
     const done = p.done,
       total = p.total;
     if (stageNow() !== stage || !isNumber(done) || !isNumber(total) || total <= 0) return {};
+    const pace = [
+      isNumber(p.per_s) ? `${steps(p.per_s)} ${known(p.unit) ? p.unit : ''}/s` : null,
+      isNumber(p.left_s) ? `${seconds(Math.round(p.left_s))} left` : null,
+    ].filter(Boolean);
     return {
       progress: done / total,
-      text: `${pick(p, 'phase') || 'done'}: ${steps(done)} of ${steps(total)}`,
+      lines: [
+        `${pick(p, 'phase') || 'done'}: ${steps(done)} of ${steps(total)}`,
+        pace.length ? pace.join(', ') : null,
+      ],
     };
   }
   const sum = (rows, name) =>
@@ -332,12 +341,10 @@
         '/v1/generations',
         steps(pick(trained, 'agent_steps')),
         'agent-steps',
-        [
-          train.text ||
-            (trained.agent_steps
-              ? `${seconds(pick(trained, 'train_core_s'))} core time, generation ${count(generationIndex(trained))}`
-              : 'no run yet'),
-        ],
+        train.lines ||
+          (trained.agent_steps
+            ? `${seconds(pick(trained, 'train_core_s'))} core time, generation ${count(generationIndex(trained))}`
+            : 'no run yet'),
         train,
       ),
       station(
@@ -346,7 +353,7 @@
         '/v1/generations',
         gate ? signedPoints(gateOf(gate).difference) : NONE,
         gate ? 'points' : '',
-        gateNow.text ||
+        gateNow.lines ||
           (gate
             ? [
                 `${gatePointsInterval(gateOf(gate))}, n = ${count(gateOf(gate).scenarios)} held-out scenarios`,
@@ -647,7 +654,7 @@
       constant: dark ? '#f28b82' : '#b3261e',
     };
   }
-  const faded = (hex) => `${hex}2e`;
+  const faded = (hex, alpha = '2e') => `${hex}${alpha}`;
   const charts = new Map(); /* network -> { node, plot, signature } */
   function chartData(network) {
     const indexes = [
@@ -668,8 +675,17 @@
     for (const name of lines) data.push(xs.map(() => 100 * network.baselines[name].alone.clean));
     return { data, lines };
   }
+  const axisLook = (p) => ({
+    stroke: p.dim,
+    grid: { stroke: p.line, width: 1 },
+    ticks: { stroke: p.line, width: 1 },
+    font: '12px system-ui, sans-serif',
+    labelSize: 18,
+    labelFont: '12px system-ui, sans-serif',
+  });
   function chartOptions(width, lines, xs, onIndex) {
     const p = palette(),
+      axis = axisLook(p),
       first = xs[0],
       last = xs[xs.length - 1];
     const edge = (arm) => ({
@@ -684,12 +700,6 @@
       width: 2.5,
       points: { show: true, size: 8, stroke: p[arm], fill: p[arm] },
     });
-    const axis = {
-      stroke: p.dim,
-      grid: { stroke: p.line, width: 1 },
-      ticks: { stroke: p.line, width: 1 },
-      font: '12px system-ui, sans-serif',
-    };
     return {
       width,
       height: 270,
@@ -730,8 +740,6 @@
         {
           ...axis,
           label: 'generation',
-          labelSize: 18,
-          labelFont: '12px system-ui, sans-serif',
           size: 28,
           incrs: [1, 2, 5, 10, 20, 50],
         },
@@ -801,7 +809,6 @@
         'figure',
         {
           class: 'chart',
-          style: 'margin:0',
           'data-network': name,
           'aria-label': `Clean share per generation on ${name}`,
         },
@@ -906,6 +913,174 @@
     );
   }
 
+  /* ---- the training curve: the newest generation that has one, earlier ones faint behind it ---- */
+  const EARLIER = 4;
+  const decimals = (v, digits) => (isNumber(v) ? v.toFixed(digits) : NONE);
+  const FIGURES = [
+    { field: 'loss', name: 'loss', say: (v) => decimals(v, 3) },
+    { field: 'entropy', name: 'entropy', unit: 'nats', say: (v) => decimals(v, 2) },
+    { field: 'clean_share', name: 'clean drives', unit: 'in training', say: share, range: [0, 1] },
+  ];
+  const trainingCharts = new Map(); /* field -> { node, box, now, plot, look } */
+  /* The generations drawn, newest first. */
+  function trained() {
+    return [...state.curves.entries()]
+      .filter(([, curve]) => curve.points.length > 0)
+      .sort((a, b) => b[0] - a[0])
+      .slice(0, 1 + EARLIER)
+      .map(([index, curve]) => ({ index, ...curve }));
+  }
+  /* One column of agent-steps for all of them, and a column of values for each, the newest last (on top). */
+  function trainingData(shown, field) {
+    const xs = [...new Set(shown.flatMap((c) => c.points.map((p) => p.agent_steps)))].sort(
+      (a, b) => a - b,
+    );
+    const column = (curve) => {
+      const at = new Map(curve.points.map((p) => [p.agent_steps, p[field]]));
+      return xs.map((x) => (isNumber(at.get(x)) ? at.get(x) : null));
+    };
+    return [xs, ...[...shown].reverse().map(column)];
+  }
+  function trainingOptions(chart, figure, width, lonely) {
+    const p = palette(),
+      axis = axisLook(p);
+    const curve = (newest) => ({
+      stroke: newest ? p.guarded : faded(p.dim, '55'),
+      width: newest ? 2 : 1.25,
+      spanGaps: true,
+      points: newest && lonely ? { show: true, size: 7, fill: p.guarded } : { show: false },
+    });
+    return {
+      width,
+      height: 190,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'training' } },
+      scales: {
+        x: { time: false, range: () => [0, chart.end] },
+        y: figure.range ? { range: figure.range } : {},
+      },
+      series: [{}, ...chart.shown.map((_, i) => curve(i === chart.shown.length - 1))],
+      axes: [
+        { ...axis, label: 'agent-steps', size: 28, space: 60, values: (u, vs) => vs.map(steps) },
+        {
+          ...axis,
+          size: 54,
+          values: (u, vs) =>
+            vs.map((v) => (figure.range ? `${Math.round(100 * v)} %` : String(+v.toFixed(4)))),
+        },
+      ],
+      hooks: {
+        setCursor: [
+          (u) => {
+            pointedAt = isNumber(u.cursor.idx) ? u.data[0][u.cursor.idx] : null;
+            sayTraining();
+          },
+        ],
+      },
+    };
+  }
+  /* The newest generation's last update, or the one that is pointed at, in words. */
+  let pointedAt = null; /* agent-steps */
+  function sayTraining() {
+    const newest = trained()[0];
+    if (!newest) return;
+    const upTo = newest.points.filter((p) => pointedAt === null || p.agent_steps <= pointedAt),
+      point = upTo[upTo.length - 1] || newest.points[0];
+    const words = FIGURES.map((f) =>
+      [f.name, f.say(point[f.field]), f.range ? null : f.unit].filter(Boolean).join(' '),
+    );
+    $('training-say').textContent =
+      `Generation ${newest.index} after ${steps(point.agent_steps)} agent-steps: ${words.join(' · ')}`;
+  }
+  function trainingChart(figure) {
+    let chart = trainingCharts.get(figure.field);
+    if (chart) return chart;
+    chart = { box: el('div', {}), shown: [] };
+    chart.node = el(
+      'figure',
+      { class: 'chart', 'data-curve': figure.field },
+      el('h3', {}, figure.name, ' ', el('small', {}, figure.unit || '')),
+      chart.box,
+    );
+    trainingCharts.set(figure.field, chart);
+    $('training').append(chart.node);
+    return chart;
+  }
+  function drawTraining(figure, shown) {
+    const chart = trainingChart(figure),
+      newest = shown[0],
+      data = trainingData(shown, figure.field),
+      width = Math.max(220, Math.floor(chart.node.clientWidth - 26));
+    chart.node.setAttribute(
+      'aria-label',
+      `${figure.name} over agent-steps, training of generation ${newest.index}`,
+    );
+    chart.node.dataset.generations = shown.map((c) => c.index).join(' ');
+    chart.node.dataset.points = String(newest.points.length);
+    if (typeof window.uPlot !== 'function') {
+      chart.box.textContent = 'The chart library did not load; the figures stand in the table below.';
+      $('training-table-box').open = true;
+      return;
+    }
+    chart.end = Math.max(...shown.map((c) => c.points[c.points.length - 1].agent_steps), newest.wanted);
+    chart.shown = shown.map((c) => c.index);
+    const lonely = newest.points.filter((p) => isNumber(p[figure.field])).length < 2;
+    const look = JSON.stringify([chart.shown, width, lonely, palette().ink]);
+    const figures = JSON.stringify([data, chart.end]);
+    if (look === chart.look && figures === chart.figures) return;
+    if (look === chart.look) {
+      chart.plot.setData(data);
+    } else {
+      if (chart.plot) chart.plot.destroy();
+      chart.plot = new window.uPlot(trainingOptions(chart, figure, width, lonely), data, chart.box);
+    }
+    chart.look = look;
+    chart.figures = figures;
+  }
+  function renderTraining() {
+    const shown = trained(),
+      newest = shown[0];
+    $('training-empty').hidden = newest !== undefined;
+    $('training-box').hidden = newest === undefined;
+    $('training-note').textContent = newest
+      ? newest.final
+        ? `generation ${newest.index}, over agent-steps`
+        : `generation ${newest.index} trains now, over agent-steps`
+      : '';
+    if (!newest) return;
+    FIGURES.forEach(trainingChart); /* all of them first: they share the width */
+    for (const figure of FIGURES) drawTraining(figure, shown);
+    sayTraining();
+    const p = palette(),
+      earlier = shown.slice(1).map((c) => c.index).reverse();
+    swap(
+      $('training-key'),
+      el('li', {}, el('i', { style: `border-color:${p.guarded}` }), `generation ${newest.index}`),
+      earlier.length
+        ? el(
+            'li',
+            {},
+            el('i', { style: `border-color:${p.dim};opacity:0.5;border-top-width:2px` }),
+            `before it: ${earlier.length > 1 ? 'generations' : 'generation'} ${earlier.join(', ')}`,
+          )
+        : null,
+    );
+    const cell = (field, digits) => (row) => decimals(row[field], digits);
+    table(
+      'training-table',
+      [
+        { name: 'agent-steps', number: true, cell: (row) => count(row.agent_steps) },
+        { name: 'loss', number: true, cell: cell('loss', 4) },
+        { name: 'value loss', number: true, cell: cell('value_loss', 4) },
+        { name: 'entropy', unit: 'nats', number: true, cell: cell('entropy', 3) },
+        { name: 'gradient norm', number: true, cell: cell('gradient_norm', 3) },
+        { name: 'clean drives', number: true, cell: (row) => share(row.clean_share) },
+      ],
+      [...newest.points].reverse(),
+      'No update yet.',
+    );
+  }
+
   /* ---- freshness ---- */
   let wasLive = false;
   const isLive = () =>
@@ -971,6 +1146,7 @@
     renderEvents();
     renderLog();
     renderExams();
+    renderTraining();
     renderFreshness();
   }
 
@@ -999,6 +1175,38 @@
       /* the age beside the title says so */
     }
     setTimeout(readExams, EXAM_MS);
+  }
+  /* The curves that are shown: read once a list, but for those that cannot change any more. */
+  let curvesRunning = false;
+  async function readCurves() {
+    if (curvesRunning) return;
+    curvesRunning = true;
+    const wanted = state.generations
+      .filter((g) => isNumber(generationIndex(g)) && generationIndex(g) > 0 && g.stage !== 'dataset')
+      .slice(-2 * (1 + EARLIER));
+    const indexes = new Set(wanted.map(generationIndex));
+    for (const index of state.curves.keys()) if (!indexes.has(index)) state.curves.delete(index);
+    await Promise.all(
+      wanted.map(async (g) => {
+        const index = generationIndex(g),
+          before = state.curves.get(index);
+        if (before && before.final) return;
+        try {
+          const curve = await read(`/v1/generations/${encodeURIComponent(index)}/curve`);
+          state.curves.set(index, {
+            points: list(curve, 'points')
+              .filter((p) => p && isNumber(p.agent_steps))
+              .sort((a, b) => a.agent_steps - b.agent_steps),
+            wanted: isNumber(curve.agent_steps_wanted) ? curve.agent_steps_wanted : 1,
+            final: g.stage !== 'train',
+          });
+        } catch {
+          /* what was drawn stays; the next list asks again */
+        }
+      }),
+    );
+    curvesRunning = false;
+    renderTraining();
   }
   let listsDue = 0,
     listsRunning = false;
@@ -1030,6 +1238,7 @@
     listsRunning = false;
     listsDue = Date.now() + LIST_MS;
     render();
+    readCurves();
   }
   function heardStatus(text) {
     let status;
@@ -1065,10 +1274,14 @@
   connect();
   readExams();
   setInterval(renderFreshness, 1000);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', renderExams);
+  function renderCharts() {
+    renderExams();
+    renderTraining();
+  }
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', renderCharts);
   let resizing = 0;
   addEventListener('resize', () => {
     clearTimeout(resizing);
-    resizing = setTimeout(renderExams, 150);
+    resizing = setTimeout(renderCharts, 150);
   });
 })();

@@ -42,8 +42,37 @@ const status = () => ({
   confined: true,
   events: 17,
   units: 2,
-  progress: { phase: 'train', done: 250000, total: 1000000 },
+  progress: {
+    phase: 'train',
+    done: 250000,
+    total: 1000000,
+    unit: 'agent-steps',
+    per_s: 51234.5,
+    left_s: 14.6,
+  },
 });
+const curve = (n, updates, loss) => ({
+  generation: n,
+  agent_steps_wanted: 4e6,
+  thinning: { keeps: 'the last update of each part', parts: 300, part_agent_steps: 4e6 / 300 },
+  points: Array.from({ length: updates }, (_, i) => ({
+    agent_steps: (i + 1) * 20000,
+    loss: loss / (i + 1),
+    value_loss: 0.25,
+    entropy: 2 - i / 100,
+    gradient_norm: 1,
+    clean_share: i % 2 ? null : 0.5,
+  })),
+});
+/* The lists while generation 3 trains: 3 updates so far, 200 of each one before it. */
+const training = () => {
+  const given = lists();
+  given['/v1/generations'].push({ index: 3, parent: CHAMPION, stage: 'train', decision: null });
+  given['/v1/generations/1/curve'] = curve(1, 200, 3);
+  given['/v1/generations/2/curve'] = curve(2, 200, 2);
+  given['/v1/generations/3/curve'] = curve(3, 3, 1);
+  return given;
+};
 const lists = () => ({
   '/v1/generations': [
     {
@@ -138,6 +167,15 @@ async function withPage(t, given, options) {
   return { fixture, page };
 }
 const text = (page, selector) => page.locator(selector).innerText();
+/* Lists are read at most once a second, and only when the factory says something: it says so again and again. */
+async function hear(fixture, locator) {
+  const timer = setInterval(() => fixture.say({}), 200);
+  try {
+    await locator.waitFor();
+  } finally {
+    clearInterval(timer);
+  }
+}
 const rows = (page, id) => page.locator(`#${id} tbody tr`).allInnerTexts();
 
 test('the stations show live figures and the active one is marked', async (t) => {
@@ -163,7 +201,10 @@ test('the stations show live figures and the active one is marked', async (t) =>
     await text(page, '[data-station=ingest]'),
     /48\s*recordings[\s\S]*12\.3 MB[\s\S]*17 events/,
   );
-  assert.match(await text(page, '[data-station=train]'), /250 k of 1\.0 M/);
+  assert.match(
+    await text(page, '[data-station=train]'),
+    /250 k of 1\.0 M\s+51 k agent-steps\/s, 15 s left/,
+  );
   assert.equal(
     await page.locator('[data-station=train] .meter').getAttribute('aria-valuenow'),
     '25',
@@ -228,6 +269,55 @@ test('the first model is generation 0 and constant speed at once, before and in 
   }
 });
 
+test('a training is drawn while it goes on, over the earlier ones', async (t) => {
+  const given = training();
+  const { fixture, page } = await withPage(t, { lists: given });
+  await page.locator('[data-curve=loss][data-points="3"][data-generations="3 2 1"]').waitFor();
+  assert.match(await text(page, '#training-note'), /^generation 3 trains now/);
+  assert.match(
+    await text(page, '#training-say'),
+    /^Generation 3 after 60 k agent-steps: loss 0\.333 · entropy 1\.98 nats · clean drives 50\.0 %$/,
+  );
+  assert.match(await text(page, '#training-key'), /generation 3\s+before it: generations 1, 2/);
+  for (const field of ['loss', 'entropy', 'clean_share']) {
+    const chart = page.locator(`[data-curve=${field}]`);
+    assert.match(await chart.getAttribute('aria-label'), /over agent-steps, training of generation 3/);
+    const inked = await chart.locator('canvas').evaluate((canvas) => {
+      const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      return pixels.some((v, i) => i % 4 === 3 && v > 0);
+    });
+    assert.ok(inked, `the canvas of ${field} is empty`);
+  }
+  await page.locator('[data-curve=entropy] .u-over').hover({ position: { x: 2, y: 50 } });
+  await page.getByText('Generation 3 after 20 k agent-steps: loss 1.000').waitFor();
+  await page.mouse.move(0, 0);
+
+  given['/v1/generations/3/curve'] = curve(3, 4, 1);
+  await hear(fixture, page.locator('[data-curve=clean_share][data-points="4"]'));
+  await page
+    .getByText('Generation 3 after 80 k agent-steps: loss 0.250 · entropy 1.97 nats · clean drives —')
+    .waitFor();
+  const figures = await page.locator('#training-table tbody tr').allTextContents(); // folded away
+  assert.deepEqual(figures, [
+    '80,0000.25000.25001.9701.000—',
+    '60,0000.33330.25001.9801.00050.0 %',
+    '40,0000.50000.25001.9901.000—',
+    '20,0001.00000.25002.0001.00050.0 %',
+  ]);
+
+  given['/v1/generations'][2].stage = 'done';
+  await hear(fixture, page.locator('#training-note', { hasText: /^generation 3, over/ }));
+  const asked = (path) => fixture.asked.filter((p) => p === path).length;
+  const curves = asked('/v1/generations/3/curve'),
+    turns = asked('/v1/generations');
+  while (asked('/v1/generations') < turns + 2) {
+    fixture.say({});
+    await page.waitForTimeout(200);
+  }
+  assert.equal(asked('/v1/generations/3/curve'), curves, 'a curve that is whole is read again');
+  assert.deepEqual(page.problems, []);
+});
+
 test('tables list every generation, unit, event and decision', async (t) => {
   const { page } = await withPage(t, { exams: exams() });
   await page.locator('#generations tbody tr').nth(2).waitFor();
@@ -280,6 +370,8 @@ test('an empty factory says what is still to come', async (t) => {
   await page.getByText('No unit has reported yet.').waitFor();
   assert.match(await text(page, '#charts'), /No exam yet/);
   assert.match(await text(page, '#generations'), /No generation yet/);
+  assert.match(await text(page, '#training-empty'), /No curve yet/);
+  assert.ok(await page.locator('#training-box').isHidden());
   assert.ok(await page.locator('#campaigns-box').isHidden());
   assert.ok(
     !/NaN|undefined|null|\[object/.test(await text(page, 'body')),
@@ -293,14 +385,18 @@ test('broken answers leave a page that still stands', async (t) => {
     status: { recordings: 'many', champion: 7 },
     exams: [null, 3, { clean: 'x' }],
     lists: {
-      '/v1/generations': [null, 'x', {}],
+      '/v1/generations': [null, 'x', {}, { index: 1, stage: 'train' }, { index: 2 }],
+      '/v1/generations/1/curve': { points: [null, 7, { agent_steps: 'x' }, { agent_steps: 5 }] },
+      '/v1/generations/2/curve': 'x',
       '/v1/units': [{ tick: 'x' }, 5],
       '/v1/models': { no: 1 },
       '/v1/events': 'x',
     },
   });
   await page.locator('#link[data-state=live]').waitFor();
-  await page.locator('#units tbody tr').first().waitFor();
+  await page.locator('#units-note', { hasText: '1 cars' }).waitFor();
+  await page.locator('#exam-age', { hasText: '1 exam' }).waitFor();
+  await page.locator('[data-curve=loss][data-points="1"]').waitFor();
   assert.doesNotMatch(await text(page, 'body'), /NaN|undefined|\[object/);
   assert.deepEqual(page.problems, []);
 });
@@ -328,10 +424,11 @@ test('silence is shown with its age, and the page recovers by itself', async (t)
 test('it fits a phone, in the dark, without the chart library', async (t) => {
   const { page } = await withPage(
     t,
-    { exams: exams() },
+    { exams: exams(), lists: training() },
     { viewport: { width: 390, height: 800 }, colorScheme: 'dark' },
   );
-  await page.locator('.chart').first().waitFor();
+  await page.locator('.chart[data-network=acosta][data-points*="90.5"]').waitFor();
+  await page.locator('[data-curve=clean_share][data-points="3"]').waitFor();
   assert.ok(
     await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
     'the page scrolls sideways',
@@ -340,12 +437,15 @@ test('it fits a phone, in the dark, without the chart library', async (t) => {
   t.after(() => bare.close());
   await bare.route('**/uplot.js', (route) => route.abort());
   await bare.goto(page.url());
-  await bare.getByText('The chart library did not load').first().waitFor();
+  await bare.locator('.chart[data-network=acosta]', { hasText: 'did not load' }).waitFor();
+  await bare.locator('[data-curve=clean_share]', { hasText: 'did not load' }).waitFor();
+  assert.equal(await bare.locator('#curve-table-box[open], #training-table-box[open]').count(), 2);
 });
 
 test('everything the eye sees has a name for the ear', async (t) => {
-  const { page } = await withPage(t, { exams: exams() });
-  await page.locator('.chart').first().waitFor();
+  const { page } = await withPage(t, { exams: exams(), lists: training() });
+  await page.locator('.chart[data-network=acosta][data-points*="90.5"]').waitFor();
+  await page.locator('[data-curve=clean_share][data-points="3"]').waitFor();
   const unnamed = await page.evaluate(() =>
     [...document.querySelectorAll('a, button, summary, figure, section')]
       .filter(
