@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "lines/driving/learn/learn.h"
+#include "nn/run/cpu.h"
 
 enum { INPUT_MAX_BYTES = 64 << 20, RECORDINGS_MAX = 1 << 20 };
 
@@ -119,8 +120,8 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
     fw_driving_train_result got;
     FW_TRY(fw_driving_train(&config, &got, error));
     *out =
-        json_pack("{s:s,s:I,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "seed",
-                  (json_int_t)in->seed, "agent_steps", (json_int_t)got.agent_steps, "scenarios",
+        json_pack("{s:s,s:I,s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "seed",
+                  (json_int_t)in->seed, "cpu_class", fw_nn_cpu_class(), "agent_steps", (json_int_t)got.agent_steps, "scenarios",
                   (int)got.scenarios, "scenarios_refused", (int)got.scenarios_refused, "core_s",
                   got.core_s, "clean_share", got.clean_share);
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
