@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "factory/line.h"
 #include "lines/driving/act/policy.h"
@@ -17,12 +16,11 @@ static fw_status check_model(const char *path, char kind[FW_LINE_KIND_MAX], fw_e
     static const char *const names[] = {[FW_POLICY_CONSTANT] = "constant",
                                         [FW_POLICY_IDM] = "idm",
                                         [FW_POLICY_NETWORK] = "network"};
-    fw_policy *policy = calloc(1, sizeof *policy); /* too large for a handler's stack */
-    if (!policy) return fw_fail(error, FW_NO_MEMORY, "no memory to check a model");
-    fw_status status = fw_policy_load_file(path, policy, error);
-    if (status == FW_OK) snprintf(kind, FW_LINE_KIND_MAX, "%s", names[policy->kind]);
-    free(policy);
-    return status;
+    fw_policy policy;
+    FW_TRY(fw_policy_load_file(path, &policy, error));
+    snprintf(kind, FW_LINE_KIND_MAX, "%s", names[policy.kind]);
+    fw_policy_clear(&policy);
+    return FW_OK;
 }
 
 static fw_status replay(const char *path, fw_line_tick tick, void *self, fw_error *error) {

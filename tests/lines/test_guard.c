@@ -128,18 +128,18 @@ static void test_pursuit_converges(void **state) {
     (void)state;
     for (float side = -1; side <= 1; side += 2) {
         fw_drive_obs o = street(8);
-        fw_policy *policy = calloc(1, sizeof *policy);
-        fw_policy_session session = {0};
-        policy->kind = FW_POLICY_CONSTANT;
+        const fw_policy policy = {.kind = FW_POLICY_CONSTANT};
+        fw_policy_session session;
+        assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
         o.y_m = side;
         for (int t = 0; t < 60; t++) {
             fw_drive_action a, done;
-            fw_policy_act(policy, &session, &o, &a);
+            fw_policy_act(&policy, &session, &o, &a);
             fw_drive_bicycle(&o.x_m, &o.y_m, &o.yaw_rad, &o.speed_mps, a, 0.1f, &done);
             o.s_m = o.x_m;
         }
         assert_true(fabsf(o.y_m) < 0.05f && fabsf(o.yaw_rad) < 0.02f);
-        free(policy);
+        fw_policy_session_close(&session);
     }
 }
 

@@ -1,5 +1,6 @@
 /* The simulator and PPO on a synthetic street: traffic reacts, learning learns, threads change
  * nothing. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,9 +23,9 @@ static fw_scenario *scenario_with(float brake_at_s) {
 }
 
 static fw_sim_end drive(const fw_scenario *scenario, fw_policy_kind kind, float *metres) {
-    fw_policy *policy = calloc(1, sizeof *policy);
-    policy->kind = kind;
-    fw_policy_session session = {0};
+    const fw_policy policy = {.kind = kind};
+    fw_policy_session session;
+    assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
     fw_sim sim = fw_sim_new(1);
     fw_drive_obs obs;
     fw_drive_action action;
@@ -33,12 +34,12 @@ static fw_sim_end drive(const fw_scenario *scenario, fw_policy_kind kind, float 
     float start = sim.s_m;
     while (out.end == FW_SIM_RUNS) {
         fw_sim_observe(&sim, &obs);
-        fw_policy_act(policy, &session, &obs, &action);
+        fw_policy_act(&policy, &session, &obs, &action);
         out = fw_sim_step(&sim, action);
     }
     *metres = sim.s_m - start;
     fw_sim_free(&sim);
-    free(policy);
+    fw_policy_session_close(&session);
     return out.end;
 }
 
@@ -63,41 +64,83 @@ static void test_too_short_is_refused(void **state) {
     fw_drive_recording_free(recording);
 }
 
-static void train(uint32_t threads, uint64_t steps, float *params, double *clean) {
+/* A training from nothing; its parameters are the caller's to free. */
+typedef struct run {
+    float *params;
+    size_t bytes;
+    double clean;
+    fw_driving_point last;
+    uint32_t points;
+} run;
+
+static void take_point(void *self, const fw_driving_point *point) {
+    run *r = self;
+    r->last = *point;
+    r->points++;
+}
+
+static void train(uint32_t threads, uint64_t steps, run *out) {
     fw_scenario *scenarios[3];
+    fw_nn_graph *network;
+    fw_nn_layout layout;
+    fw_pool *pool;
+    fw_ppo_report report;
+    *out = (run){0};
     for (int i = 0; i < 3; i++) scenarios[i] = scenario_with(3 + 4 * (float)i);
     fw_ppo_config config = {.scenarios = (const fw_scenario *const *)scenarios,
-                            .scenario_count = 3, .seed = 3, .agent_steps = steps};
-    fw_ppo_report report;
-    fw_pool *pool;
+                            .scenario_count = 3, .threads = threads, .seed = 3,
+                            .agent_steps = steps,
+                            .progress = {.self = out, .point = take_point}};
     assert_int_equal(fw_pool_new(threads, &pool, NULL), FW_OK);
-    fw_mlp_init(fw_ppo_shape(), params, 3);
-    assert_int_equal(fw_ppo_train(&config, pool, params, &report, NULL), FW_OK);
-    *clean = report.clean_share;
+    assert_int_equal(fw_drive_network_graph(FW_DRIVE_HIDDEN, &network, NULL), FW_OK);
+    assert_int_equal(fw_nn_layout_make(network, &layout, NULL), FW_OK);
+    out->params = fw_nn_vector_new(layout.floats);
+    out->bytes = layout.floats * sizeof *out->params;
+    fw_nn_initialise(network, &layout, 3, out->params);
+    fw_error error;
+    if (fw_ppo_train(&config, pool, network, out->params, &report, &error) != FW_OK)
+        fail_msg("%s", error.text);
+    out->clean = report.clean_share;
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(network);
     fw_pool_free(pool);
     for (int i = 0; i < 3; i++) fw_scenario_free(scenarios[i]);
 }
 
 static void test_threads_change_nothing(void **state) {
     (void)state;
-    size_t bytes = fw_mlp_parameters(fw_ppo_shape()) * sizeof(float);
-    float *one = malloc(bytes), *three = malloc(bytes);
-    double clean;
-    train(1, 3 * 16384, one, &clean);
-    train(3, 3 * 16384, three, &clean);
-    assert_memory_equal(one, three, bytes);
-    free(one);
-    free(three);
+    static const uint32_t threads[] = {1, 2, 4};
+    run runs[3];
+    for (int i = 0; i < 3; i++) {
+        train(threads[i], 3 * 16384, &runs[i]);
+        assert_memory_equal(runs[0].params, runs[i].params, runs[0].bytes);
+        assert_memory_equal(&runs[0].last, &runs[i].last, sizeof runs[0].last);
+    }
+    for (int i = 0; i < 3; i++) free(runs[i].params);
 }
 
 static void test_learns_to_brake(void **state) {
     (void)state;
-    float *params = malloc(fw_mlp_parameters(fw_ppo_shape()) * sizeof *params);
-    double clean;
-    train(2, 500000, params, &clean);
-    printf("clean share of the last tenth, seed 3: %.3f\n", clean);
-    assert_true(clean > 0.9);
-    free(params);
+    run r;
+    train(2, 500000, &r);
+    printf("clean share of the last tenth, seed 3: %.3f; entropy %.2f, value loss %.3f\n", r.clean,
+           r.last.entropy, r.last.value_loss);
+    assert_true(r.clean > 0.9);
+    free(r.params);
+}
+
+/* Each update gives a point; its figures start where they must. */
+static void test_points_of_the_curve(void **state) {
+    (void)state;
+    run r;
+    train(1, 2 * 16384, &r);
+    assert_int_equal(r.points, 2);
+    assert_int_equal(r.last.agent_steps, 2 * 16384);
+    double even = log(FW_ACCELS) + log(FW_STEERS); /* a fresh network prefers hardly anything */
+    assert_true(r.last.entropy > 0.8 * even && r.last.entropy <= even);
+    assert_true(isfinite(r.last.loss) && r.last.value_loss > 0 && r.last.gradient_norm > 0);
+    assert_true(r.last.clean_share >= 0 && r.last.clean_share <= 1);
+    free(r.params);
 }
 
 int main(void) {
@@ -105,6 +148,7 @@ int main(void) {
         cmocka_unit_test(test_constant_crashes_idm_does_not),
         cmocka_unit_test(test_too_short_is_refused),
         cmocka_unit_test(test_threads_change_nothing),
+        cmocka_unit_test(test_points_of_the_curve),
         cmocka_unit_test(test_learns_to_brake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

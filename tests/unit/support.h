@@ -20,6 +20,7 @@
 #include "lines/driving/act/channels.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/act/signals.h"
+#include "lines/driving/learn/learn.h"
 #include "mcap/mcap.h"
 #include "unit/shared.h"
 #include "unit/tick/tick.h"
@@ -41,12 +42,10 @@ static inline fw_unit_shared *make_shared(void) {
     return shared;
 }
 
-/* Puts a rule's model into its slot, as the courier does. */
-static inline fw_hash stage_rule(fw_unit_shared *shared, fw_policy_kind kind) {
-    char *bytes = NULL;
-    size_t size = 0, loaded = 0;
+/* Puts a model file (taken) into its slot, as the courier does. */
+static inline fw_hash stage_bytes(fw_unit_shared *shared, char *bytes, size_t size) {
+    size_t loaded = 0;
     fw_error error;
-    assert_int_equal(fw_policy_rule_file(kind, &bytes, &size, &error), FW_OK);
     fw_hash hash = fw_hash_bytes(bytes, size);
     uint64_t sequence = atomic_load(&shared->model_writing) + 1;
     fw_unit_slot *slot = &shared->slots[sequence & 1];
@@ -59,6 +58,28 @@ static inline fw_hash stage_rule(fw_unit_shared *shared, fw_policy_kind kind) {
     atomic_store(&shared->model_staged, sequence);
     free(bytes);
     return hash;
+}
+
+static inline fw_hash stage_rule(fw_unit_shared *shared, fw_policy_kind kind) {
+    char *bytes = NULL;
+    size_t size = 0;
+    fw_error error;
+    assert_int_equal(fw_policy_rule_file(kind, &bytes, &size, &error), FW_OK);
+    return stage_bytes(shared, bytes, size);
+}
+
+/* An untrained network of a seed. */
+static inline fw_hash stage_network(fw_unit_shared *shared, uint64_t seed) {
+    char folder[64], path[80], *bytes = NULL;
+    size_t size = 0;
+    fw_error error;
+    make_folder(folder);
+    snprintf(path, sizeof path, "%s/model", folder);
+    fw_hash hash;
+    assert_int_equal(fw_driving_untrained(seed, path, &hash, &error), FW_OK);
+    assert_int_equal(fw_file_read(path, FW_POLICY_FILE_MAX, &bytes, &size, &error), FW_OK);
+    drop_folder(folder);
+    return stage_bytes(shared, bytes, size);
 }
 
 /* Puts campaigns (JSON texts, NULL-terminated) into their slot, as the courier does. */

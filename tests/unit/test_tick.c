@@ -149,6 +149,11 @@ static void test_models_change_between_two_ticks(void **state) {
     assert_int_equal(atomic_load(&r.shared->model_active), 2);
     fw_hash third = stage_rule(r.shared, FW_POLICY_CONSTANT);
     assert_string_equal(one_tick(&r, 1, 2, NULL).model.hex, third.hex);
+    fw_hash network = stage_network(r.shared, 7), other = stage_network(r.shared, 8);
+    assert_string_not_equal(network.hex, other.hex);
+    for (uint32_t i = 3; i < 10; i++)
+        assert_string_equal(one_tick(&r, 1, i, NULL).model.hex, other.hex);
+    assert_int_equal(atomic_load(&r.shared->model_active), 5);
     drop_rig(&r);
 }
 

@@ -1,4 +1,4 @@
-/* After its start the tick allocates nothing: 1000 ticks with events, model swaps, ends, flushes and captures,
+/* After its start the tick allocates nothing: 1000 ticks with events, networks and rules that drive, model swaps, ends, flushes and captures,
  * while malloc and its relatives are counted. */
 #include "support.h"
 
@@ -75,6 +75,11 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
     stage_campaigns(shared, "2", campaigns);
     for (uint32_t i = 0; i < TICKS; i++) {
         if (i % 300 == 299) stage_rule(shared, i % 600 == 299 ? FW_POLICY_IDM : FW_POLICY_CONSTANT);
+        if (i % 200 == 99) { /* planned between two ticks */
+            stage_network(shared, i);
+            assert_true(fw_unit_tick_take_model(tick));
+            assert_true(atomic_load(&shared->model_active) == atomic_load(&shared->model_staged));
+        }
         if (i % 350 == 349) stage_campaigns(shared, "2", campaigns);
         fw_drive_obs obs;
         straight_road(i / 400, i, &obs);

@@ -8,24 +8,23 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "bus/bus.h"
-#include "lines/driving/act/policy.h"
+#include "lines/driving/act/flattened.h"
 #include "lines/driving/act/recorder.h"
 #include "unit/tick/capture.h"
 #include "unit/tick/outlet.h"
 
 enum { POLL_MS = 200, CONNECT_MS = 500, MODEL_WAIT_MS = 10, RECORDING_TICKS_MIN = 2 };
 static const int64_t tick_ns = 100000000; /* FW_DRIVE_TICK_S */
-_Static_assert(sizeof(fw_policy) <= FW_UNIT_MODEL_MAX, "a loaded policy fits its slot");
 
 struct fw_unit_tick {
     fw_unit_tick_config config;
     fw_unit_shared *shared;
     char name[16]; /* the unit's number as text */
-    fw_policy policies[2];
-    unsigned policy; /* the one of policies that drives */
+    fw_policy policy;     /* the one that drives */
+    fw_policy_session session;
     uint64_t model_seen; /* sequence last looked at */
     bool has_model;
-    fw_policy_session session;
+    uint8_t *slot_copy; /* (FW_UNIT_MODEL_MAX) a staged model's bytes, while they are checked */
     fw_drive_event_state events;
     uint32_t events_drive;
     fw_drive_recorder *recorder;
@@ -45,11 +44,15 @@ fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *s
     atomic_fetch_add(&shared->lost_ticks, atomic_exchange(&shared->unhanded_ticks, 0)); /* of one that died */
     snprintf(tick->name, sizeof tick->name, "%u", config->unit);
     tick->outlet = (fw_unit_outlet){.shared = shared, .stream = FW_UNIT_ROUTINE};
-    fw_status status = fw_drive_recorder_open(&tick->recorder, error);
+    tick->slot_copy = malloc(FW_UNIT_MODEL_MAX);
+    fw_status status = FW_OK;
+    if (!tick->slot_copy) status = fw_fail(error, FW_NO_MEMORY, "unit: no memory for a model");
+    if (status == FW_OK) status = fw_drive_recorder_open(&tick->recorder, error);
     if (status == FW_OK)
         status = fw_unit_captures_open(shared, tick->name, config->chunk_ns, &tick->captures, error);
     if (status != FW_OK) {
         fw_drive_recorder_close(tick->recorder);
+        free(tick->slot_copy);
         free(tick);
         return status;
     }
@@ -63,6 +66,9 @@ void fw_unit_tick_close(fw_unit_tick *tick) {
     fw_unit_tick_end_recording(tick);
     fw_unit_captures_close(tick->captures);
     fw_drive_recorder_close(tick->recorder);
+    fw_policy_session_close(&tick->session);
+    fw_policy_clear(&tick->policy);
+    free(tick->slot_copy);
     free(tick);
 }
 
@@ -70,48 +76,71 @@ void fw_unit_tick_close(fw_unit_tick *tick) {
 
 fw_status fw_unit_tick_load(const void *file, size_t file_bytes, void *out, size_t out_max_bytes,
                             size_t *out_bytes, fw_error *error) {
-    FW_ASSERT(out_max_bytes >= sizeof(fw_policy));
-    memset(out, 0, sizeof(fw_policy));
-    FW_TRY(fw_policy_load(file, file_bytes, out, error));
-    *out_bytes = sizeof(fw_policy);
-    return FW_OK;
+    fw_policy policy;
+    FW_TRY(fw_policy_load(file, file_bytes, &policy, error));
+    fw_status status = fw_policy_flatten(&policy, out, out_max_bytes, out_bytes, error);
+    fw_policy_clear(&policy);
+    return status;
 }
 
 /* True when the policy answers a plain situation with finite numbers. */
-static bool self_test(const fw_policy *policy) {
+static bool self_test(const fw_policy *policy, fw_policy_session *session) {
     static const fw_drive_obs road = {
         .speed_mps = 8, .length_m = 4.5f, .width_m = 1.8f, .rear_overhang_m = 0.9f, .s_m = 2,
         .route_left_m = 50, .path_count = 4,
         .path = {{0, 0, 3.2f, 13.9f}, {2, 0, 3.2f, 13.9f}, {4, 0, 3.2f, 13.9f}, {6, 0, 3.2f, 13.9f}},
     };
-    fw_policy_session session;
     fw_drive_action action = {0};
-    memset(&session, 0, sizeof session);
-    fw_policy_act(policy, &session, &road, &action);
+    fw_policy_act(policy, session, &road, &action);
+    session->drive = 0, session->set_speed_mps = 0; /* it has seen nothing yet */
     return isfinite(action.accel_mps2) && isfinite(action.curvature_pm);
 }
 
 /* Copies model `sequence` out of its slot; false when it is not what was announced. */
-static bool copy_model(fw_unit_tick *tick, uint64_t sequence, fw_policy *out) {
+static bool copy_model(fw_unit_tick *tick, uint64_t sequence, size_t *size_bytes) {
     fw_unit_slot *slot = &tick->shared->slots[sequence & 1];
-    if (atomic_load(&slot->size_bytes) != sizeof *out) return false;
-    fw_unit_slot_get(out, slot->bytes, sizeof *out);
+    *size_bytes = atomic_load(&slot->size_bytes);
+    if (*size_bytes > FW_UNIT_MODEL_MAX) return false;
+    fw_unit_slot_get(tick->slot_copy, slot->bytes, *size_bytes);
     uint32_t crc = atomic_load(&slot->crc);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load(&tick->shared->model_writing) >= sequence + 2) return false;
-    return fw_mcap_crc32(0, out, sizeof *out) == crc && self_test(out);
+    return fw_mcap_crc32(0, tick->slot_copy, *size_bytes) == crc;
+}
+
+/* Makes the copied model ready and lets it drive; false: the one before goes on. */
+static bool change_model(fw_unit_tick *tick, size_t size_bytes) {
+    fw_policy policy;
+    fw_policy_session session;
+    fw_error error;
+    fw_status status = fw_policy_unflatten(tick->slot_copy, size_bytes, &policy, &error);
+    if (status != FW_OK) {
+        fw_log_error("unit %u: %s", tick->config.unit, error.text);
+        return false;
+    }
+    status = fw_policy_session_open(&policy, &session, &error);
+    if (status != FW_OK) fw_log_error("unit %u: %s", tick->config.unit, error.text);
+    bool fine = status == FW_OK && self_test(&policy, &session);
+    if (!fine) {
+        if (status == FW_OK) fw_policy_session_close(&session);
+        fw_policy_clear(&policy);
+        return false;
+    }
+    fw_policy_session_close(&tick->session);
+    fw_policy_clear(&tick->policy);
+    tick->policy = policy;
+    tick->session = session;
+    return true;
 }
 
 bool fw_unit_tick_take_model(fw_unit_tick *tick) {
     fw_unit_shared *shared = tick->shared;
     uint64_t staged = atomic_load_explicit(&shared->model_staged, memory_order_acquire);
+    size_t size_bytes = 0;
     if (staged == tick->model_seen) return tick->has_model;
-    unsigned other = tick->policy ^ 1;
     tick->model_seen = staged;
-    if (copy_model(tick, staged, &tick->policies[other])) {
-        tick->policy = other;
+    if (copy_model(tick, staged, &size_bytes) && change_model(tick, size_bytes)) {
         tick->has_model = true;
-        memset(&tick->session, 0, sizeof tick->session);
         atomic_store(&shared->model_active, staged);
     } else if (atomic_load(&shared->model_writing) == staged) {
         atomic_store(&shared->model_refused, staged);
@@ -216,8 +245,8 @@ static bool finite_action(const fw_drive_action *action) {
 
 /* Policy, then guard. A policy that answers no number brakes fully, wheels straight. */
 static fw_drive_decision decide(fw_unit_tick *tick) {
-    fw_drive_decision decision = {.model = tick->policies[tick->policy].hash};
-    fw_policy_act(&tick->policies[tick->policy], &tick->session, &tick->obs, &decision.policy);
+    fw_drive_decision decision = {.model = tick->policy.hash};
+    fw_policy_act(&tick->policy, &tick->session, &tick->obs, &decision.policy);
     if (!finite_action(&decision.policy))
         decision.policy = (fw_drive_action){.accel_mps2 = FW_DRIVE_ACCEL_MIN_MPS2};
     decision.action = decision.policy;
@@ -234,7 +263,7 @@ static fw_status answer(fw_unit_tick *tick, int fd, uint32_t world_tick,
         .vetoed = decision && decision->veto != FW_GUARD_NONE,
         .decide_ns = decide_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)decide_ns,
         .lost_bytes = fw_unit_lost_bytes(tick->shared),
-        .model = tick->policies[tick->policy].hash,
+        .model = tick->policy.hash,
     };
     fw_bus_act_encode(&act, payload);
     if (decision)
@@ -269,8 +298,8 @@ static fw_status observe(fw_unit_tick *tick, int fd, const fw_bus_head *head, fw
 
 fw_status fw_unit_tick_once(fw_unit_tick *tick, int fd, int timeout_ms, fw_error *error) {
     fw_bus_head head;
-    FW_TRY(fw_bus_receive(fd, &head, tick->frame, timeout_ms, error));
     FW_ASSERT(fw_unit_tick_take_model(tick));
+    FW_TRY(fw_bus_receive(fd, &head, tick->frame, timeout_ms, error));
     fw_unit_captures_take_campaigns(tick->captures);
     if (head.unit != tick->config.unit)
         return fw_fail(error, FW_CORRUPT, "bus: a frame for unit %u reached unit %u", head.unit,

@@ -11,8 +11,9 @@
  *                              two ticks or more, all in the ring: END piece, counted
  *                              fewer: DROP piece; cut by a full ring: counted in lost bytes
  *
- * Invariants: (1) after fw_unit_tick_open nothing is allocated, and neither disk nor network is
- * touched (tests/unit/test_tick_alloc.c); (2) the model changes only between two ticks; (3) a
+ * Invariants: (1) after fw_unit_tick_open a tick allocates nothing, and neither disk nor network is
+ * touched (tests/unit/test_tick_alloc.c); (2) the model changes only between two ticks, before the next
+ * observation is taken: a network is planned then, the one thing that takes memory; (3) a
  * recording's bytes depend on observations, models and the unit's number alone.
  */
 #ifndef FW_UNIT_TICK_H

@@ -93,6 +93,12 @@ static fw_status run_world(exam_run *run, uint32_t cars, fw_error *error) {
     return FW_OK;
 }
 
+static fw_status open_sessions(exam_run *run, uint32_t cars, fw_error *error) {
+    for (uint32_t car = 0; run->policy && car < cars; car++)
+        FW_TRY(fw_policy_session_open(run->policy, &run->session[car], error));
+    return FW_OK;
+}
+
 static fw_status run_once(const fw_exam_config *config, const fw_policy *policy, uint32_t index,
                           fw_exam_sums *sums, fw_error *error) {
     exam_run *run = calloc(1, sizeof *run);
@@ -104,12 +110,14 @@ static fw_status run_once(const fw_exam_config *config, const fw_policy *policy,
                              .seed = fw_exam_seed(config->network, index),
                              .cars = cars_of(config),
                              .sumo_drives = policy == NULL};
-    fw_status status = fw_world_open(&world, &run->world, error);
+    fw_status status = open_sessions(run, world.cars, error);
+    if (status == FW_OK) status = fw_world_open(&world, &run->world, error);
     if (status == FW_OK) {
         status = run_world(run, world.cars, error);
         fw_world_close(run->world);
     }
     if (status == FW_OK) *sums = run->sums;
+    for (uint32_t car = 0; car < world.cars; car++) fw_policy_session_close(&run->session[car]);
     free(run);
     return status;
 }
@@ -137,10 +145,9 @@ fw_status fw_exam_run(const fw_exam_config *config, json_t **out, fw_error *erro
                        "drive a run (at most %d in all)", FW_EXAM_RUNS_MAX, FW_WORLD_CARS_MAX,
                        FW_EXAM_DRIVES_MAX);
     if (strcmp(config->policy, "sumo") == 0) return all_runs(config, NULL, out, error);
-    fw_policy *policy = calloc(1, sizeof *policy);
-    if (policy == NULL) return fw_fail(error, FW_NO_MEMORY, "no memory for a policy");
-    fw_status status = fw_policy_load_file(config->policy, policy, error);
-    if (status == FW_OK) status = all_runs(config, policy, out, error);
-    free(policy);
+    fw_policy policy;
+    FW_TRY(fw_policy_load_file(config->policy, &policy, error));
+    fw_status status = all_runs(config, &policy, out, error);
+    fw_policy_clear(&policy);
     return status;
 }

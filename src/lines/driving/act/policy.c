@@ -6,65 +6,84 @@
 
 #include "base/file.h"
 #include "lines/driving/act/features.h"
+#include "nn/run/cost.h"
+#include "nn/run/fast.h"
+#include "nn/run/memory.h"
 #include "nn/run/safetensors.h"
 
 static const float constant_mps = 8.0f; /* generation 0's speed, below the limit where lower */
 
-static fw_status copy_weights(const fw_safetensors *file, const char *name, float *to, uint64_t count,
-                              fw_error *error) {
-    const fw_tensor *tensor = fw_safetensors_find(file, name, count);
-    if (!tensor)
-        return fw_fail(error, FW_CORRUPT, "model: tensor %s with %llu numbers is missing", name,
-                       (unsigned long long)count);
-    memcpy(to, tensor->data, count * sizeof *to);
-    for (uint64_t i = 0; i < count; i++)
-        if (!isfinite(to[i])) return fw_fail(error, FW_CORRUPT, "model: %s is not finite", name);
+/* ---- a network made ready ---- */
+
+static fw_status check_cost(const fw_nn_graph *graph, fw_error *error) {
+    double flops = 0;
+    if (graph->node_count > FW_POLICY_NODES_MAX)
+        return fw_fail(error, FW_TOO_BIG, "network: %u nodes, at most %d drive", graph->node_count,
+                       FW_POLICY_NODES_MAX);
+    for (uint32_t i = 0; i < graph->node_count; i++)
+        flops += fw_nn_cost_of(graph, &graph->nodes[i], 1).flops;
+    if (flops > FW_POLICY_FLOPS_MAX)
+        return fw_fail(error, FW_TOO_BIG, "network: %.0f operations a decision, at most %d are in time",
+                       flops, FW_POLICY_FLOPS_MAX);
     return FW_OK;
 }
 
-static fw_status load_network(const fw_safetensors *file, fw_mlp *net, fw_error *error) {
-    const char *version = json_string_value(json_object_get(file->metadata, "features_version"));
-    if (!version || atoi(version) != FW_FEATURES_VERSION)
-        return fw_fail(error, FW_UNSUPPORTED, "model: features version %s, this program has %d",
-                       version ? version : "missing", FW_FEATURES_VERSION);
-    const fw_tensor *first = fw_safetensors_find(file, "w0", 0);
-    if (!first || first->dims != 2 || first->shape[0] != FW_FEATURES || first->shape[1] == 0 ||
-        first->shape[1] > FW_MLP_HIDDEN_MAX)
-        return fw_fail(error, FW_CORRUPT, "model: w0 must be %d x (1..%d)", FW_FEATURES,
-                       FW_MLP_HIDDEN_MAX);
-    uint32_t h = (uint32_t)first->shape[1];
-    net->in = FW_FEATURES;
-    net->hidden = h;
-    net->out = FW_OUTPUTS;
-    FW_TRY(copy_weights(file, "w0", net->w0, (uint64_t)FW_FEATURES * h, error));
-    FW_TRY(copy_weights(file, "b0", net->b0, h, error));
-    FW_TRY(copy_weights(file, "w1", net->w1, (uint64_t)h * h, error));
-    FW_TRY(copy_weights(file, "b1", net->b1, h, error));
-    FW_TRY(copy_weights(file, "w2", net->w2, (uint64_t)h * FW_OUTPUTS, error));
-    return copy_weights(file, "b2", net->b2, FW_OUTPUTS, error);
+static fw_status make_plan(fw_policy *policy, fw_error *error) {
+    const fw_nn_plan_options options = {.rows = 1, .backends = fw_nn_backends_run, .pack = true};
+    FW_TRY(fw_nn_plan_make(policy->model.graph, &options, &policy->plan, error));
+    if (fw_nn_plan_arena_bytes(policy->plan) > FW_POLICY_ARENA_MAX)
+        return fw_fail(error, FW_TOO_BIG, "network: %zu bytes of values a decision, at most %d",
+                       fw_nn_plan_arena_bytes(policy->plan), FW_POLICY_ARENA_MAX);
+    policy->packed = fw_nn_zeros(fw_nn_plan_packed_bytes(policy->plan));
+    if (!policy->packed) return fw_fail(error, FW_NO_MEMORY, "no memory for a network");
+    fw_nn_plan_pack(policy->plan, policy->model.params, policy->packed);
+    return FW_OK;
 }
 
-static fw_status load_parsed(const fw_safetensors *file, fw_policy *out, fw_error *error) {
-    const char *kind = json_string_value(json_object_get(file->metadata, "policy"));
-    if (kind && strcmp(kind, "constant") == 0) {
-        out->kind = FW_POLICY_CONSTANT;
-        return FW_OK;
-    }
-    if (kind && strcmp(kind, "idm") == 0) {
-        out->kind = FW_POLICY_IDM;
-        return FW_OK;
-    }
-    if (!kind || strcmp(kind, "network") != 0)
-        return fw_fail(error, FW_UNSUPPORTED, "model: unknown policy %.40s", kind ? kind : "(none)");
-    fw_mlp *net = malloc(sizeof *net);
-    if (!net) return fw_fail(error, FW_NO_MEMORY, "no memory for a model");
-    memset(net, 0, sizeof *net);
-    fw_status status = load_network(file, net, error);
+fw_status fw_policy_of_model(const fw_nn_model *model, fw_policy *out, fw_error *error) {
+    fw_policy policy = {.kind = FW_POLICY_NETWORK, .model = *model};
+    FW_TRY(fw_drive_ends_of(model->graph, &policy.ends, error));
+    FW_TRY(check_cost(model->graph, error));
+    fw_status status = make_plan(&policy, error);
     if (status == FW_OK) {
-        out->kind = FW_POLICY_NETWORK;
-        out->network = *net;
+        *out = policy;
+    } else {
+        policy.model = (fw_nn_model){0}; /* still the caller's */
+        fw_policy_clear(&policy);
     }
-    free(net);
+    return status;
+}
+
+void fw_policy_clear(fw_policy *policy) {
+    fw_nn_plan_free(policy->plan);
+    free(policy->packed);
+    fw_nn_model_clear(&policy->model);
+    memset(policy, 0, sizeof *policy);
+}
+
+/* ---- files ---- */
+
+static fw_status kind_of(const void *bytes, size_t size_bytes, fw_policy_kind *out,
+                         fw_error *error) {
+    fw_safetensors file;
+    FW_TRY(fw_safetensors_read(bytes, size_bytes, &file, error));
+    const char *kind = fw_safetensors_text(&file, "policy");
+    fw_status status = FW_OK;
+    if (kind && strcmp(kind, "constant") == 0) *out = FW_POLICY_CONSTANT;
+    else if (kind && strcmp(kind, "idm") == 0) *out = FW_POLICY_IDM;
+    else if (kind && strcmp(kind, "network") == 0) *out = FW_POLICY_NETWORK;
+    else
+        status = fw_fail(error, FW_UNSUPPORTED, "model: unknown policy %.40s", kind ? kind : "(none)");
+    fw_safetensors_clear(&file);
+    return status;
+}
+
+static fw_status load_network(const void *bytes, size_t size_bytes, fw_policy *out,
+                              fw_error *error) {
+    fw_nn_model model;
+    FW_TRY(fw_drive_network_read(bytes, size_bytes, &model, error));
+    fw_status status = fw_policy_of_model(&model, out, error);
+    if (status != FW_OK) fw_nn_model_clear(&model);
     return status;
 }
 
@@ -72,12 +91,14 @@ fw_status fw_policy_load(const void *bytes, size_t size_bytes, fw_policy *out, f
     if (size_bytes > FW_POLICY_FILE_MAX)
         return fw_fail(error, FW_TOO_BIG, "model of %zu bytes, the limit is %d", size_bytes,
                        FW_POLICY_FILE_MAX);
-    fw_safetensors file;
-    FW_TRY(fw_safetensors_read(bytes, size_bytes, &file, error));
-    fw_status status = load_parsed(&file, out, error);
-    if (status == FW_OK) status = fw_hash_bytes_try(bytes, size_bytes, &out->hash, error);
-    fw_safetensors_clear(&file);
-    return status;
+    fw_policy policy = {0};
+    FW_TRY(kind_of(bytes, size_bytes, &policy.kind, error));
+    fw_hash hash;
+    FW_TRY(fw_hash_bytes_try(bytes, size_bytes, &hash, error));
+    if (policy.kind == FW_POLICY_NETWORK) FW_TRY(load_network(bytes, size_bytes, &policy, error));
+    policy.hash = hash;
+    *out = policy;
+    return FW_OK;
 }
 
 fw_status fw_policy_load_file(const char *path, fw_policy *out, fw_error *error) {
@@ -100,11 +121,40 @@ fw_status fw_policy_rule_file(fw_policy_kind kind, char **bytes, size_t *size_by
     return status;
 }
 
+/* ---- driving ---- */
+
+fw_status fw_policy_session_open(const fw_policy *policy, fw_policy_session *out,
+                                 fw_error *error) {
+    fw_policy_session session = {0};
+    if (policy->kind == FW_POLICY_NETWORK)
+        FW_TRY(fw_nn_session_new(policy->plan, &session.network, error));
+    *out = session;
+    return FW_OK;
+}
+
+void fw_policy_session_close(fw_policy_session *session) {
+    fw_nn_session_free(session->network);
+    *session = (fw_policy_session){0};
+}
+
 static uint32_t best_of(const float *score, uint32_t count) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < count; i++)
         if (score[i] > score[best]) best = i;
     return best;
+}
+
+static fw_drive_action act_by_network(const fw_policy *policy, fw_nn_session *session,
+                                      const fw_drive_obs *obs, const fw_drive_view *view) {
+    float features[FW_FEATURES];
+    FW_ASSERT(session);
+    fw_drive_features(obs, view, features);
+    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = policy->model.params,
+                                                 .packed = policy->packed,
+                                                 .inputs = (const void *const[]){features},
+                                                 .rows = 1});
+    return fw_drive_choice(view, best_of(fw_nn_session_value(session, policy->ends.accel), FW_ACCELS),
+                           best_of(fw_nn_session_value(session, policy->ends.steer), FW_STEERS));
 }
 
 void fw_policy_act(const fw_policy *policy, fw_policy_session *session, const fw_drive_obs *obs,
@@ -124,13 +174,6 @@ void fw_policy_act(const fw_policy *policy, fw_policy_session *session, const fw
         break;
     }
     case FW_POLICY_IDM: action->accel_mps2 = fw_idm_accel(obs, &view); break;
-    case FW_POLICY_NETWORK: {
-        float features[FW_FEATURES], scores[FW_OUTPUTS];
-        fw_drive_features(obs, &view, features);
-        fw_mlp_run(&policy->network, &session->network, features, scores);
-        *action = fw_drive_choice(&view, best_of(scores, FW_ACCELS),
-                                  best_of(scores + FW_ACCELS, FW_STEERS));
-        break;
-    }
+    case FW_POLICY_NETWORK: *action = act_by_network(policy, session->network, obs, &view); break;
     }
 }

@@ -5,45 +5,70 @@
  *
  *     constant   constant speed + pure pursuit: generation 0
  *     idm        IDM + pure pursuit with signals and yielding: the strong rule-based bar
- *     network    the learned policy: features -> MLP -> action on top of pure pursuit steering
+ *     network    the learned policy: features -> network.h -> action on top of pure pursuit steering
  *
- *     observation --features.h--> 1 x F floats --nn/run--> logits --> acceleration, curvature
+ *     observation --features.h--> features --nn/run--> scores --> acceleration, curvature
  *
- * Recipe const, run mutable: fw_policy is never written after load; fw_policy_session holds what
- * changes, one per car. Neither allocates.
+ * Recipe const, run mutable: fw_policy is never written after load and shared by any number of
+ * sessions; fw_policy_session holds what changes, one per car or thread. Both allocate when they are
+ * opened; fw_policy_act allocates nothing.
  */
 #ifndef FW_LINES_DRIVING_POLICY_H
 #define FW_LINES_DRIVING_POLICY_H
 
 #include "base/hash.h"
 #include "lines/driving/act/drive.h"
-#include "nn/run/mlp.h"
+#include "lines/driving/act/network.h"
 
 typedef enum fw_policy_kind { FW_POLICY_CONSTANT, FW_POLICY_IDM, FW_POLICY_NETWORK } fw_policy_kind;
 
+/* A rule's may be made by hand: all zero but for kind. */
 typedef struct fw_policy {
     fw_policy_kind kind;
     fw_hash hash; /* of the file's bytes */
-    fw_mlp network;
+    fw_nn_model model; /* network: graph and parameters; owned */
+    fw_nn_plan *plan;  /* of one row; owned */
+    void *packed;      /* parameters as the plan's kernels like them; owned */
+    fw_drive_ends ends;
 } fw_policy;
 
 typedef struct fw_policy_session {
-    uint32_t drive;         /* the drive the fields below belong to */
+    uint32_t drive;         /* the drive the field below belongs to */
     float set_speed_mps;    /* constant: the speed it keeps */
-    fw_mlp_session network;
+    fw_nn_session *network; /* of the policy's plan; NULL for a rule; owned */
 } fw_policy_session;
 
-enum { FW_POLICY_FILE_MAX = 4 << 20 };
+/* What a model may ask for; an answer is due within the tick. */
+enum {
+    FW_POLICY_FILE_MAX = 4 << 20,
+    FW_POLICY_NODES_MAX = 512,
+    FW_POLICY_ARENA_MAX = 16 << 20, /* bytes of a session */
+    FW_POLICY_FLOPS_MAX = 50000000, /* of a decision */
+};
 
-/* Reads a model file's bytes. FW_CORRUPT / FW_UNSUPPORTED with a reason; *out untouched then. */
+/* Reads a model file's bytes. FW_CORRUPT / FW_UNSUPPORTED / FW_TOO_BIG with a reason; *out untouched
+ * then. The caller ends it with fw_policy_clear. */
 fw_status fw_policy_load(const void *bytes, size_t size_bytes, fw_policy *out,
                          fw_error *error) FW_MUST;
 fw_status fw_policy_load_file(const char *path, fw_policy *out, fw_error *error) FW_MUST;
-/* Decides. The session may be all zero at the start. No allocation, no lock, no clock. */
+/* Leaves it all zero; its sessions are closed before. */
+void fw_policy_clear(fw_policy *policy);
+
+/* The policy outlives the session, but may be moved. */
+fw_status fw_policy_session_open(const fw_policy *policy, fw_policy_session *out,
+                                 fw_error *error) FW_MUST;
+void fw_policy_session_close(fw_policy_session *session);
+/* Decides. No allocation, no lock, no clock. */
 void fw_policy_act(const fw_policy *policy, fw_policy_session *session, const fw_drive_obs *obs,
                    fw_drive_action *action);
+
 /* The bytes of a model file of a rule ("constant", "idm"); malloc'd, the caller frees. */
 fw_status fw_policy_rule_file(fw_policy_kind kind, char **bytes, size_t *size_bytes,
                               fw_error *error) FW_MUST;
+
+/* ---- for flattened.c ---- */
+
+/* Plans a network's model, and takes it; on failure the caller still has it. */
+fw_status fw_policy_of_model(const fw_nn_model *model, fw_policy *out, fw_error *error) FW_MUST;
 
 #endif

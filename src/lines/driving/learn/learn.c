@@ -6,14 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/file.h"
 #include "base/random.h"
 #include "base/statistics.h"
 #include "lines/driving/act/features.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/ppo.h"
 #include "lines/driving/learn/sim.h"
-#include "nn/run/safetensors.h"
 
 typedef struct scenario_set {
     fw_scenario **items;
@@ -58,54 +56,40 @@ static fw_status set_load(const char *const *paths, uint32_t count, fw_pool *poo
     return FW_OK;
 }
 
-static fw_status write_network(const float *params, const char *path, fw_hash *hash,
-                               fw_error *error) {
-    fw_mlp_shape s = fw_ppo_shape();
-    char version[16];
-    snprintf(version, sizeof version, "%d", FW_FEATURES_VERSION);
-    fw_tensor tensors[6] = {0};
-    fw_safetensors file = {
-        .count = 6,
-        .tensors = tensors,
-        .metadata = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
-                              "features_version", version)};
-    const uint64_t shapes[6][2] = {{s.in, s.hidden}, {s.hidden, 0}, {s.hidden, s.hidden},
-                                   {s.hidden, 0},    {s.hidden, s.out}, {s.out, 0}};
-    static const char *const names[6] = {"w0", "b0", "w1", "b1", "w2", "b2"};
-    for (uint32_t i = 0; i < 6; i++) {
-        fw_tensor *tensor = &file.tensors[i];
-        strcpy(tensor->name, names[i]);
-        tensor->dims = shapes[i][1] ? 2 : 1;
-        tensor->shape[0] = shapes[i][0];
-        tensor->shape[1] = shapes[i][1];
-        tensor->data = params;
-        params += shapes[i][0] * (shapes[i][1] ? shapes[i][1] : 1);
-    }
-    char *bytes = NULL;
-    size_t size_bytes = 0;
-    fw_status status = fw_safetensors_write(&file, &bytes, &size_bytes, error);
-    fw_safetensors_clear(&file);
-    if (status != FW_OK) return status;
-    status = fw_file_write_durable(fw_env_real(), path, bytes, size_bytes, error);
-    if (status == FW_OK) *hash = fw_hash_bytes(bytes, size_bytes);
-    free(bytes);
-    return status;
+/* What training starts from. */
+typedef struct beginning {
+    fw_nn_graph *network; /* owned */
+    float *params;        /* owned */
+    bool warm;            /* a champion's, not fresh ones */
+} beginning;
+
+static void beginning_clear(beginning *b) {
+    fw_nn_graph_free(b->network);
+    free(b->params);
 }
 
-/* Parameters to start from: the champion's network, or fresh ones. */
-static fw_status start_params(const char *base_path, uint64_t seed, float *params, bool *warm,
-                              fw_error *error) {
-    fw_policy *base = calloc(1, sizeof *base);
-    if (!base) return fw_fail(error, FW_NO_MEMORY, "no memory for the base model");
-    fw_status status = base_path ? fw_policy_load_file(base_path, base, error) : FW_OK;
-    if (status == FW_OK) {
-        *warm = base_path && base->kind == FW_POLICY_NETWORK &&
-                base->network.hidden == fw_ppo_shape().hidden;
-        if (*warm) fw_mlp_pack(&base->network, params);
-        else fw_mlp_init(fw_ppo_shape(), params, seed);
+static fw_status begin_fresh(uint64_t seed, beginning *b, fw_error *error) {
+    fw_nn_layout layout;
+    FW_TRY(fw_drive_network_graph(FW_DRIVE_HIDDEN, &b->network, error));
+    FW_TRY(fw_nn_layout_make(b->network, &layout, error));
+    b->params = fw_nn_vector_new(layout.floats);
+    if (b->params) fw_nn_initialise(b->network, &layout, seed, b->params);
+    fw_nn_layout_clear(&layout);
+    return b->params ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for the network");
+}
+
+/* The champion's network, where it is one that can be trained; else a fresh one. */
+static fw_status begin_from(const char *base_path, uint64_t seed, beginning *b, fw_error *error) {
+    fw_policy base = {0};
+    *b = (beginning){0};
+    if (base_path) FW_TRY(fw_policy_load_file(base_path, &base, error));
+    b->warm = base.kind == FW_POLICY_NETWORK && base.ends.value != FW_NN_NONE;
+    if (b->warm) {
+        b->network = base.model.graph, base.model.graph = NULL;
+        b->params = base.model.params, base.model.params = NULL;
     }
-    free(base);
-    return status;
+    fw_policy_clear(&base);
+    return b->warm ? FW_OK : begin_fresh(seed, b, error);
 }
 
 static double cpu_seconds(void) {
@@ -114,23 +98,24 @@ static double cpu_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, float *params,
+static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, beginning *from,
                           fw_driving_train_result *out, fw_error *error) {
     scenario_set set;
-    bool warm = false;
     double before = cpu_seconds();
-    FW_TRY(start_params(config->base_path, config->seed, params, &warm, error));
     FW_TRY(set_load(config->recordings, config->recording_count, pool, &set, error));
     fw_ppo_config ppo = {.scenarios = (const fw_scenario *const *)set.items,
                          .scenario_count = set.count,
+                         .threads = config->threads,
                          .seed = config->seed,
                          .agent_steps = config->agent_steps,
-                         .warm = warm,
+                         .warm = from->warm,
                          .progress = config->progress};
     fw_ppo_report report = {0};
     fw_driving_train_result result = {.scenarios = set.count, .scenarios_refused = set.refused};
-    fw_status status = fw_ppo_train(&ppo, pool, params, &report, error);
-    if (status == FW_OK) status = write_network(params, config->out_path, &result.model, error);
+    fw_status status = fw_ppo_train(&ppo, pool, from->network, from->params, &report, error);
+    if (status == FW_OK)
+        status = fw_drive_network_save(from->network, from->params, config->out_path,
+                                       &result.model, error);
     set_free(&set);
     if (status != FW_OK) return status;
     result.agent_steps = report.agent_steps;
@@ -142,25 +127,25 @@ static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, 
 
 fw_status fw_driving_train(const fw_driving_train_config *config, fw_driving_train_result *out,
                            fw_error *error) {
+    beginning from;
+    fw_pool *pool = NULL;
     if (config->agent_steps == 0 || config->threads == 0)
         return fw_fail(error, FW_INVALID, "training needs agent_steps and threads above 0");
-    float *params = calloc(fw_mlp_parameters(fw_ppo_shape()), sizeof *params);
-    if (!params) return fw_fail(error, FW_NO_MEMORY, "no memory for the network");
-    fw_pool *pool = NULL;
-    fw_status status = fw_pool_new(config->threads, &pool, error);
-    if (status == FW_OK) status = train_in(config, pool, params, out, error);
-    fw_pool_free(pool);
-    free(params);
+    fw_status status = begin_from(config->base_path, config->seed, &from, error);
+    if (status == FW_OK) status = fw_pool_new(config->threads, &pool, error);
+    if (status == FW_OK) status = train_in(config, pool, &from, out, error);
+    if (pool) fw_pool_free(pool);
+    beginning_clear(&from);
     return status;
 }
 
 fw_status fw_driving_untrained(uint64_t seed, const char *out_path, fw_hash *hash,
                                fw_error *error) {
-    float *params = calloc(fw_mlp_parameters(fw_ppo_shape()), sizeof *params);
-    if (!params) return fw_fail(error, FW_NO_MEMORY, "no memory for the network");
-    fw_mlp_init(fw_ppo_shape(), params, seed);
-    fw_status status = write_network(params, out_path, hash, error);
-    free(params);
+    beginning fresh = {0};
+    fw_status status = begin_fresh(seed, &fresh, error);
+    if (status == FW_OK)
+        status = fw_drive_network_save(fresh.network, fresh.params, out_path, hash, error);
+    beginning_clear(&fresh);
     return status;
 }
 
@@ -171,6 +156,8 @@ static const double moves_share = 0.3; /* of the champion's metres: standing sti
 static const double margin = 0.03; /* how far below the champion's the share may lie */
 
 typedef struct score {
+    fw_status status;
+    fw_error error;
     uint32_t drives;
     uint32_t clean[2]; /* champion, candidate */
     double metres[2];
@@ -182,9 +169,8 @@ typedef struct trial {
     score *scores; /* (set->count) */
 } trial;
 
-static bool drive_clean(const fw_policy *policy, fw_sim *sim, const fw_scenario *scenario,
-                        uint32_t tick, double *metres) {
-    fw_policy_session session = {0};
+static bool drive_clean(const fw_policy *policy, fw_policy_session *session, fw_sim *sim,
+                        const fw_scenario *scenario, uint32_t tick, double *metres) {
     fw_drive_obs obs;
     fw_drive_action action;
     fw_sim_outcome out = {0, FW_SIM_RUNS};
@@ -192,7 +178,7 @@ static bool drive_clean(const fw_policy *policy, fw_sim *sim, const fw_scenario 
     float start = sim->s_m;
     for (uint32_t k = 0; k < TRIAL_TICKS && out.end == FW_SIM_RUNS; k++) {
         fw_sim_observe(sim, &obs);
-        fw_policy_act(policy, &session, &obs, &action);
+        fw_policy_act(policy, session, &obs, &action);
         out = fw_sim_step(sim, action);
     }
     *metres += (double)(sim->s_m - start);
@@ -200,20 +186,29 @@ static bool drive_clean(const fw_policy *policy, fw_sim *sim, const fw_scenario 
            !sim->stuck;
 }
 
-static void try_one(void *self, uint32_t i) {
-    trial *t = self;
+static void drive_all(const trial *t, uint32_t i, fw_policy_session *sessions, score *own) {
     const fw_scenario *scenario = t->set->items[i];
-    score *own = &t->scores[i];
     for (uint32_t k = 0; k < TRIALS_MAX; k++) {
         uint32_t tick = k * TRIAL_EVERY;
         if (tick + FW_SCENARIO_TICKS_MIN > scenario->recorded) break;
         for (int p = 0; p < 2; p++) {
             fw_sim sim = fw_sim_new((uint64_t)i * TRIALS_MAX + k); /* same lights for both */
-            own->clean[p] += drive_clean(t->policies[p], &sim, scenario, tick, &own->metres[p]);
+            own->clean[p] += drive_clean(t->policies[p], &sessions[p], &sim, scenario, tick,
+                                         &own->metres[p]);
             fw_sim_free(&sim);
         }
         own->drives++;
     }
+}
+
+static void try_one(void *self, uint32_t i) {
+    trial *t = self;
+    score *own = &t->scores[i];
+    fw_policy_session sessions[2] = {0};
+    for (int p = 0; p < 2 && own->status == FW_OK; p++)
+        own->status = fw_policy_session_open(t->policies[p], &sessions[p], &own->error);
+    if (own->status == FW_OK) drive_all(t, i, sessions, own);
+    for (int p = 0; p < 2; p++) fw_policy_session_close(&sessions[p]);
 }
 
 static void decide(const trial *t, uint32_t clusters, fw_driving_gate_result *out) {
@@ -248,6 +243,14 @@ static void decide(const trial *t, uint32_t clusters, fw_driving_gate_result *ou
              out->champion_clean, sum.drives, clusters, out->difference, out->low, out->high, way);
 }
 
+/* The first that could not be driven. */
+static fw_status all_driven(const trial *t, fw_error *error) {
+    for (uint32_t i = 0; i < t->set->count; i++)
+        if (t->scores[i].status != FW_OK)
+            return fw_fail(error, t->scores[i].status, "%s", t->scores[i].error.text);
+    return FW_OK;
+}
+
 static fw_status gate_in(const fw_driving_gate_config *config, fw_pool *pool, fw_policy *policies,
                          fw_driving_gate_result *out, fw_error *error) {
     scenario_set set;
@@ -257,20 +260,20 @@ static fw_status gate_in(const fw_driving_gate_config *config, fw_pool *pool, fw
     trial t = {&set, {&policies[0], &policies[1]}, calloc(set.count, sizeof(score))};
     FW_ASSERT(t.scores);
     fw_pool_run(pool, set.count, try_one, &t);
-    decide(&t, set.count, out);
+    fw_status status = all_driven(&t, error);
+    if (status == FW_OK) decide(&t, set.count, out);
     free(t.scores);
     set_free(&set);
-    return FW_OK;
+    return status;
 }
 
 fw_status fw_driving_gate(const fw_driving_gate_config *config, fw_driving_gate_result *out,
                           fw_error *error) {
-    fw_policy *policies = calloc(2, sizeof *policies);
+    fw_policy policies[2] = {0};
     fw_pool *pool = NULL;
-    if (!policies) return fw_fail(error, FW_NO_MEMORY, "no memory for two models");
     fw_status status = fw_pool_new(config->threads ? config->threads : 1, &pool, error);
     if (status == FW_OK) status = gate_in(config, pool, policies, out, error);
     fw_pool_free(pool);
-    free(policies);
+    for (int p = 0; p < 2; p++) fw_policy_clear(&policies[p]);
     return status;
 }

@@ -16,9 +16,10 @@
 /* A point of the training curve: what the last update (of `agent_steps` in all so far) came to. */
 typedef struct fw_driving_point {
     uint64_t agent_steps;
-    double loss;          /* of the whole objective */
-    double value_loss, entropy;
-    double gradient_norm; /* before clipping */
+    double loss;          /* of the whole objective, the mean over the update's minibatches */
+    double value_loss, entropy; /* of the network that drove, before the update: means over its steps;
+                                   entropy of both choices together, in nats */
+    double gradient_norm; /* before clipping, the mean over the minibatches */
     double clean_share;   /* of the drives that ended in this update; NaN: none did */
 } fw_driving_point;
 

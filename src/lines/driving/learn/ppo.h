@@ -1,23 +1,25 @@
 /* ppo.h - proximal policy optimisation (Schulman et al. 2017) over many simulated drives.
  *
- *   tiles (fixed number) of cars --rollout--> batch --GAE--> shuffled minibatches --> gradient tiles
- *        ^                                                                                |
- *        +------------------------- parameters <-- Adam <-- fixed tree of tiles <---------+
+ *   tiles of cars --rollout.h--> batch --batch.h: GAE--> shuffled minibatches --update.h--> trainer
+ *        ^                                                  (nn/train/trainer.h)               |
+ *        +----------------------------------- parameters <-------------------------------------+
  *
- * Recipe: PPO_* constants in ppo.c. Everything random comes from (seed, tile); a tile's work does
- * not depend on threads; so the result is the same for any number of threads.
+ * Recipe: the constants in batch.h and ppo.c. Everything random comes from (seed, tile); a tile's work
+ * does not depend on threads, nor does the trainer's; so the result is the same for any number of
+ * threads.
  */
 #ifndef FW_LINES_DRIVING_PPO_H
 #define FW_LINES_DRIVING_PPO_H
 
 #include "base/pool.h"
+#include "lines/driving/act/network.h"
 #include "lines/driving/learn/learn.h"
 #include "lines/driving/learn/scenario.h"
-#include "nn/train/mlp_train.h"
 
 typedef struct fw_ppo_config {
     const fw_scenario *const *scenarios; /* (scenario_count) */
     uint32_t scenario_count;
+    uint32_t threads; /* of the trainer; drives are shared out over the caller's pool */
     uint64_t seed, agent_steps;
     bool warm; /* parameters come from a trained champion: smaller steps, less exploration */
     fw_driving_progress progress;
@@ -28,11 +30,10 @@ typedef struct fw_ppo_report {
     double clean_share; /* of drives ended in the last tenth */
 } fw_ppo_report;
 
-/* The network's shape for this line. */
-fw_mlp_shape fw_ppo_shape(void);
-/* Trains params in place. FW_INTERRUPTED when progress asked to stop; FW_CORRUPT when a number
- * stopped being finite, naming the update. */
-fw_status fw_ppo_train(const fw_ppo_config *config, fw_pool *pool, float *params,
-                       fw_ppo_report *report, fw_error *error) FW_MUST;
+/* Trains params (by fw_nn_layout_make of the network) in place. The network has the ends of network.h
+ * with a value. FW_INTERRUPTED when progress asked to stop; FW_CORRUPT when a number stopped being
+ * finite, naming the step and the node. */
+fw_status fw_ppo_train(const fw_ppo_config *config, fw_pool *pool, const fw_nn_graph *network,
+                       float *params, fw_ppo_report *report, fw_error *error) FW_MUST;
 
 #endif

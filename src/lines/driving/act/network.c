@@ -1,0 +1,128 @@
+#include "lines/driving/act/network.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "lines/driving/act/flat_model.h"
+#include "nn/run/layers.h"
+#include "nn/run/safetensors.h"
+
+/* ---- the graph ---- */
+
+/* NAME.weight (out, in) and NAME.bias (out). */
+static fw_nn_value dense(fw_nn_graph *g, const char *name, fw_nn_value x, uint32_t in, uint32_t out,
+                         float scale) {
+    char weight[FW_NN_NAME_MAX], bias[FW_NN_NAME_MAX];
+    snprintf(weight, sizeof weight, "%.40s.weight", name);
+    snprintf(bias, sizeof bias, "%.40s.bias", name);
+    fw_nn_value inputs[3] = {
+        x,
+        fw_nn_parameter(g, weight, fw_nn_shape2(out, in), FW_NN_INIT_NORMAL,
+                        scale / sqrtf((float)in)),
+        fw_nn_parameter(g, bias, fw_nn_shape1(out), FW_NN_INIT_ZERO, 0)};
+    return fw_nn_node_add(g, FW_NN_LINEAR, name, inputs, 3, (fw_nn_attr){0}, NULL);
+}
+
+static void head(fw_nn_graph *g, const char *name, fw_nn_value heads, uint32_t first,
+                 uint32_t count) {
+    fw_nn_output_add(g, name, fw_nn_slice(g, name, heads, 0, first, count));
+}
+
+fw_status fw_drive_network_graph(uint32_t hidden, fw_nn_graph **out, fw_error *error) {
+    fw_nn_graph *g;
+    if (hidden == 0 || hidden > FW_DRIVE_HIDDEN_MAX)
+        return fw_fail(error, FW_INVALID, "a hidden layer has 1 to %d numbers", FW_DRIVE_HIDDEN_MAX);
+    FW_TRY(fw_nn_graph_new(&g, error));
+    fw_nn_value x = fw_nn_input(g, "features", FW_NN_F32, fw_nn_shape1(FW_FEATURES));
+    x = fw_nn_apply(g, FW_NN_TANH, "l0.tanh", dense(g, "l0", x, FW_FEATURES, hidden, 1));
+    x = fw_nn_apply(g, FW_NN_TANH, "l1.tanh", dense(g, "l1", x, hidden, hidden, 1));
+    x = dense(g, "heads", x, hidden, FW_OUTPUTS, 0.01f);
+    head(g, "accel", x, 0, FW_ACCELS);
+    head(g, "steer", x, FW_ACCELS, FW_STEERS);
+    head(g, "value", x, FW_VALUE_AT, 1);
+    fw_status status = fw_nn_graph_check(g, error);
+    if (status == FW_OK) *out = g;
+    else fw_nn_graph_free(g);
+    return status;
+}
+
+/* ---- its ends ---- */
+
+/* A named output of this many numbers an example; FW_NN_NONE: there is none. */
+static fw_nn_value output_of(const fw_nn_graph *graph, const char *name, uint32_t count) {
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        const fw_nn_value_info *info = &graph->values[graph->outputs[i].value];
+        if (strcmp(graph->outputs[i].name, name) == 0 && info->batched &&
+            info->dtype == FW_NN_F32 && fw_nn_shape_equal(info->shape, fw_nn_shape1(count)))
+            return graph->outputs[i].value;
+    }
+    return FW_NN_NONE;
+}
+
+fw_status fw_drive_ends_of(const fw_nn_graph *graph, fw_drive_ends *out, fw_error *error) {
+    fw_drive_ends ends = {.features = fw_nn_find(graph, "features"),
+                          .accel = output_of(graph, "accel", FW_ACCELS),
+                          .steer = output_of(graph, "steer", FW_STEERS),
+                          .value = output_of(graph, "value", 1)};
+    uint32_t inputs = 0;
+    for (uint32_t i = 0; i < graph->value_count; i++) inputs += graph->values[i].kind == FW_NN_INPUT;
+    const fw_nn_value_info *x = ends.features == FW_NN_NONE ? NULL : &graph->values[ends.features];
+    if (inputs != 1 || !x || x->kind != FW_NN_INPUT || x->dtype != FW_NN_F32 ||
+        !fw_nn_shape_equal(x->shape, fw_nn_shape1(FW_FEATURES)))
+        return fw_fail(error, FW_UNSUPPORTED, "network: its only input must be features (%d)",
+                       FW_FEATURES);
+    if (ends.accel == FW_NN_NONE || ends.steer == FW_NN_NONE)
+        return fw_fail(error, FW_UNSUPPORTED, "network: it needs the outputs accel (%d) and steer (%d)",
+                       FW_ACCELS, FW_STEERS);
+    *out = ends;
+    return FW_OK;
+}
+
+/* ---- its file ---- */
+
+static fw_status read_parsed(const fw_safetensors *file, const void *bytes, size_t size_bytes,
+                             fw_nn_model *out, fw_error *error) {
+    const char *version = fw_safetensors_text(file, "features_version");
+    if (!version || atoi(version) != FW_FEATURES_VERSION)
+        return fw_fail(error, FW_UNSUPPORTED, "model: features version %.20s, this program has %d",
+                       version ? version : "missing", FW_FEATURES_VERSION);
+    if (!fw_safetensors_text(file, FW_NN_MODEL_KEY)) return fw_drive_flat_model(file, out, error);
+    return fw_nn_model_read(bytes, size_bytes, out, error);
+}
+
+fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_model *out,
+                                fw_error *error) {
+    fw_safetensors file;
+    fw_nn_model model = {0};
+    fw_drive_ends ends;
+    FW_TRY(fw_safetensors_read(bytes, size_bytes, &file, error));
+    fw_status status = read_parsed(&file, bytes, size_bytes, &model, error);
+    fw_safetensors_clear(&file);
+    if (status == FW_OK) status = fw_drive_ends_of(model.graph, &ends, error);
+    if (status == FW_OK) *out = model;
+    else fw_nn_model_clear(&model);
+    return status;
+}
+
+fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const char *path,
+                                fw_hash *hash, fw_error *error) {
+    char version[16], *bytes = NULL;
+    size_t size_bytes = 0;
+    fw_hash made;
+    snprintf(version, sizeof version, "%d", FW_FEATURES_VERSION);
+    json_t *words = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
+                              "features_version", version);
+    if (!words) return fw_fail(error, FW_NO_MEMORY, "no memory for a model");
+    fw_status status = fw_nn_model_write(graph, params, words, &bytes, &size_bytes, error);
+    json_decref(words);
+    FW_TRY(status);
+    status = fw_hash_bytes_try(bytes, size_bytes, &made, error);
+    if (status == FW_OK)
+        status = fw_file_write_durable(fw_env_real(), path, bytes, size_bytes, error);
+    free(bytes);
+    if (status == FW_OK && hash) *hash = made;
+    return status;
+}

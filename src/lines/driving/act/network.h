@@ -1,0 +1,42 @@
+/* network.h - the driving line's network: a graph of the engine (nn/run/graph.h) with named ends.
+ *
+ *   features (106) --[l0 64, tanh]--[l1 64, tanh]--[heads 13]--+-- accel (9)  scores of accelerations
+ *                                                              +-- steer (3)  scores of corrections
+ *                                                              +-- value (1)  worth of the state, / 4
+ *
+ * That is what training starts from; any graph with these ends drives, whatever lies between them
+ * (features and their version: features.h). `value` is for training alone and may be missing.
+ *
+ * The file is a network's (docs/formats/nn-model.md) with three words of the line: line "driving",
+ * policy "network", features_version. Files from before there were graphs are read as well
+ * (flat_model.h).
+ */
+#ifndef FW_LINES_DRIVING_NETWORK_H
+#define FW_LINES_DRIVING_NETWORK_H
+
+#include "base/hash.h"
+#include "lines/driving/act/features.h"
+#include "nn/run/model.h"
+
+enum { FW_DRIVE_HIDDEN = 64, FW_DRIVE_HIDDEN_MAX = 1024 };
+#define FW_DRIVE_VALUE_SCALE 4.0f /* the output `value` times this is the estimate */
+
+/* The graph drawn above, with `hidden` numbers in both layers. Weights start as normal / sqrt(fan in),
+ * those of the heads at a hundredth of it, biases at 0. The caller frees it. */
+fw_status fw_drive_network_graph(uint32_t hidden, fw_nn_graph **out, fw_error *error) FW_MUST;
+
+typedef struct fw_drive_ends {
+    fw_nn_value features, accel, steer;
+    fw_nn_value value; /* FW_NN_NONE: the graph has none */
+} fw_drive_ends;
+/* FW_UNSUPPORTED, naming the end that is missing or of another shape, or an input too many. */
+fw_status fw_drive_ends_of(const fw_nn_graph *graph, fw_drive_ends *out, fw_error *error) FW_MUST;
+
+/* Reads a model file's bytes, of either form; the ends are checked. */
+fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_model *out,
+                                fw_error *error) FW_MUST;
+/* Writes a model file durably; *hash (may be NULL) is that of its bytes. */
+fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const char *path,
+                                fw_hash *hash, fw_error *error) FW_MUST;
+
+#endif

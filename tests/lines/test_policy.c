@@ -1,0 +1,324 @@
+/* Model files of the driving line: of both forms, of any graph with the right ends, refused ones, and
+ * without pointers through the unit's slot. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "lines/driving/act/features.h"
+#include "lines/driving/act/flattened.h"
+#include "nn/run/layers.h"
+#include "nn/run/safetensors.h"
+
+enum { HIDDEN = 20, WIDE = 400 };
+
+/* A car somewhere on a straight street, others around it. */
+static fw_drive_obs street(fw_random *r) {
+    fw_drive_obs o = {.drive = 1, .x_m = 10, .y_m = fw_random_unit(r), .s_m = 10,
+                      .speed_mps = 14 * fw_random_unit(r), .length_m = 5, .width_m = 1.8f,
+                      .rear_overhang_m = 1, .route_left_m = 500, .path_count = FW_DRIVE_PATH_MAX,
+                      .light = fw_random_below(r, 4), .light_s_m = 60 * fw_random_unit(r)};
+    for (uint32_t i = 0; i < FW_DRIVE_PATH_MAX; i++)
+        o.path[i] = (fw_drive_point){2.0f * (float)i, 0, 3.2f, 13.9f};
+    for (uint32_t k = fw_random_below(r, 6); k > 0; k--)
+        o.users[o.user_count++] = (fw_drive_user){
+            o.user_count + 1, 0, 14 + 40 * fw_random_unit(r), 4 * fw_random_unit(r) - 2, 0,
+            10 * fw_random_unit(r), 5, 1.8f};
+    return o;
+}
+
+/* ---- files of the form before graphs ---- */
+
+typedef struct flat {
+    float w0[FW_FEATURES * HIDDEN], b0[HIDDEN], w1[HIDDEN * HIDDEN], b1[HIDDEN],
+        w2[HIDDEN * FW_OUTPUTS], b2[FW_OUTPUTS];
+} flat;
+
+static void flat_file(const flat *f, const char *version, uint32_t tensors, char **bytes,
+                      size_t *size_bytes) {
+    const fw_tensor all[] = {
+        {.name = "w0", .dims = 2, .shape = {FW_FEATURES, HIDDEN}, .data = f->w0},
+        {.name = "b0", .dims = 1, .shape = {HIDDEN}, .data = f->b0},
+        {.name = "w1", .dims = 2, .shape = {HIDDEN, HIDDEN}, .data = f->w1},
+        {.name = "b1", .dims = 1, .shape = {HIDDEN}, .data = f->b1},
+        {.name = "w2", .dims = 2, .shape = {HIDDEN, FW_OUTPUTS}, .data = f->w2},
+        {.name = "b2", .dims = 1, .shape = {FW_OUTPUTS}, .data = f->b2}};
+    fw_tensor some[6];
+    memcpy(some, all, sizeof some);
+    fw_safetensors file = {.count = tensors, .tensors = some,
+                           .metadata = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy",
+                                                 "network", "features_version", version)};
+    assert_int_equal(fw_safetensors_write(&file, bytes, size_bytes, NULL), FW_OK);
+    fw_safetensors_clear(&file);
+}
+
+/* y (n) = x (m) w (m, n) + b, in float64. */
+static void layer(const double *x, const float *w, const float *b, uint32_t m, uint32_t n, double *y) {
+    for (uint32_t j = 0; j < n; j++) {
+        y[j] = (double)b[j];
+        for (uint32_t i = 0; i < m; i++) y[j] += x[i] * (double)w[i * n + j];
+    }
+}
+
+static void flat_scores(const flat *f, const float *features, double *y) {
+    double x[FW_FEATURES], h0[HIDDEN], h1[HIDDEN];
+    for (int i = 0; i < FW_FEATURES; i++) x[i] = (double)features[i];
+    layer(x, f->w0, f->b0, FW_FEATURES, HIDDEN, h0);
+    for (int i = 0; i < HIDDEN; i++) h0[i] = tanh(h0[i]);
+    layer(h0, f->w1, f->b1, HIDDEN, HIDDEN, h1);
+    for (int i = 0; i < HIDDEN; i++) h1[i] = tanh(h1[i]);
+    layer(h1, f->w2, f->b2, HIDDEN, FW_OUTPUTS, y);
+}
+
+static flat *random_flat(uint64_t seed) {
+    flat *f = malloc(sizeof *f);
+    fw_random r = fw_random_named(seed, "flat");
+    float *numbers = (float *)f;
+    for (size_t i = 0; i < sizeof *f / sizeof *numbers; i++)
+        numbers[i] = 0.3f * fw_random_normal(&r);
+    return f;
+}
+
+static void test_flat_files_become_the_graph(void **state) {
+    (void)state;
+    flat *f = random_flat(3);
+    char *bytes;
+    size_t size;
+    fw_policy policy;
+    fw_policy_session session;
+    fw_random r = fw_random_named(4, "street");
+    flat_file(f, "1", 6, &bytes, &size);
+    assert_int_equal(fw_policy_load(bytes, size, &policy, NULL), FW_OK);
+    assert_string_equal(policy.hash.hex, fw_hash_bytes(bytes, size).hex);
+    assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
+    for (int round = 0; round < 100; round++) {
+        fw_drive_obs o = street(&r);
+        fw_drive_view view;
+        fw_drive_action action;
+        float features[FW_FEATURES];
+        double y[FW_OUTPUTS];
+        fw_policy_act(&policy, &session, &o, &action);
+        fw_drive_look(&o, &view);
+        fw_drive_features(&o, &view, features);
+        flat_scores(f, features, y);
+        const float *accel = fw_nn_session_value(session.network, policy.ends.accel);
+        const float *steer = fw_nn_session_value(session.network, policy.ends.steer);
+        for (int i = 0; i < FW_ACCELS; i++) assert_true(fabs((double)accel[i] - y[i]) < 1e-4);
+        for (int i = 0; i < FW_STEERS; i++)
+            assert_true(fabs((double)steer[i] - y[FW_ACCELS + i]) < 1e-4);
+    }
+    fw_policy_session_close(&session);
+    fw_policy_clear(&policy);
+    free(bytes);
+    free(f);
+}
+
+static void refuse(const char *bytes, size_t size, fw_status wanted, const char *word) {
+    fw_policy policy;
+    fw_error error = {""};
+    assert_int_equal(fw_policy_load(bytes, size, &policy, &error), wanted);
+    if (!strstr(error.text, word)) fail_msg("\"%s\" does not say %s", error.text, word);
+}
+
+static void test_broken_flat_files_are_refused(void **state) {
+    (void)state;
+    flat *f = random_flat(5);
+    char *bytes;
+    size_t size;
+    flat_file(f, "2", 6, &bytes, &size);
+    refuse(bytes, size, FW_UNSUPPORTED, "version 2");
+    free(bytes);
+    flat_file(f, "1", 5, &bytes, &size);
+    refuse(bytes, size, FW_CORRUPT, "b2");
+    free(bytes);
+    f->w1[7] = NAN;
+    flat_file(f, "1", 6, &bytes, &size);
+    refuse(bytes, size, FW_CORRUPT, "w1 is not finite");
+    free(bytes);
+    free(f);
+}
+
+/* ---- graphs ---- */
+
+typedef enum fault { NO_FAULT, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, FAULTS } fault;
+
+/* Another network than the line's own: one layer, rectified, two heads, no value. */
+static void graph_file(fault with, char **bytes, size_t *size_bytes) {
+    fw_nn_graph *g;
+    fw_nn_layout layout;
+    fw_error error;
+    assert_int_equal(fw_nn_graph_new(&g, NULL), FW_OK);
+    fw_nn_value x = fw_nn_input(g, "features", FW_NN_F32, fw_nn_shape1(FW_FEATURES)), h = x;
+    if (with == SECOND_INPUT) {
+        fw_nn_value more = fw_nn_input(g, "more", FW_NN_F32, fw_nn_shape1(FW_FEATURES));
+        h = fw_nn_apply2(g, FW_NN_ADD, "sum", h, more);
+    }
+    if (with == COSTLY) h = fw_nn_linear(g, "wide", h, WIDE, true);
+    fw_nn_value again = with == COSTLY ? fw_nn_parameter(g, "again", fw_nn_shape2(WIDE, WIDE),
+                                                         FW_NN_INIT_NORMAL, 0.01f) : x;
+    for (int i = 0; with == COSTLY && i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "again%d", i);
+        h = fw_nn_apply2(g, FW_NN_LINEAR, name, h, again);
+    }
+    for (int i = 0; with == MANY_NODES && i < FW_POLICY_NODES_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%d", i);
+        h = fw_nn_apply(g, FW_NN_RELU, name, h);
+    }
+    h = fw_nn_apply(g, FW_NN_RELU, "act", fw_nn_linear(g, "l0", h, 30, true));
+    fw_nn_output_add(g, "accel", fw_nn_linear(g, "a", h, FW_ACCELS + (with == WIDE_ACCEL), true));
+    fw_nn_output_add(g, with == NO_STEER ? "other" : "steer", fw_nn_linear(g, "s", h, FW_STEERS, false));
+    if (fw_nn_graph_check(g, &error) != FW_OK) fail_msg("%s", error.text);
+    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
+    float *params = fw_nn_vector_new(layout.floats);
+    fw_nn_initialise(g, &layout, 9, params);
+    json_t *words = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
+                              "features_version", "1");
+    assert_int_equal(fw_nn_model_write(g, params, words, bytes, size_bytes, NULL), FW_OK);
+    json_decref(words);
+    free(params);
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(g);
+}
+
+static void test_graphs_without_the_ends_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        fw_status status;
+        const char *word;
+    } wanted[FAULTS] = {[NO_STEER] = {FW_UNSUPPORTED, "steer"},
+                        [WIDE_ACCEL] = {FW_UNSUPPORTED, "accel"},
+                        [SECOND_INPUT] = {FW_UNSUPPORTED, "features"},
+                        [MANY_NODES] = {FW_TOO_BIG, "nodes"},
+                        [COSTLY] = {FW_TOO_BIG, "operations"}};
+    for (fault i = NO_FAULT + 1; i < FAULTS; i++) {
+        char *bytes;
+        size_t size;
+        graph_file(i, &bytes, &size);
+        refuse(bytes, size, wanted[i].status, wanted[i].word);
+        free(bytes);
+    }
+}
+
+/* ---- through the slot ---- */
+
+static void same_actions(const fw_policy *a, const fw_policy *b) {
+    fw_policy_session of_a, of_b, second;
+    fw_random r = fw_random_named(6, "street");
+    assert_int_equal(fw_policy_session_open(a, &of_a, NULL), FW_OK);
+    assert_int_equal(fw_policy_session_open(a, &second, NULL), FW_OK);
+    assert_int_equal(fw_policy_session_open(b, &of_b, NULL), FW_OK);
+    assert_string_equal(a->hash.hex, b->hash.hex);
+    for (int round = 0; round < 100; round++) {
+        fw_drive_obs o = street(&r), other = street(&r);
+        fw_drive_action by_a, by_b, unused;
+        fw_policy_act(a, &of_a, &o, &by_a);
+        fw_policy_act(a, &second, &other, &unused);
+        fw_policy_act(b, &of_b, &o, &by_b);
+        assert_memory_equal(&by_a, &by_b, sizeof by_a);
+        if (a->kind == FW_POLICY_NETWORK) /* the other session changed nothing of this one */
+            assert_memory_equal(fw_nn_session_value(of_a.network, a->ends.accel),
+                                fw_nn_session_value(of_b.network, b->ends.accel),
+                                FW_ACCELS * sizeof(float));
+    }
+    fw_policy_session_close(&of_a);
+    fw_policy_session_close(&of_b);
+    fw_policy_session_close(&second);
+}
+
+static void round_trip(const char *bytes, size_t size) {
+    enum { ROOM = 1 << 18 };
+    uint8_t *flat_bytes = malloc(ROOM);
+    size_t flat_size = 0, unused = 0;
+    fw_policy policy, back;
+    fw_error error;
+    if (fw_policy_load(bytes, size, &policy, &error) != FW_OK) fail_msg("%s", error.text);
+    assert_int_equal(fw_policy_flatten(&policy, flat_bytes, ROOM, &flat_size, &error), FW_OK);
+    assert_int_equal(fw_policy_flatten(&policy, flat_bytes, flat_size - 1, &unused, &error), FW_TOO_BIG);
+    assert_int_equal(fw_policy_unflatten(flat_bytes, flat_size, &back, &error), FW_OK);
+    same_actions(&policy, &back);
+    fw_policy_clear(&back);
+    for (size_t cut = 0; cut < flat_size; cut += 37) {
+        uint8_t *part = malloc(cut + 1); /* so that asan sees a step too far */
+        memcpy(part, flat_bytes, cut);
+        assert_int_equal(fw_policy_unflatten(part, cut, &back, &error), FW_CORRUPT);
+        free(part);
+    }
+    fw_random r = fw_random_named(8, "bent");
+    for (int round = 0; round < 300; round++) { /* bent bytes: refused or another model, never a crash */
+        size_t at = fw_random_below(&r, (uint32_t)flat_size);
+        uint8_t keep = flat_bytes[at];
+        flat_bytes[at] ^= (uint8_t)(1 + fw_random_below(&r, 255));
+        if (fw_policy_unflatten(flat_bytes, flat_size, &back, &error) == FW_OK) fw_policy_clear(&back);
+        flat_bytes[at] = keep;
+    }
+    fw_policy_clear(&policy);
+    free(flat_bytes);
+}
+
+static void test_policies_go_through_the_slot(void **state) {
+    (void)state;
+    char *bytes;
+    size_t size;
+    for (fw_policy_kind kind = FW_POLICY_CONSTANT; kind <= FW_POLICY_IDM; kind++) {
+        assert_int_equal(fw_policy_rule_file(kind, &bytes, &size, NULL), FW_OK);
+        round_trip(bytes, size);
+        free(bytes);
+    }
+    graph_file(NO_FAULT, &bytes, &size);
+    round_trip(bytes, size);
+    free(bytes);
+    flat *f = random_flat(3);
+    flat_file(f, "1", 6, &bytes, &size);
+    round_trip(bytes, size);
+    free(bytes);
+    free(f);
+}
+
+/* The line's own network, saved and read: the same file again. */
+static void test_saved_networks_are_read_back(void **state) {
+    (void)state;
+    char folder[] = "/tmp/fw_policy_XXXXXX", path[2][64];
+    fw_nn_graph *g;
+    fw_nn_layout layout;
+    fw_policy policy;
+    fw_hash hash[2];
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], "%s/%d", folder, i);
+    assert_int_equal(fw_drive_network_graph(FW_DRIVE_HIDDEN, &g, NULL), FW_OK);
+    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
+    float *params = fw_nn_vector_new(layout.floats);
+    fw_nn_initialise(g, &layout, 9, params);
+    assert_int_equal(fw_drive_network_save(g, params, path[0], &hash[0], NULL), FW_OK);
+    assert_int_equal(fw_policy_load_file(path[0], &policy, NULL), FW_OK);
+    assert_string_equal(policy.hash.hex, hash[0].hex);
+    assert_true(policy.ends.value != FW_NN_NONE);
+    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, path[1],
+                                           &hash[1], NULL), FW_OK);
+    assert_string_equal(hash[0].hex, hash[1].hex);
+    fw_policy_clear(&policy);
+    free(params);
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(g);
+    assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flat_files_become_the_graph),
+        cmocka_unit_test(test_broken_flat_files_are_refused),
+        cmocka_unit_test(test_graphs_without_the_ends_are_refused),
+        cmocka_unit_test(test_policies_go_through_the_slot),
+        cmocka_unit_test(test_saved_networks_are_read_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
