@@ -22,6 +22,7 @@ layer_of() { # PATH below src/
     import/*) echo import 2 ;;
     nn/train/*) echo nn/train 2 ;;
     nn/onnx/*) echo nn/onnx 2 ;;
+    nn/mpi/*) echo nn/mpi 3 ;;
     lines/*/act/*) echo act 3 ;;
     lines/*/learn/*) echo learn 4 ;;
     lines/*) echo lines 4 ;;

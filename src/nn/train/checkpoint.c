@@ -309,6 +309,7 @@ void fw_nn_stop_on_signals(void) {
     stop_asked = 0;
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGUSR1, &action, NULL);
 }
 
 bool fw_nn_stop_wanted(void) {

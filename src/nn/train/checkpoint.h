@@ -29,7 +29,8 @@ fw_status fw_nn_checkpoint_write(fw_nn_trainer *trainer, char **bytes, size_t *s
 fw_status fw_nn_checkpoint_read(fw_nn_trainer *trainer, const void *bytes, size_t size_bytes,
                                 fw_error *error) FW_MUST;
 
-/* For programs that train long: SIGTERM and SIGINT only ask to stop from now on. */
+/* For programs that train long: SIGTERM, SIGINT and SIGUSR1 (which mpirun passes on) only ask to stop from
+ * now on. */
 void fw_nn_stop_on_signals(void);
 bool fw_nn_stop_wanted(void);
 

@@ -82,14 +82,19 @@ fw_status fw_nn_ranks_agree(const fw_nn_ranks *r, fw_status status, fw_error *er
     verdict all[FW_NN_RANKS_MAX];
     memset(all, 0, sizeof all);
     all[r->rank].status = (uint32_t)status;
-    if (status != FW_OK && error) memcpy(all[r->rank].text, error->text, sizeof error->text);
+    if (status != FW_OK && error) snprintf(all[r->rank].text, sizeof all->text, "%s", error->text);
     fw_error why = {""};
     fw_status told = fw_nn_ranks_gather(r, all, sizeof *all, &why);
     if (told != FW_OK) return status != FW_OK ? status : fw_fail(error, told, "%s", why.text);
-    for (uint32_t i = 0; i < r->count; i++)
-        if (all[i].status != FW_OK)
-            return fw_fail(error, (fw_status)all[i].status, "rank %u: %.380s", i, all[i].text);
-    return FW_OK;
+    bool same = true;
+    for (uint32_t i = 1; i < r->count; i++) same &= memcmp(&all[i], &all[0], sizeof *all) == 0;
+    if (same) return status;
+    uint32_t first = r->count; /* that failed, and not because another had stopped */
+    for (uint32_t i = r->count; i-- > 0;)
+        if (all[i].status != FW_OK && (all[i].status != FW_CLOSED || first == r->count ||
+                                       all[first].status == FW_CLOSED))
+            first = i;
+    return fw_fail(error, (fw_status)all[first].status, "rank %u: %.380s", first, all[first].text);
 }
 
 fw_status fw_nn_ranks_any(const fw_nn_ranks *r, bool mine, bool *any, fw_error *error) {

@@ -49,7 +49,8 @@ fw_status fw_nn_ranks_gather(const fw_nn_ranks *ranks, void *blocks, size_t bloc
 fw_status fw_nn_ranks_broadcast(const fw_nn_ranks *ranks, void *bytes, size_t size_bytes,
                                 fw_error *error) FW_MUST;
 /* Each rank says how it went; FW_OK where all did well. Else all return the failure of the lowest rank
- * that failed, as "rank 2: its text" (its text alone where there is one rank). */
+ * that failed, as "rank 2: its text"; a failure that all have alike is returned as it is. One that lost
+ * its partner (FW_CLOSED) counts only where nobody has another reason. */
 fw_status fw_nn_ranks_agree(const fw_nn_ranks *ranks, fw_status status, fw_error *error) FW_MUST;
 /* *any: whether one of them said so. */
 fw_status fw_nn_ranks_any(const fw_nn_ranks *ranks, bool mine, bool *any, fw_error *error) FW_MUST;
