@@ -919,7 +919,7 @@
   const FIGURES = [
     { field: 'loss', name: 'loss', say: (v) => decimals(v, 3) },
     { field: 'entropy', name: 'entropy', unit: 'nats', say: (v) => decimals(v, 2) },
-    { field: 'clean_share', name: 'clean drives', unit: 'in training', say: share, range: [0, 1] },
+    { field: 'clean_share', name: 'clean drives', unit: 'in training', say: share, range: [0, 1.02] },
   ];
   const trainingCharts = new Map(); /* field -> { node, box, now, plot, look } */
   /* The generations drawn, newest first. */
