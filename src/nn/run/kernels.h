@@ -1,6 +1,7 @@
 /* kernels.h - FW_KERNEL marks a function compiled several times for different x86 levels and picked when
  * the program loads; other compilers and machines use the portable form. Contraction to FMA is allowed
- * only inside such functions: which level was picked is the CPU class (cpu.h).
+ * only inside such functions: which level was picked is the CPU class (cpu.h). No floating-point traps
+ * are used, so both sides of a choice may be computed, without which loops with one are not vectorised.
  */
 #ifndef FW_NN_RUN_KERNELS_H
 #define FW_NN_RUN_KERNELS_H
@@ -10,7 +11,7 @@
 #define FW_KERNEL_CLONES
 #define FW_KERNEL                                                                                  \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),                   \
-                   optimize("O3", "fp-contract=fast")))
+                   optimize("O3", "fp-contract=fast", "no-trapping-math")))
 #else
 #define FW_KERNEL
 #endif
