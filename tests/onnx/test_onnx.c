@@ -198,7 +198,7 @@ static void number(wire *w, uint32_t field, uint64_t set) {
 static void part(wire *w, uint32_t field, const void *bytes, size_t size) {
     varint(w, field << 3 | 2);
     varint(w, size);
-    memcpy(w->bytes + w->size, bytes, size);
+    if (size > 0) memcpy(w->bytes + w->size, bytes, size);
     w->size += size;
 }
 static void text(wire *w, uint32_t field, const char *words) {
@@ -212,7 +212,7 @@ static void tensor(wire *graph, const char *name, uint64_t rows, uint64_t column
     number(&t, 1, columns);
     number(&t, 2, 1);
     text(&t, 8, name);
-    part(&t, 9, data, (rows ? rows : 1) * columns * sizeof *data);
+    part(&t, 9, data, data ? (rows ? rows : 1) * columns * sizeof *data : 0);
     part(graph, 5, t.bytes, t.size);
 }
 static void value(wire *graph, uint32_t field, const char *name, uint64_t width) {
@@ -308,36 +308,51 @@ static void test_hostile(void **state) {
     wire g = {.size = 0}, start;
     tensor(&g, "w", 2, 3, w);
     value(&g, 11, "x", 3);
-    start = g;
     refused(&g, "no output");
+    value(&g, 12, "y", 3);
+    start = g;
+    refused(&g, "output y is none");
     node(&g, "Magic", "x", "y", NULL, 0);
-    refused(&g, "Magic");
+    refused(&g, "node0 (Magic): the operator is not read");
+    g = start, node(&g, "Magic", "x", "a", NULL, 0), node(&g, "Relu", "a", "y", NULL, 0);
+    refused(&g, "Magic"); /* the first one that is not read is named */
     g = start, node(&g, "Gemm", "x w", "y", NULL, 0);
     refused(&g, "Gemm"); /* (2, 3) the wrong way round */
     g = start, node(&g, "Gemm", "x gone", "y", NULL, 0);
-    refused(&g, "constant");
+    refused(&g, "gone is made by no node before it");
+    g = start, node(&g, "Relu", "b", "a", NULL, 0), node(&g, "Relu", "a", "b", NULL, 0);
+    refused(&g, "b is made by no node before it"); /* round in a circle */
     g = start, node(&g, "Relu", "x", "x", NULL, 0);
     refused(&g, "twice");
-    g = start, node(&g, "Relu", "later", "y", NULL, 0);
-    refused(&g, "none");
-    g = start, tensor(&g, "one", 1, 1, w), node(&g, "Mul", "x one", "y", NULL, 0);
-    node(&g, "Unsqueeze", "y", "z", NULL, 0); /* no axes */
-    refused(&g, "Unsqueeze");
+    g = start, node(&g, "Unsqueeze", "x", "y", NULL, 0);
+    refused(&g, "its axes are none");
     g = start, node(&g, "Conv", "x w", "y", NULL, 0);
     refused(&g, "Conv");
     g = start, node(&g, "Softmax", "x", "y", "axis", 0);
-    refused(&g, "axis");
+    refused(&g, "the batch");
+    g = start, node(&g, "Softmax", "x", "y", "axis", 5);
+    refused(&g, "no axis 5");
     g = start, value(&g, 12, "w", 3);
+    node(&g, "Relu", "x", "y", NULL, 0);
     refused(&g, "output w");
     g = start, value(&g, 11, "v", 1u << 31);
-    refused(&g, "input v");
+    refused(&g, "input v: axis 1 has 2147483648 elements");
+    g = start, value(&g, 11, "v", (uint64_t)-3);
+    refused(&g, "input v: axis 1 has -3 elements");
     g = start, tensor(&g, "w", 2, 3, w);
     refused(&g, "twice");
+    g = start, tensor(&g, "huge", 1u << 31, 1u << 31, NULL);
+    refused(&g, "huge");
     wire lie = {.size = 0};
     number(&lie, 1, 1000), number(&lie, 2, 1), text(&lie, 8, "lie"), part(&lie, 9, w, 8);
     g = start, part(&g, 5, lie.bytes, lie.size), node(&g, "Mul", "x lie", "y", NULL, 0);
-    value(&g, 12, "y", 3);
-    refused(&g, "");
+    refused(&g, "tensor lie: its data are of another size");
+    /* Its numbers in another file, wherever that lies. */
+    wire away = {.size = 0}, where = {.size = 0};
+    text(&where, 1, "location"), text(&where, 2, "../../etc/passwd");
+    number(&away, 1, 3), number(&away, 2, 1), text(&away, 8, "away"), part(&away, 13, where.bytes, where.size);
+    g = start, part(&g, 5, away.bytes, away.size);
+    refused(&g, "external data");
     /* Graphs within attributes, as deep as the file likes. */
     wire deep = {.size = 0};
     for (int i = 0; i < 300; i++) {

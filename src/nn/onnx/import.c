@@ -31,38 +31,51 @@ static fw_status mismatch(const Onnx__TensorProto *t, fw_error *error) {
 fw_status fw_onnx_copy_floats(const Onnx__TensorProto *t, float *out, fw_error *error) {
     size_t count;
     FW_TRY(fw_onnx_count(t, &count, error));
-    if (t->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) return mismatch(t, error);
-    if (t->has_raw_data && t->raw_data.len == count * sizeof *out) {
-        if (count > 0) memcpy(out, t->raw_data.data, count * sizeof *out);
-    } else if (!t->has_raw_data && t->n_float_data == count) {
-        if (count > 0) memcpy(out, t->float_data, count * sizeof *out);
-    } else {
+    bool wide = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
+    size_t each = wide ? sizeof(double) : sizeof(float);
+    if (!wide && t->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) return mismatch(t, error);
+    if (t->has_raw_data ? t->raw_data.len != count * each
+                        : (wide ? t->n_double_data : t->n_float_data) != count)
         return mismatch(t, error);
+    const void *from = t->has_raw_data ? (const void *)t->raw_data.data
+                       : wide          ? (const void *)t->double_data
+                                       : (const void *)t->float_data;
+    if (!wide && count > 0) memcpy(out, from, count * sizeof *out);
+    for (size_t i = 0; wide && i < count; i++) {
+        double number;
+        memcpy(&number, (const char *)from + i * each, each);
+        out[i] = (float)number;
     }
-    for (size_t i = 0; i < count; i++)
-        if (isnan(out[i])) return fw_fail(error, FW_CORRUPT, "tensor %.60s holds a NaN", name_of(t));
     return FW_OK;
 }
 
+/* Bytes of an integer type; 0: it is none that is read. */
+static size_t whole_bytes(int32_t type) {
+    switch (type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64: return 8;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32: return 4;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8: return 1;
+    default: return 0;
+    }
+}
+
 fw_status fw_onnx_copy_ints(const Onnx__TensorProto *t, int64_t *out, fw_error *error) {
-    size_t count;
+    size_t count, each = whole_bytes(t->data_type);
     FW_TRY(fw_onnx_count(t, &count, error));
-    bool wide = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64;
-    size_t each = wide ? sizeof(int64_t) : sizeof(int32_t);
-    if (!wide && t->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__INT32) return mismatch(t, error);
+    if (each == 0)
+        return fw_fail(error, FW_UNSUPPORTED, "tensor %.60s: the element type %d is not read", name_of(t),
+                       t->data_type);
     if (t->has_raw_data ? t->raw_data.len != count * each
-                        : (wide ? t->n_int64_data : t->n_int32_data) != count)
+                        : (each == 8 ? t->n_int64_data : t->n_int32_data) != count)
         return mismatch(t, error);
     for (size_t i = 0; i < count; i++) {
-        int32_t narrow;
-        if (!t->has_raw_data) {
-            out[i] = wide ? t->int64_data[i] : t->int32_data[i];
-        } else if (wide) {
-            memcpy(&out[i], t->raw_data.data + i * each, each);
-        } else {
-            memcpy(&narrow, t->raw_data.data + i * each, each);
-            out[i] = narrow;
-        }
+        const uint8_t *at = t->has_raw_data ? t->raw_data.data + i * each : NULL;
+        int32_t narrow = 0;
+        if (!at) out[i] = each == 8 ? t->int64_data[i] : t->int32_data[i];
+        else if (each == 8) memcpy(&out[i], at, each);
+        else if (each == 4) memcpy(&narrow, at, each), out[i] = narrow;
+        else out[i] = *at;
     }
     return FW_OK;
 }
@@ -90,7 +103,10 @@ static fw_status own_params(const Onnx__GraphProto *g, fw_nn_model *model, fw_er
         const fw_nn_value_info *info = &model->graph->values[i];
         if (info->kind != FW_NN_PARAMETER) continue;
         while (strcmp(g->initializer[at]->name, info->name) != 0) at++;
-        FW_TRY(fw_onnx_copy_floats(g->initializer[at], model->params + model->layout.offsets[i], error));
+        float *to = model->params + model->layout.offsets[i];
+        FW_TRY(fw_onnx_copy_floats(g->initializer[at], to, error));
+        for (size_t n = 0; n < fw_nn_elements(info->shape); n++)
+            if (!isfinite(to[n])) return fw_fail(error, FW_CORRUPT, "tensor %s is not finite", info->name);
     }
     return FW_OK;
 }
@@ -194,7 +210,7 @@ static fw_status read_model(const Onnx__ModelProto *m, const void *bytes, size_t
     fw_status status = read_own(m, bytes, size, &model, error);
     if (status != FW_OK) {
         fw_nn_model_clear(&model);
-        status = fw_onnx_read_graph(m->graph, &model, error);
+        status = fw_onnx_read_graph(m->graph, 4 * size + PURSE_SPARE, &model, error);
     }
     if (status == FW_OK) *out = model;
     else fw_nn_model_clear(&model);

@@ -1,7 +1,7 @@
 /* onnx.h - models to ONNX (operator set 17) and from it, for engines that are not ours.
  *
  *   fw_nn_model --export--> ModelProto bytes --> ONNX Runtime, TensorRT, vendors' compilers
- *   fw_nn_model <--import-- ModelProto bytes <-- PyTorch's MLPs and CNNs; our own exports, exactly
+ *   fw_nn_model <--import-- ModelProto bytes <-- other exporters' networks; our own exports, exactly
  *
  * The batch is the first dimension of every input and output, named "N". Parameters keep their names.
  * What ONNX has no operator for is written by its primitives: attention, rotary positions, RMS norm,
@@ -10,14 +10,14 @@
  * reads as zeros here and is an error there.
  *
  * An export carries the graph in its metadata ("flywheel.graph"). Import takes that graph only when
- * exporting it again gives the very same bytes; every other file is read operator by operator:
- *
- *   Identity Dropout Constant Relu Tanh Sigmoid Exp Clip Softmax Gemm MatMul Add Sub Mul Div Conv
- *   MaxPool AveragePool GlobalAveragePool Flatten Reshape Squeeze Unsqueeze Transpose Concat Slice
- *   Gather (of a table) LayerNormalization
+ * exporting it again gives the very same bytes; every other file is read operator by operator
+ * (reader.h, docs/formats/onnx.md): what is written out in primitives (norms, attention, GELU, SiLU) is
+ * found again, shapes that are computed in the file are computed while it is read, and what nothing
+ * needs is dropped. The batch may lie on any axis there; here it is the first.
  *
  * Hostile files are refused: nested graphs, functions, external data and types other than tensors
- * before anything is allocated for them; sizes are checked by the builder (nn/run/graph.h).
+ * before anything is allocated for them; sizes are checked by the builder (nn/run/graph.h), and what a
+ * file may ask for while it is read is bounded by its own size.
  */
 #ifndef FW_NN_ONNX_ONNX_H
 #define FW_NN_ONNX_ONNX_H

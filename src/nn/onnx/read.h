@@ -1,5 +1,5 @@
 /* read.h - private: an ONNX file taken apart. guard.c refuses what could hurt before anything is
- * allocated; import.c knows files and our own exports; import_ops.c other people's operators. */
+ * allocated; import.c knows files and our own exports; reader.h other people's operators. */
 #ifndef FW_NN_ONNX_READ_H
 #define FW_NN_ONNX_READ_H
 
@@ -19,8 +19,9 @@ fw_status fw_onnx_count(const Onnx__TensorProto *tensor, size_t *count, fw_error
 fw_status fw_onnx_copy_floats(const Onnx__TensorProto *tensor, float *out, fw_error *error) FW_MUST;
 fw_status fw_onnx_copy_ints(const Onnx__TensorProto *tensor, int64_t *out, fw_error *error) FW_MUST;
 
-/* Reads the graph operator by operator into a model whose graph is new. */
-fw_status fw_onnx_read_graph(const Onnx__GraphProto *graph, fw_nn_model *model,
+/* Reads the graph operator by operator into a zeroed model; constants computed on the way take at most
+ * limit_bytes. */
+fw_status fw_onnx_read_graph(const Onnx__GraphProto *graph, size_t limit_bytes, fw_nn_model *model,
                              fw_error *error) FW_MUST;
 
 #endif
