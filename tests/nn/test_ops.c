@@ -102,6 +102,7 @@ static const test_case cases[] = {
     {FW_NN_SIGMOID, "", {{0}, {0}}, 1, {{EACH, S2(3, 5)}}},
     {FW_NN_EXP, "", {{0}, {0}}, 1, {{EACH, S2(3, 5)}}},
     {FW_NN_EXP, "of a parameter", {{0}, {0}}, 1, {{FIXED, S1(5)}}},
+    {FW_NN_ERF, "", {{0}, {0}}, 1, {{EACH, S2(3, 5)}}},
     {FW_NN_CLAMP, "", {{0}, {-0.4f, 0.7f}}, 1, {{EACH, S2(3, 5)}}},
     {FW_NN_AFFINE, "", {{0}, {-1.5f, 0.25f}}, 1, {{EACH, S2(3, 5)}}},
     {FW_NN_ADD, "", {{0}, {0}}, 2, {{EACH, S2(3, 5)}, {EACH, S2(3, 5)}}},

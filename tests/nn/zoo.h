@@ -42,6 +42,7 @@ static inline void zoo_elements(fw_nn_graph *g) {
     x = fw_nn_affine(g, "affine", x, -0.75f, 0.125f);
     fw_nn_output_add(g, "soft", fw_nn_apply(g, FW_NN_SOFTMAX, "softmax", x));
     x = fw_nn_apply(g, FW_NN_EXP, "exp", x);
+    fw_nn_output_add(g, "erf", fw_nn_apply(g, FW_NN_ERF, "error", x));
     fw_nn_output_add(g, "sum", fw_nn_apply(g, FW_NN_SUM_LAST, "total", x));
     fw_nn_output_add(g, "y", fw_nn_linear(g, "last", x, 3, false));
 }

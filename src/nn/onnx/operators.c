@@ -378,6 +378,7 @@ static void simple(fw_onnx *e) {
     case FW_NN_TANH: set(e, 0, OP("Tanh", x)); break;
     case FW_NN_SIGMOID: set(e, 0, OP("Sigmoid", x)); break;
     case FW_NN_EXP: set(e, 0, OP("Exp", x)); break;
+    case FW_NN_ERF: set(e, 0, OP("Erf", x)); break;
     case FW_NN_CLAMP:
         set(e, 0, OP("Clip", x, fw_onnx_scalar(e, f[0]), fw_onnx_scalar(e, f[1])));
         break;

@@ -10,7 +10,7 @@
 
 #define READERS(X)                                                                                 \
     X(Identity, same) X(Dropout, same) X(Cast, cast) X(Relu, unary) X(Tanh, unary)                 \
-    X(Sigmoid, unary) X(Exp, unary) X(Neg, unary) X(LeakyRelu, unary) X(HardSigmoid, unary)        \
+    X(Sigmoid, unary) X(Exp, unary) X(Erf, unary) X(Neg, unary) X(LeakyRelu, unary) X(HardSigmoid, unary)        \
     X(HardSwish, unary) X(Gelu, gelu) X(Clip, clip) X(Softmax, softmax) X(Add, add)                \
     X(Sub, subtract) X(Mul, multiply) X(Div, divide) X(Pow, power) X(Gemm, gemm)                   \
     X(MatMul, matmul) X(Conv, conv) X(MaxPool, max_pool) X(AveragePool, average_pool)              \
@@ -39,7 +39,6 @@ static const struct {
     const char *name, *why;
 } parts[] = {{"Sqrt", "a square root is read within a norm alone"},
              {"Reciprocal", "it is read within a norm alone"},
-             {"Erf", "the error function is read within GELU alone"},
              {"Equal", "it is read within a mask alone"},
              {"Not", "it is read within a mask alone"}};
 

@@ -35,7 +35,7 @@ FW_ONNX_READ(unary) {
     static const struct {
         const char *name;
         fw_nn_op op;
-    } plain[] = {{"Relu", FW_NN_RELU}, {"Tanh", FW_NN_TANH}, {"Sigmoid", FW_NN_SIGMOID}, {"Exp", FW_NN_EXP}};
+    } plain[] = {{"Relu", FW_NN_RELU}, {"Tanh", FW_NN_TANH}, {"Sigmoid", FW_NN_SIGMOID}, {"Exp", FW_NN_EXP}, {"Erf", FW_NN_ERF}};
     fw_onnx_tensor t;
     fw_nn_value in[2];
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -443,10 +443,23 @@ static fw_status activation(fw_onnx_reader *r, fw_onnx_proto *node, fw_nn_op op,
     return fw_onnx_give(r, node, 0, &t, error);
 }
 
+/* x (1 + erf(x / sqrt 2)) / 2 */
+static fw_status exact_gelu(fw_onnx_reader *r, fw_onnx_proto *node, fw_error *error) {
+    fw_onnx_tensor t;
+    fw_nn_value in[2];
+    FW_TRY(fw_onnx_want(r, node, 0, &t, error));
+    FW_TRY(fw_onnx_affine(r, t.value, 0.70710678118654752, 0, &in[1], error));
+    FW_TRY(fw_onnx_add(r, FW_NN_ERF, &in[1], 1, (fw_nn_attr){0}, &in[1], error));
+    FW_TRY(fw_onnx_affine(r, in[1], 0.5, 0.5, &in[1], error));
+    in[0] = t.value;
+    FW_TRY(fw_onnx_add(r, FW_NN_MULTIPLY, in, 2, (fw_nn_attr){0}, &t.value, error));
+    return fw_onnx_give(r, node, 0, &t, error);
+}
+
 FW_ONNX_READ(gelu) {
     const Onnx__AttributeProto *form = fw_onnx_attribute(node, "approximate");
     if (!form || !form->has_s || form->s.len != 4 || memcmp(form->s.data, "tanh", 4) != 0)
-        FW_ONNX_REFUSE("the exact GELU (with the error function) is not read, its tanh form is");
+        return exact_gelu(r, node, error);
     return single(r, node, FW_NN_GELU, (fw_nn_attr){0}, error);
 }
 

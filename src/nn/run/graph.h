@@ -113,6 +113,7 @@ bool fw_nn_shape_equal(fw_nn_shape a, fw_nn_shape b);
     X(TANH, "tanh", 1, 1, 1)                                                                       \
     X(SIGMOID, "sigmoid", 1, 1, 1)                                                                 \
     X(EXP, "exp", 1, 1, 1)                                                                         \
+    X(ERF, "erf", 1, 1, 1) /* the error function; exact GELU is x (1 + erf(x / sqrt 2)) / 2 */     \
     X(CLAMP, "clamp", 1, 1, 1) /* f: low, high */                                                  \
     X(AFFINE, "affine", 1, 1, 1) /* f: factor, offset */                                           \
     X(ADD, "add", 2, 2, 1)                                                                         \

@@ -25,6 +25,7 @@ UNARY(SILU, x / (1 + expf(-x)))
 UNARY(TANH, tanhf(x))
 UNARY(SIGMOID, 1 / (1 + expf(-x)))
 UNARY(EXP, expf(x))
+UNARY(ERF, erff(x))
 UNARY(CLAMP, x < f[0] ? f[0] : x > f[1] ? f[1] : x)
 UNARY(AFFINE, x * f[0] + f[1])
 

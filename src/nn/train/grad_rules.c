@@ -135,6 +135,13 @@ RULE(SIGMOID) {
 RULE(EXP) {
     c->to[0] = PUT(MULTIPLY, "x", c->from[0], out(c, 0));
 }
+/* 2 / sqrt(pi) exp(-x^2), the factor within exp() */
+RULE(ERF) {
+    fw_nn_value square = PUT(MULTIPLY, "square", in(c, 0), in(c, 0));
+    fw_nn_value power = put(c, FW_NN_AFFINE, "power", &square, 1,
+                            (fw_nn_attr){.f = {-1, 0.12078224f}}, NULL);
+    c->to[0] = PUT(MULTIPLY, "x", c->from[0], PUT(EXP, "slope", power));
+}
 RULE(CLAMP) {
     c->to[0] = PUT(CLAMP_GRAD, "x", c->from[0], in(c, 0));
 }
