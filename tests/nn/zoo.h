@@ -1,5 +1,6 @@
 /* zoo.h - small networks that together use every operator of inference, for tests of formats. Inputs
- * whose name begins with "mask" hold 0 and 1; "ids<N>" holds indices below N. */
+ * whose name begins with "mask" hold 0 and 1 ("mask_first": the first member is always in); "ids<N>" holds
+ * indices below N. */
 #ifndef FW_TESTS_NN_ZOO_H
 #define FW_TESTS_NN_ZOO_H
 
@@ -169,7 +170,8 @@ static inline void *zoo_values(const fw_nn_value_info *info, uint32_t rows, fw_r
         if (strncmp(info->name, "ids", 3) == 0)
             ids[i] = (int32_t)fw_random_below(r, (uint32_t)atoi(info->name + 3));
         else if (strncmp(info->name, "mask", 4) == 0)
-            values[i] = i >= each && fw_random_below(r, 3) > 0 ? 1.0f : 0.0f;
+            values[i] = (i >= each && fw_random_below(r, 3) > 0) ||
+                                (strcmp(info->name, "mask_first") == 0 && i % each == 0) ? 1.0f : 0.0f;
         else
             values[i] = fw_random_normal(r);
     }

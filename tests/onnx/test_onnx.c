@@ -1,7 +1,8 @@
 /* ONNX: what is exported comes back exactly; files of others are read; hostile ones are refused.
  *
- *   test_onnx FOLDER   writes networks, inputs and our outputs there, for web/test/onnx.test.mjs, which
- *                      runs them through ONNX Runtime */
+ *   test_onnx FOLDER      writes networks, inputs and our outputs there, for web/test/onnx.test.mjs, which
+ *                         runs them through ONNX Runtime
+ *   test_onnx FILE.onnx   reads somebody's network; inputs and our outputs go to FILE.onnx.json */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "../nn/zoo.h"
+#include "base/file.h"
 #include "nn/onnx/onnx.h"
 
 enum { ROWS = 3 };
@@ -109,6 +111,26 @@ static int write_cases(const char *folder) {
         fw_nn_model_clear(&model);
     }
     return 0;
+}
+
+static int read_case(const char *path) {
+    char *bytes = NULL, out[600];
+    size_t size = 0;
+    fw_nn_model model;
+    fw_error error = {""};
+    fw_status status = fw_file_read(path, 1 << 26, &bytes, &size, &error);
+    if (status == FW_OK) status = fw_onnx_import(bytes, size, &model, &error);
+    free(bytes);
+    if (status != FW_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    json_t *json = run(&model);
+    snprintf(out, sizeof out, "%.500s.json", path);
+    int failed = json_dump_file(json, out, 0);
+    json_decref(json);
+    fw_nn_model_clear(&model);
+    return failed ? 1 : 0;
 }
 
 static void test_back_and_forth(void **state) {
@@ -386,6 +408,8 @@ static void test_damaged(void **state) {
 }
 
 int main(int argc, char **argv) {
+    size_t length = argc > 1 ? strlen(argv[1]) : 0;
+    if (length > 5 && strcmp(argv[1] + length - 5, ".onnx") == 0) return read_case(argv[1]);
     if (argc > 1) return write_cases(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_back_and_forth),

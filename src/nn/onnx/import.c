@@ -175,8 +175,10 @@ static void purse_free(void *self, void *at) {
 /* Strings of a proto2 message may be missing; here they are read as "". */
 static fw_status check_names(const Onnx__GraphProto *g, fw_error *error) {
     bool fine = g->n_node <= FW_ONNX_NODES_MAX && g->n_initializer <= FW_ONNX_NODES_MAX &&
-                g->n_input <= FW_ONNX_NODES_MAX && g->n_output <= FW_NN_INPUTS_MAX;
-    if (!fine) return fw_fail(error, FW_TOO_BIG, "ONNX: too many nodes, tensors, inputs or outputs");
+                g->n_input <= FW_ONNX_NODES_MAX;
+    if (!fine) return fw_fail(error, FW_TOO_BIG, "ONNX: over %d nodes, tensors or inputs", FW_ONNX_NODES_MAX);
+    if (g->n_output > FW_NN_INPUTS_MAX)
+        return fw_fail(error, FW_TOO_BIG, "ONNX: %zu outputs, %d at most are read", g->n_output, FW_NN_INPUTS_MAX);
     for (size_t i = 0; i < g->n_node && fine; i++) {
         fine = g->node[i]->op_type != NULL && g->node[i]->n_output > 0;
         for (size_t k = 0; fine && k < g->node[i]->n_attribute; k++)

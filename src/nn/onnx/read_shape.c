@@ -156,16 +156,25 @@ static fw_status join(fw_onnx_reader *r, const fw_onnx_tensor *parts, size_t cou
     return FW_OK;
 }
 
+/* Places of an axis one by one. */
+static fw_status pick(fw_onnx_reader *r, const fw_onnx_tensor *t, const fw_onnx_range *range,
+                      fw_onnx_tensor *out, fw_error *error) {
+    fw_onnx_tensor parts[FW_ONNX_LIST_MAX];
+    if (range->count > FW_ONNX_LIST_MAX) FW_ONNX_REFUSE("it picks over %d places by its steps", FW_ONNX_LIST_MAX);
+    for (int64_t i = 0; i < range->count; i++)
+        FW_TRY(take(r, t, range->axis, range->first + i * range->step, 1, &parts[i], error));
+    return join(r, parts, (size_t)range->count, range->axis, out, error);
+}
+
 /* Places first, first + step, ... of an axis. Steps over 1: rows of `step`, of which one column stays. */
 static fw_status stride(fw_onnx_reader *r, const fw_onnx_tensor *t, const fw_onnx_range *range,
                         fw_onnx_tensor *out, fw_error *error) {
     fw_onnx_tensor rows, columns;
     int64_t dims[FW_ONNX_RANK_MAX + 1], span = range->count * range->step, start = range->first, column = 0;
     fw_onnx_dims(t, dims);
-    if (range->step < 1 || t->rank == FW_ONNX_RANK_MAX) FW_ONNX_REFUSE("it goes backwards");
     if (range->step == 1) return take(r, t, range->axis, range->first, range->count, out, error);
     if (start + span > dims[range->axis]) column = range->step - 1, start -= column;
-    if (start < 0) FW_ONNX_REFUSE("its steps do not fit the axis");
+    if (start < 0 || range->step < 1 || t->rank == FW_ONNX_RANK_MAX) return pick(r, t, range, out, error);
     FW_TRY(take(r, t, range->axis, start, span, &rows, error));
     fw_onnx_dims(&rows, dims);
     for (uint32_t i = t->rank; i > range->axis + 1; i--) dims[i] = dims[i - 1];
