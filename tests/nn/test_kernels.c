@@ -157,22 +157,27 @@ typedef struct result {
 } result;
 
 static void run_once(const fw_nn_training *t, const void *const *inputs, const float *params,
-                     const fw_nn_backend *const *backends, uint32_t most, uint32_t rows,
+                     const fw_nn_backend *const *backends, bool packs, uint32_t most, uint32_t rows,
                      result *out) {
     fw_error error;
     fw_nn_plan *plan;
     fw_nn_session *session;
     fw_nn_plan_options o = {.rows = most, .training = true, .keep = &t->loss, .keep_count = 1,
                             .gradients = t->gradients, .gradient_count = t->gradient_count,
-                            .backends = backends};
+                            .backends = backends, .pack = packs};
     assert_int_equal(fw_nn_plan_make(t->graph, &o, &plan, &error), FW_OK);
     assert_int_equal(fw_nn_session_new(plan, &session, &error), FW_OK);
+    void *packed = aligned_alloc(64, (fw_nn_plan_packed_bytes(plan) + 127) / 64 * 64);
+    assert_non_null(packed);
+    fw_nn_plan_pack(plan, params, packed);
     for (int i = 0; i < 2; i++) { /* twice: what a run leaves behind changes nothing */
         memset(out->gradients, 0, fw_nn_plan_layout(plan)->floats * sizeof(float));
-        fw_nn_session_run(session, &(fw_nn_run_args){.parameters = params, .rows = rows,
-                                                     .gradients = out->gradients, .inputs = inputs});
+        fw_nn_session_run(session, &(fw_nn_run_args){.parameters = params, .packed = packed,
+                                                     .rows = rows, .gradients = out->gradients,
+                                                     .inputs = inputs});
     }
     memcpy(out->losses, fw_nn_session_value(session, t->loss), rows * sizeof(float));
+    free(packed);
     fw_nn_session_free(session);
     fw_nn_plan_free(plan);
 }
@@ -231,8 +236,8 @@ static void one_trial(builder *build, const fw_nn_backend *const *backends, fw_r
     fw_nn_initialise(t.graph, &layout, fw_random_u32(r), params);
     uint32_t most = fw_random_below(r, 3) ? ROWS : up_to(r, 3); /* of the plan */
     for (uint32_t rows = most; rows > 0; rows = rows == most ? fw_random_below(r, most) : 0) {
-        run_once(&t, inputs, params, NULL, most, rows, &a);
-        run_once(&t, inputs, params, backends, most, rows, &b);
+        run_once(&t, inputs, params, NULL, false, most, rows, &a);
+        run_once(&t, inputs, params, backends, fw_random_below(r, 2), most, rows, &b);
         double least = 0.01 * largest(a.gradients, layout.floats);
         compare("loss", b.losses, a.losses, rows, 1e-6);
         for (uint32_t i = 0; i < t.graph->value_count; i++)
@@ -271,23 +276,28 @@ static void networks_agree(void **state) {
         }
 }
 
-/* Products of all layouts against float64. */
+/* Products of all layouts against float64; B packed with the product, before, or as a part of more. */
 static void products(void **state) {
-    enum { MOST = 260 };
+    enum { MOST = 260, DEEP = 600, MORE = 40 };
     (void)state;
-    float *a = malloc(MOST * 600 * sizeof *a), *b = malloc(600 * MOST * sizeof *b);
-    float *c = malloc(MOST * MOST * sizeof *c), *packed = aligned_alloc(64, 272 * 600 * sizeof *c);
+    float *a = malloc(MOST * DEEP * sizeof *a), *c = malloc(MOST * MOST * sizeof *c);
+    float *b = malloc((DEEP + MORE) * (MOST + MORE) * sizeof *b);
+    float *packed = aligned_alloc(64, (DEEP + MORE) * (MOST + MORE + 20) * sizeof *c);
     void *scratch = aligned_alloc(64, FW_GEMM_SCRATCH_BYTES);
     fw_random r = fw_random_named(seed, "products");
-    for (size_t i = 0; i < MOST * 600; i++) a[i] = fw_random_normal(&r), b[i] = fw_random_normal(&r);
-    for (int trial = 0; trial < 120; trial++) {
-        size_t m = up_to(&r, MOST), n = up_to(&r, MOST), k = up_to(&r, 600);
+    for (size_t i = 0; i < MOST * DEEP; i++) a[i] = fw_random_normal(&r);
+    for (size_t i = 0; i < (DEEP + MORE) * (MOST + MORE); i++) b[i] = fw_random_normal(&r);
+    for (int trial = 0; trial < 160; trial++) {
+        size_t m = up_to(&r, MOST), n = up_to(&r, MOST), k = up_to(&r, DEEP);
+        size_t wide = n + (trial % 4 == 3 ? up_to(&r, MORE) : 0), deep = k + (wide > n ? up_to(&r, MORE) : 0);
         bool ta = fw_random_below(&r, 2), tb = fw_random_below(&r, 2), add = fw_random_below(&r, 2);
         fw_gemm g = {.m = m, .n = n, .k = k, .a = a, .a_row = ta ? 1 : k, .a_column = ta ? m : 1,
-                     .b = b, .b_row = tb ? 1 : n, .b_column = tb ? k : 1, .c = c, .c_row = n,
+                     .b = b, .b_row = tb ? 1 : wide, .b_column = tb ? deep : 1, .c = c, .c_row = n,
                      .add = add, .bias = trial % 3 ? b : NULL, .scratch = scratch};
+        fw_gemm whole = g;
+        whole.n = wide, whole.k = deep;
         for (size_t i = 0; i < m * n; i++) c[i] = 0.5f;
-        if (trial % 2) fw_gemm_pack(&g, packed), g.packed = packed;
+        if (trial % 2) fw_gemm_pack(&whole, packed), g.packed = packed, g.packed_k = deep;
         fw_gemm_run(&g);
         for (int look = 0; look < 400; look++) {
             size_t i = fw_random_below(&r, (uint32_t)m), j = fw_random_below(&r, (uint32_t)n);

@@ -2,9 +2,11 @@
  * instead of one row at a time.
  *
  *   LSTM   gates (B T, 4H) = X W^T + b + c        once, written where the gradient wants them
- *          gates[:, t]    += Y[:, t-1] U^T         per step, U packed once
+ *          gates[:, t]    += Y[:, t-1] U^T         per step
  *          cells, Y        = element-wise
  *   GRU    from x and from h apart (its n gate multiplies what comes from h)
+ *
+ * W, U and the LSTM's b + c lie packed: by the plan, or in the scratch at the start of a call.
  */
 #include <string.h>
 
@@ -14,9 +16,10 @@
 
 typedef struct series {
     size_t rows, steps, width, hidden;
-    const float *x, *w, *u, *b, *c, *h0, *c0; /* h0, c0: (B, H), or NULL */
+    const float *x, *b, *c, *h0, *c0; /* h0, c0: (B, H), or NULL */
     float *y;
-    float *pack_w, *pack_u, *bias, *from_x, *from_h; /* in the scratch */
+    const float *pack_w, *pack_u, *bias;
+    float *from_x, *from_h; /* in the scratch */
     void *scratch;
 } series;
 
@@ -26,29 +29,50 @@ static float *next(float **at, size_t floats) {
     return out;
 }
 
-static series series_of(const fw_nn_call *call, size_t gates) {
-    size_t width = call->in[0].shape.d[1], hidden = call->in[2].shape.d[1];
-    float *at = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
-    series s = {.rows = call->rows, .steps = call->in[0].shape.d[0], .width = width,
-                .hidden = hidden, .x = fw_nn_in(call, 0), .w = fw_nn_in(call, 1),
-                .u = fw_nn_in(call, 2), .b = fw_nn_in(call, 3), .c = fw_nn_in(call, 4),
-                .h0 = call->input_count > 5 ? fw_nn_in(call, 5) : NULL,
-                .c0 = call->input_count > 6 ? fw_nn_in(call, 6) : NULL,
-                .y = fw_nn_out(call, 0), .scratch = call->scratch};
-    s.pack_w = next(&at, fw_gemm_packed_floats(gates * hidden, width));
-    s.pack_u = next(&at, fw_gemm_packed_floats(gates * hidden, hidden));
-    s.bias = next(&at, gates * hidden);
-    s.from_x = next(&at, s.rows * gates * hidden);
-    s.from_h = next(&at, s.rows * gates * hidden);
-    return s;
+/* (gates H), which is 3 H or 4 H */
+static size_t wide_of(const fw_nn_call *call) {
+    return call->in[1].shape.d[0];
 }
 
-static size_t scratch_bytes(const fw_nn_call *call, size_t gates, bool both) {
-    size_t width = call->in[0].shape.d[1], hidden = call->in[2].shape.d[1];
-    size_t floats = fw_gemm_packed_floats(gates * hidden, width) +
-                    fw_gemm_packed_floats(gates * hidden, hidden) + gates * hidden + 5 * 16;
-    if (both) floats += 2 * call->rows * gates * hidden;
-    return FW_GEMM_SCRATCH_BYTES + floats * sizeof(float);
+static size_t packed_floats(const fw_nn_call *call, size_t part) {
+    size_t wide = wide_of(call);
+    size_t floats = part == 2 ? wide : fw_gemm_packed_floats(wide, call->in[1 + part].shape.d[1]);
+    return (floats + 15) / 16 * 16;
+}
+
+static size_t packed_bytes(const fw_nn_call *call) {
+    return (packed_floats(call, 0) + packed_floats(call, 1) + packed_floats(call, 2)) * sizeof(float);
+}
+
+static void pack(const fw_nn_call *call, void *packed) {
+    size_t wide = wide_of(call);
+    float *at = packed;
+    for (uint32_t part = 0; part < 2; part++) {
+        size_t width = call->in[1 + part].shape.d[1];
+        fw_gemm_pack(&(fw_gemm){.n = wide, .k = width, .b = fw_nn_in(call, 1 + part), .b_row = 1,
+                                .b_column = width}, at);
+        at += packed_floats(call, part);
+    }
+    for (size_t j = 0; j < wide; j++) at[j] = fw_nn_in(call, 3)[j] + fw_nn_in(call, 4)[j];
+}
+
+static series series_of(const fw_nn_call *call) {
+    size_t width = call->in[0].shape.d[1], hidden = call->in[2].shape.d[1], wide = wide_of(call);
+    float *at = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
+    series s = {.rows = call->rows, .steps = call->in[0].shape.d[0], .width = width,
+                .hidden = hidden, .x = fw_nn_in(call, 0), .b = fw_nn_in(call, 3), .c = fw_nn_in(call, 4),
+                .h0 = call->input_count > 5 ? fw_nn_in(call, 5) : NULL,
+                .c0 = call->input_count > 6 ? fw_nn_in(call, 6) : NULL,
+                .y = fw_nn_out(call, 0), .pack_w = call->packed, .scratch = call->scratch};
+    if (!call->packed) {
+        s.pack_w = next(&at, packed_bytes(call) / sizeof(float));
+        pack(call, (void *)(uintptr_t)s.pack_w);
+    }
+    s.pack_u = s.pack_w + packed_floats(call, 0);
+    s.bias = s.pack_u + packed_floats(call, 1);
+    s.from_x = next(&at, s.rows * wide);
+    s.from_h = next(&at, s.rows * wide);
+    return s;
 }
 
 /* The states before step t: where they are, and floats from one example to the next. */
@@ -71,17 +95,14 @@ FW_KERNEL static void lstm_cell(float *restrict gates, const float *restrict bef
 }
 
 static void lstm(const fw_nn_call *call) {
-    series s = series_of(call, 4);
+    series s = series_of(call);
     size_t H = s.hidden, wide = 4 * H, T = s.steps, stride;
     float *cells = fw_nn_out(call, 1), *gates = fw_nn_out(call, 2);
-    for (size_t j = 0; j < wide; j++) s.bias[j] = s.b[j] + s.c[j];
     fw_gemm_run(&(fw_gemm){.m = s.rows * T, .n = wide, .k = s.width, .a = s.x, .a_row = s.width,
-                           .a_column = 1, .b = s.w, .b_row = 1, .b_column = s.width, .c = gates,
-                           .c_row = wide, .bias = s.bias, .scratch = s.scratch});
-    fw_gemm from_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .b = s.u, .b_row = 1,
-                      .b_column = H, .c_row = T * wide, .add = true, .packed = s.pack_u,
-                      .scratch = s.scratch};
-    fw_gemm_pack(&from_h, s.pack_u);
+                           .a_column = 1, .c = gates, .c_row = wide, .bias = s.bias,
+                           .packed = s.pack_w, .scratch = s.scratch});
+    fw_gemm from_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .c_row = T * wide,
+                      .add = true, .packed = s.pack_u, .scratch = s.scratch};
     for (size_t t = 0; t < T; t++) {
         from_h.a = state_before(&s, t, &stride);
         from_h.a_row = stride;
@@ -111,17 +132,14 @@ FW_KERNEL static void gru_cell(const float *restrict from_x, const float *restri
 }
 
 static void gru(const fw_nn_call *call) {
-    series s = series_of(call, 3);
+    series s = series_of(call);
     size_t H = s.hidden, wide = 3 * H, T = s.steps, stride;
     float *gates = fw_nn_out(call, 1);
     fw_gemm by_x = {.m = s.rows, .n = wide, .k = s.width, .a_row = T * s.width, .a_column = 1,
-                    .b = s.w, .b_row = 1, .b_column = s.width, .c = s.from_x, .c_row = wide,
-                    .bias = s.b, .packed = s.pack_w, .scratch = s.scratch};
-    fw_gemm by_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .b = s.u, .b_row = 1,
-                    .b_column = H, .c = s.from_h, .c_row = wide, .bias = s.c, .packed = s.pack_u,
+                    .c = s.from_x, .c_row = wide, .bias = s.b, .packed = s.pack_w,
                     .scratch = s.scratch};
-    fw_gemm_pack(&by_x, s.pack_w);
-    fw_gemm_pack(&by_h, s.pack_u);
+    fw_gemm by_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .c = s.from_h, .c_row = wide,
+                    .bias = s.c, .packed = s.pack_u, .scratch = s.scratch};
     for (size_t t = 0; t < T; t++) {
         const float *h = state_before(&s, t, &stride);
         by_x.a = s.x + t * s.width;
@@ -146,7 +164,12 @@ fw_status fw_fast_rnn(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choi
         if (call->in[i].batched) return FW_OK;
     for (uint32_t i = 5; i < call->input_count; i++)
         if (!call->in[i].batched) return FW_OK;
+    size_t both = is_lstm ? 0 : 2 * (size_t)call->rows * wide_of(call);
     *out = (fw_nn_choice){.kernel = is_lstm ? lstm : gru,
-                          .scratch_bytes = scratch_bytes(call, is_lstm ? 4 : 3, !is_lstm)};
+                          .scratch_bytes = FW_GEMM_SCRATCH_BYTES + (both + 32) * sizeof(float)};
+    if (call->in[1].packable && call->in[2].packable && call->in[3].packable && call->in[4].packable)
+        out->pack = pack, out->packed_bytes = packed_bytes(call);
+    else
+        out->scratch_bytes += packed_bytes(call);
     return FW_OK;
 }

@@ -1,7 +1,7 @@
 /* fused_rnn.c - gradients of LSTM and GRU: back through time with all examples of a run in each step,
  * then the gradients of weights and inputs in one matrix product over all steps.
  *
- *   per step, last first   d gates = element-wise; dh (B, H) = d gates U     (U packed once)
+ *   per step, last first   d gates = element-wise; dh (B, H) = d gates U
  *   at the end             dW += dG^T X    dU += dG[1..]^T Y[..T-1]    db, dc += column sums    dX = dG W
  */
 #include <string.h>
@@ -13,8 +13,9 @@
 
 typedef struct series {
     size_t rows, steps, width, hidden, gates;
-    const float *dy, *x, *w, *u, *y, *h0;
-    float *pack_u, *sums;       /* sums: (gates H) */
+    const float *dy, *x, *y, *h0;
+    const float *pack_u, *pack_w; /* by the plan, or in the scratch at the start of a call */
+    float *sums;                /* (gates H) */
     float *dh, *dcell;          /* (B, H) */
     float *from_x, *from_h;     /* (B, T, gates H): gradients of the gates' sums; LSTM: the same */
     void *scratch;
@@ -26,17 +27,40 @@ static float *next(float **at, size_t floats) {
     return out;
 }
 
+static size_t packed_floats(const fw_nn_call *call, uint32_t in) {
+    const uint32_t *d = call->in[in].shape.d;
+    return (fw_gemm_packed_floats(d[1], d[0]) + 15) / 16 * 16;
+}
+
+static size_t packed_bytes(const fw_nn_call *call) {
+    return (packed_floats(call, 2) + packed_floats(call, 3)) * sizeof(float);
+}
+
+/* U, then W: each the right-hand side of d gates. */
+static void pack(const fw_nn_call *call, void *packed) {
+    float *at = packed;
+    for (uint32_t in = 3; in >= 2; in--) {
+        const uint32_t *d = call->in[in].shape.d;
+        fw_gemm_pack(&(fw_gemm){.n = d[1], .k = d[0], .b = fw_nn_in(call, in), .b_row = d[1],
+                                .b_column = 1}, at);
+        at += packed_floats(call, in);
+    }
+}
+
 static series series_of(const fw_nn_call *call, size_t gates, uint32_t first_state) {
     size_t hidden = call->in[3].shape.d[1];
     float *at = (float *)((uint8_t *)call->scratch + FW_GEMM_SCRATCH_BYTES);
     series s = {.rows = call->rows, .steps = call->in[1].shape.d[0],
                 .width = call->in[1].shape.d[1], .hidden = hidden, .gates = gates,
-                .dy = fw_nn_in(call, 0), .x = fw_nn_in(call, 1), .w = fw_nn_in(call, 2),
-                .u = fw_nn_in(call, 3), .y = fw_nn_in(call, 4),
+                .dy = fw_nn_in(call, 0), .x = fw_nn_in(call, 1), .y = fw_nn_in(call, 4),
                 .h0 = call->input_count > first_state ? fw_nn_in(call, first_state) : NULL,
-                .scratch = call->scratch};
+                .pack_u = call->packed, .scratch = call->scratch};
     size_t each = s.rows * s.steps * gates * hidden;
-    s.pack_u = next(&at, fw_gemm_packed_floats(hidden, gates * hidden));
+    if (!call->packed) {
+        s.pack_u = next(&at, packed_bytes(call) / sizeof(float));
+        pack(call, (void *)(uintptr_t)s.pack_u);
+    }
+    s.pack_w = s.pack_u + packed_floats(call, 3);
     s.dh = next(&at, s.rows * hidden);
     s.dcell = next(&at, s.rows * hidden);
     s.sums = next(&at, gates * hidden);
@@ -50,8 +74,7 @@ static series series_of(const fw_nn_call *call, size_t gates, uint32_t first_sta
 static size_t scratch_bytes(const fw_nn_call *call, size_t gates) {
     size_t hidden = call->in[3].shape.d[1], rows = call->rows;
     size_t sums = rows * call->in[1].shape.d[0] * gates * hidden;
-    size_t floats = fw_gemm_packed_floats(hidden, gates * hidden) + 2 * rows * hidden +
-                    gates * hidden + (gates == 3 ? 2 : 1) * sums + 6 * 16;
+    size_t floats = 2 * rows * hidden + gates * hidden + (gates == 3 ? 2 : 1) * sums + 5 * 16;
     return FW_GEMM_SCRATCH_BYTES + floats * sizeof(float);
 }
 
@@ -85,8 +108,8 @@ static void spread(const fw_nn_call *call, const series *s) {
     }
     add_to(s->sums, wide, fw_nn_out(call, 4));
     fw_gemm_run(&(fw_gemm){.m = all, .n = s->width, .k = wide, .a = s->from_x, .a_row = wide,
-                           .a_column = 1, .b = s->w, .b_row = s->width, .b_column = 1,
-                           .c = fw_nn_out(call, 0), .c_row = s->width, .scratch = s->scratch});
+                           .a_column = 1, .c = fw_nn_out(call, 0), .c_row = s->width,
+                           .packed = s->pack_w, .scratch = s->scratch});
     g = (fw_gemm){.m = wide, .n = s->hidden, .k = s->rows, .a = s->from_h, .a_row = 1,
                   .a_column = s->steps * wide, .b = s->h0, .b_row = s->hidden, .b_column = 1,
                   .c = du, .c_row = s->hidden, .add = true, .scratch = s->scratch};
@@ -123,10 +146,8 @@ static void lstm_grad(const fw_nn_call *call) {
     const float *cells = fw_nn_in(call, 5), *gates = fw_nn_in(call, 6);
     const float *c0 = call->input_count > 8 ? fw_nn_in(call, 8) : NULL;
     for (uint32_t i = 1; i < 5; i++) fw_nn_start_sum(call, i);
-    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .b = s.u,
-                    .b_row = H, .b_column = 1, .c = s.dh, .c_row = H, .packed = s.pack_u,
-                    .scratch = s.scratch};
-    fw_gemm_pack(&back, s.pack_u);
+    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .c = s.dh,
+                    .c_row = H, .packed = s.pack_u, .scratch = s.scratch};
     for (size_t t = T; t-- > 0;) {
         for (size_t n = 0; n < s.rows; n++) {
             size_t at = n * T + t;
@@ -170,10 +191,8 @@ static void gru_grad(const fw_nn_call *call) {
     size_t H = s.hidden, wide = 3 * H, T = s.steps;
     const float *gates = fw_nn_in(call, 5);
     for (uint32_t i = 1; i < 5; i++) fw_nn_start_sum(call, i);
-    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .b = s.u,
-                    .b_row = H, .b_column = 1, .c = s.dh, .c_row = H, .packed = s.pack_u,
-                    .add = true, .scratch = s.scratch};
-    fw_gemm_pack(&back, s.pack_u);
+    fw_gemm back = {.m = s.rows, .n = H, .k = wide, .a_row = T * wide, .a_column = 1, .c = s.dh,
+                    .c_row = H, .packed = s.pack_u, .add = true, .scratch = s.scratch};
     for (size_t t = T; t-- > 0;) {
         for (size_t n = 0; n < s.rows; n++) {
             size_t at = n * T + t;
@@ -201,5 +220,9 @@ fw_status fw_fused_rnn(const fw_nn_node *node, const fw_nn_call *call, fw_nn_cho
         if (!call->in[i].batched) return FW_OK;
     *out = (fw_nn_choice){.kernel = is_lstm ? lstm_grad : gru_grad,
                           .scratch_bytes = scratch_bytes(call, is_lstm ? 4 : 3)};
+    if (call->in[2].packable && call->in[3].packable)
+        out->pack = pack, out->packed_bytes = packed_bytes(call);
+    else
+        out->scratch_bytes += packed_bytes(call);
     return FW_OK;
 }
