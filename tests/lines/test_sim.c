@@ -89,6 +89,7 @@ static void train(uint32_t threads, uint64_t steps, run *out) {
     for (int i = 0; i < 3; i++) scenarios[i] = scenario_with(3 + 4 * (float)i);
     fw_ppo_config config = {.scenarios = (const fw_scenario *const *)scenarios,
                             .scenario_count = 3, .threads = threads, .seed = 3,
+                            .ranks = &fw_nn_ranks_alone,
                             .agent_steps = steps,
                             .progress = {.self = out, .point = take_point}};
     assert_int_equal(fw_pool_new(threads, &pool, NULL), FW_OK);

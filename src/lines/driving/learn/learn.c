@@ -98,6 +98,31 @@ static double cpu_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* All ranks saw the same recordings; what they cost together. */
+static fw_status compare_sets(const fw_nn_ranks *ranks, const scenario_set *set, fw_error *error) {
+    char text[64];
+    snprintf(text, sizeof text, "%u of %u", set->count, set->count + set->refused);
+    return fw_nn_ranks_same(ranks, "usable recordings", text, error);
+}
+
+static fw_status add_times(const fw_nn_ranks *ranks, double own_s, double *out_s, fw_error *error) {
+    double of[FW_NN_RANKS_MAX] = {0}, sum_s = 0;
+    of[ranks->rank] = own_s;
+    FW_TRY(fw_nn_ranks_gather(ranks, of, sizeof *of, error));
+    for (uint32_t i = 0; i < ranks->count; i++) sum_s += of[i];
+    *out_s = sum_s;
+    return FW_OK;
+}
+
+/* Written by the first rank; its name is known to all. */
+static fw_status save(const fw_driving_train_config *config, const beginning *trained, fw_hash *out,
+                      fw_error *error) {
+    if (config->ranks->rank == 0)
+        FW_TRY(fw_drive_network_save(trained->network, trained->params, config->out_path, out,
+                                     error));
+    return fw_nn_ranks_broadcast(config->ranks, out, sizeof *out, error);
+}
+
 static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, beginning *from,
                           fw_driving_train_result *out, fw_error *error) {
     scenario_set set;
@@ -106,21 +131,22 @@ static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, 
     fw_ppo_config ppo = {.scenarios = (const fw_scenario *const *)set.items,
                          .scenario_count = set.count,
                          .threads = config->threads,
+                         .ranks = config->ranks,
                          .seed = config->seed,
                          .agent_steps = config->agent_steps,
                          .warm = from->warm,
                          .progress = config->progress};
     fw_ppo_report report = {0};
     fw_driving_train_result result = {.scenarios = set.count, .scenarios_refused = set.refused};
-    fw_status status = fw_ppo_train(&ppo, pool, from->network, from->params, &report, error);
+    fw_status status = compare_sets(config->ranks, &set, error);
     if (status == FW_OK)
-        status = fw_drive_network_save(from->network, from->params, config->out_path,
-                                       &result.model, error);
+        status = fw_ppo_train(&ppo, pool, from->network, from->params, &report, error);
+    if (status == FW_OK) status = save(config, from, &result.model, error);
     set_free(&set);
     if (status != FW_OK) return status;
+    FW_TRY(add_times(config->ranks, cpu_seconds() - before, &result.core_s, error));
     result.agent_steps = report.agent_steps;
     result.clean_share = report.clean_share;
-    result.core_s = cpu_seconds() - before;
     *out = result;
     return FW_OK;
 }
@@ -129,11 +155,13 @@ fw_status fw_driving_train(const fw_driving_train_config *config, fw_driving_tra
                            fw_error *error) {
     beginning from;
     fw_pool *pool = NULL;
+    fw_driving_train_config with = *config;
+    if (!with.ranks) with.ranks = &fw_nn_ranks_alone;
     if (config->agent_steps == 0 || config->threads == 0)
         return fw_fail(error, FW_INVALID, "training needs agent_steps and threads above 0");
     fw_status status = begin_from(config->base_path, config->seed, &from, error);
     if (status == FW_OK) status = fw_pool_new(config->threads, &pool, error);
-    if (status == FW_OK) status = train_in(config, pool, &from, out, error);
+    if (status == FW_OK) status = train_in(&with, pool, &from, out, error);
     if (pool) fw_pool_free(pool);
     beginning_clear(&from);
     return status;

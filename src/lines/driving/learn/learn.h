@@ -2,7 +2,7 @@
  * and the gate's evidence on held-out scenarios.
  *
  * Jobs call these; they read recordings and model files, and nothing else. Same inputs, same seed,
- * same build and CPU class -> same bytes out, whatever the number of threads.
+ * same build and CPU class -> same bytes out, whatever the number of threads and ranks.
  */
 #ifndef FW_LINES_DRIVING_LEARN_H
 #define FW_LINES_DRIVING_LEARN_H
@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "nn/train/ranks.h"
 
 /* A point of the training curve: what the last update (of `agent_steps` in all so far) came to. */
 typedef struct fw_driving_point {
@@ -41,12 +42,14 @@ typedef struct fw_driving_train_config {
     uint32_t threads;       /* 1 .. 16; changes nothing but the time */
     const char *out_path;   /* safetensors, written durably */
     fw_driving_progress progress;
+    const fw_nn_ranks *ranks; /* 1, 2, 4 or 8 that train together; each reads the recordings, the first
+                                 writes the model; NULL: alone */
 } fw_driving_train_config;
 
 typedef struct fw_driving_train_result {
     uint64_t agent_steps;
     uint32_t scenarios, scenarios_refused; /* recordings too short or without a route */
-    double core_s;       /* CPU time of all threads */
+    double core_s;       /* CPU time of all threads of all ranks */
     double clean_share;  /* of the training drives in the last tenth of the run */
     fw_hash model;
 } fw_driving_train_result;

@@ -25,6 +25,7 @@ static fw_status training_open(training *t, const fw_nn_graph *network, const fl
     const fw_ppo_config *c = t->config;
     const fw_ppo_update_config update = {.seed = c->seed, .updates = t->updates,
                                          .threads = c->threads,
+                                         .ranks = c->ranks,
                                          .rate = c->warm ? rate_warm : rate_cold};
     FW_TRY(fw_ppo_batch_open(&t->batch, error));
     FW_TRY(fw_ppo_rollouts_open(c, network, &t->rollouts, error));
@@ -53,8 +54,9 @@ static bool tell(const training *t, uint64_t u, const fw_driving_point *point) {
 
 static fw_status train_once(training *t, uint64_t u, fw_error *error) {
     fw_ppo_learnt learnt;
-    fw_ppo_counts counts =
-        fw_ppo_rollouts_run(t->rollouts, t->pool, fw_ppo_update_params(t->update), &t->batch);
+    fw_ppo_counts counts;
+    FW_TRY(fw_ppo_rollouts_run(t->rollouts, t->pool, fw_ppo_update_params(t->update), &t->batch,
+                               &counts, error));
     double value_loss = fw_ppo_estimate(&t->batch);
     FW_TRY(fw_ppo_update_run(t->update, t->pool, &t->batch, entropy_weight(t, u), &learnt, error));
     if (u == t->updates - t->updates / 10) t->drives = t->clean = 0;
@@ -64,8 +66,9 @@ static fw_status train_once(training *t, uint64_t u, fw_error *error) {
         .agent_steps = (u + 1) * FW_PPO_ROWS, .loss = learnt.loss, .value_loss = value_loss,
         .entropy = counts.entropy, .gradient_norm = learnt.gradient_norm,
         .clean_share = counts.drives ? (double)counts.clean / (double)counts.drives : (double)NAN};
-    if (!tell(t, u, &point)) return fw_fail(error, FW_INTERRUPTED, "training stopped");
-    return FW_OK;
+    bool stops = !tell(t, u, &point);
+    FW_TRY(fw_nn_ranks_any(t->config->ranks, stops, &stops, error));
+    return stops ? fw_fail(error, FW_INTERRUPTED, "training stopped") : FW_OK;
 }
 
 static fw_status take_params(const training *t, const fw_nn_graph *network, float *params,

@@ -5,8 +5,8 @@
  *        +----------------------------------- parameters <-------------------------------------+
  *
  * Recipe: the constants in batch.h and ppo.c. Everything random comes from (seed, tile); a tile's work
- * does not depend on threads, nor does the trainer's; so the result is the same for any number of
- * threads.
+ * does not depend on threads or ranks, nor does the trainer's; so the result is the same for any number
+ * of them.
  */
 #ifndef FW_LINES_DRIVING_PPO_H
 #define FW_LINES_DRIVING_PPO_H
@@ -20,6 +20,7 @@ typedef struct fw_ppo_config {
     const fw_scenario *const *scenarios; /* (scenario_count) */
     uint32_t scenario_count;
     uint32_t threads; /* of the trainer; drives are shared out over the caller's pool */
+    const fw_nn_ranks *ranks; /* each drives its share of the tiles, and knows the whole batch */
     uint64_t seed, agent_steps;
     bool warm; /* parameters come from a trained champion: smaller steps, less exploration */
     fw_driving_progress progress;

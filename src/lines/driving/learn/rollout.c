@@ -14,8 +14,7 @@ typedef struct tile {
     fw_sim sims[CARS];
     fw_random random;
     fw_nn_session *all, *alone; /* the cars' step; one state beside it */
-    uint64_t drives, clean;     /* of the batch under way */
-    double entropy;             /* sum over its rows */
+    fw_ppo_counts counts;       /* of the batch under way; entropy: the sum over its rows */
     float x[CARS * FW_FEATURES];
     fw_drive_view views[CARS];
 } tile;
@@ -25,7 +24,7 @@ struct fw_ppo_rollouts {
     fw_drive_ends ends;
     fw_nn_plan *plan;
     void *packed;
-    tile *tiles; /* (TILES) */
+    tile *tiles; /* (TILES), of which this rank's drive */
     /* of the batch under way */
     const float *params;
     fw_ppo_batch *batch;
@@ -98,9 +97,9 @@ static void step_car(const fw_ppo_rollouts *r, tile *own, uint32_t car, size_t r
     const float *steer = fw_nn_session_value(own->all, r->ends.steer);
     b->log_p[row] = 0;
     b->accel[row] = draw(accel + car * FW_ACCELS, FW_ACCELS, &own->random, &b->log_p[row],
-                         &own->entropy);
+                         &own->counts.entropy);
     b->steer[row] = draw(steer + car * FW_STEERS, FW_STEERS, &own->random, &b->log_p[row],
-                         &own->entropy);
+                         &own->counts.entropy);
     fw_sim_outcome out = fw_sim_step(sim, fw_drive_choice(&own->views[car], (uint32_t)b->accel[row],
                                                           (uint32_t)b->steer[row]));
     b->reward[row] = out.reward;
@@ -109,18 +108,26 @@ static void step_car(const fw_ppo_rollouts *r, tile *own, uint32_t car, size_t r
     bool cut = out.end == FW_SIM_TIME_OUT || out.end == FW_SIM_ROUTE_DONE;
     b->ended[row] = cut ? FW_PPO_CUT : FW_PPO_OVER;
     if (cut) b->out_value[row] = value_of(r, own, sim);
-    own->drives++;
-    own->clean += outcome_clean(sim, out.end);
+    own->counts.drives++;
+    own->counts.clean += outcome_clean(sim, out.end);
     start_drive(r->config, own, sim);
 }
 
 /* ---- a tile ---- */
 
-static void roll_tile(void *self, uint32_t i) {
+/* This rank's share: tiles next to each other. */
+static uint32_t own_tiles(const fw_ppo_config *c) {
+    return TILES / c->ranks->count;
+}
+static uint32_t first_tile(const fw_ppo_config *c) {
+    return c->ranks->rank * own_tiles(c);
+}
+
+static void roll_tile(void *self, uint32_t task) {
     const fw_ppo_rollouts *r = self;
+    uint32_t i = first_tile(r->config) + task;
     tile *own = &r->tiles[i];
-    own->drives = own->clean = 0;
-    own->entropy = 0;
+    own->counts = (fw_ppo_counts){0};
     for (uint32_t step = 0; step <= STEPS; step++) {
         for (uint32_t car = 0; car < CARS; car++)
             see(&own->sims[car], own->x + car * FW_FEATURES, &own->views[car]);
@@ -140,19 +147,43 @@ static void roll_tile(void *self, uint32_t i) {
     }
 }
 
-fw_ppo_counts fw_ppo_rollouts_run(fw_ppo_rollouts *r, fw_pool *pool, const float *params,
-                                  fw_ppo_batch *batch) {
-    fw_ppo_counts counts = {0, 0, 0};
+/* A tile is one stretch of each array: so are those of a rank. */
+static fw_status share(const fw_nn_ranks *ranks, fw_ppo_batch *b, fw_error *error) {
+    const struct {
+        void *array;
+        size_t bytes;
+    } arrays[] = {{b->x, FW_PPO_ROWS * FW_FEATURES * sizeof *b->x},
+                  {b->accel, FW_PPO_ROWS * sizeof *b->accel},
+                  {b->steer, FW_PPO_ROWS * sizeof *b->steer},
+                  {b->log_p, FW_PPO_ROWS * sizeof *b->log_p},
+                  {b->value, FW_PPO_ROWS * sizeof *b->value},
+                  {b->reward, FW_PPO_ROWS * sizeof *b->reward},
+                  {b->out_value, FW_PPO_ROWS * sizeof *b->out_value},
+                  {b->last_value, TILES * CARS * sizeof *b->last_value},
+                  {b->ended, FW_PPO_ROWS * sizeof *b->ended}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        FW_TRY(fw_nn_ranks_gather(ranks, arrays[i].array, arrays[i].bytes / ranks->count, error));
+    return FW_OK;
+}
+
+fw_status fw_ppo_rollouts_run(fw_ppo_rollouts *r, fw_pool *pool, const float *params,
+                              fw_ppo_batch *batch, fw_ppo_counts *out, fw_error *error) {
+    fw_ppo_counts of[TILES] = {0}, counts = {0};
+    uint32_t first = first_tile(r->config), own = own_tiles(r->config);
     r->params = params;
     r->batch = batch;
     fw_nn_plan_pack(r->plan, params, r->packed);
-    fw_pool_run(pool, TILES, roll_tile, r);
+    fw_pool_run(pool, own, roll_tile, r);
+    for (uint32_t i = first; i < first + own; i++) of[i] = r->tiles[i].counts;
+    FW_TRY(share(r->config->ranks, batch, error));
+    FW_TRY(fw_nn_ranks_gather(r->config->ranks, of, own * sizeof *of, error));
     for (uint32_t i = 0; i < TILES; i++) {
-        counts.drives += r->tiles[i].drives;
-        counts.clean += r->tiles[i].clean;
-        counts.entropy += r->tiles[i].entropy / FW_PPO_ROWS;
+        counts.drives += of[i].drives;
+        counts.clean += of[i].clean;
+        counts.entropy += of[i].entropy / FW_PPO_ROWS;
     }
-    return counts;
+    *out = counts;
+    return FW_OK;
 }
 
 /* ---- making them ---- */
@@ -172,13 +203,17 @@ static fw_status open_tile(fw_ppo_rollouts *r, uint32_t i, fw_error *error) {
 static fw_status open_all(fw_ppo_rollouts *r, const fw_nn_graph *network, fw_error *error) {
     const fw_nn_plan_options options = {.rows = CARS, .backends = fw_nn_backends_run, .pack = true};
     FW_TRY(fw_drive_ends_of(network, &r->ends, error));
+    if (TILES % r->config->ranks->count != 0)
+        return fw_fail(error, FW_INVALID, "driving trains on 1, 2, 4 or 8 ranks, not on %u",
+                       r->config->ranks->count);
     if (r->ends.value == FW_NN_NONE)
         return fw_fail(error, FW_UNSUPPORTED, "network: training needs an output value (1)");
     FW_TRY(fw_nn_plan_make(network, &options, &r->plan, error));
     r->packed = fw_nn_zeros(fw_nn_plan_packed_bytes(r->plan));
     r->tiles = calloc(TILES, sizeof *r->tiles);
     if (!r->packed || !r->tiles) return fw_fail(error, FW_NO_MEMORY, "no memory for cars");
-    for (uint32_t i = 0; i < TILES; i++) FW_TRY(open_tile(r, i, error));
+    for (uint32_t i = 0; i < own_tiles(r->config); i++)
+        FW_TRY(open_tile(r, first_tile(r->config) + i, error));
     return FW_OK;
 }
 

@@ -71,6 +71,7 @@ static fw_status make_trainer(const fw_ppo_update_config *config, const fw_nn_gr
     FW_TRY(fw_nn_graph_copy(network, &graph, error));
     const fw_nn_trainer_options options = {
         .batch = MINIBATCH, .tile_rows = TILE, .lanes = LANES, .threads = config->threads,
+        .ranks = config->ranks,
         .seed = config->seed,
         .optimiser = {.rate = config->rate, .epsilon = epsilon, .clip_norm = max_norm,
                       .schedule = FW_NN_LINEAR_DOWN, .final_share = final_share,

@@ -23,6 +23,7 @@ typedef struct fw_ppo_update_config {
     uint64_t seed;
     uint64_t updates; /* in all: the rate falls evenly to a twentieth over them */
     uint32_t threads;
+    const fw_nn_ranks *ranks;
     float rate;
 } fw_ppo_update_config;
 
