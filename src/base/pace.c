@@ -1,6 +1,7 @@
 #include "base/pace.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { WINDOW_S = 15 };
@@ -53,13 +54,14 @@ static void say_time(double s, char out[32]) {
 
 void fw_pace_words(double per_s, double left_s, const char *unit, char *out, size_t out_size) {
     char rate[32], time[32];
+    bool slow = per_s < 1;
     out[0] = '\0';
     if (!isfinite(per_s)) return;
-    say_count(per_s, rate);
+    say_count(slow ? per_s * 60 : per_s, rate);
     if (!isfinite(left_s)) {
-        snprintf(out, out_size, "%s %s/s", rate, unit);
+        snprintf(out, out_size, "%s %s/%s", rate, unit, slow ? "min" : "s");
         return;
     }
     say_time(left_s, time);
-    snprintf(out, out_size, "%s %s/s, %s left", rate, unit, time);
+    snprintf(out, out_size, "%s %s/%s, %s left", rate, unit, slow ? "min" : "s", time);
 }

@@ -27,7 +27,8 @@ void fw_pace_note(fw_pace *pace, int64_t now_ns, double done);
 double fw_pace_per_s(const fw_pace *pace);
 double fw_pace_left_s(const fw_pace *pace, double total);
 
-/* "51 k agent-steps/s, 2 min 5 s left"; "" without a rate. left_s NaN: the rate alone. */
+/* "51 k agent-steps/s, 2 min 5 s left"; less than one a second: "8.6 exams/min, ...". "" without a rate;
+ * left_s NaN: the rate alone. */
 void fw_pace_words(double per_s, double left_s, const char *unit, char *out, size_t out_size);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/args.h"
 #include "base/confine.h"
 #include "base/log.h"
+#include "base/pace.h"
 #include "cli/cli.h"
 #include "cli/demo.h"
 #include "lines/driving/act/policy.h"
@@ -315,13 +316,27 @@ static fw_status baseline_files(fw_demo *demo, char paths[BASELINES][FW_PATH_MAX
     return status;
 }
 
+/* first: what is done already was taken over, and says nothing of the pace. */
+static void show_exams(const fw_demo_exams *exams, bool first, fw_pace *pace) {
+    char words[96];
+    int64_t now_ns = fw_env_mono_ns(fw_env_real());
+    if (first)
+        fw_pace_start(pace, now_ns, exams->done);
+    else
+        fw_pace_note(pace, now_ns, exams->done);
+    fw_pace_words(fw_pace_per_s(pace), fw_pace_left_s(pace, exams->count), "exams", words,
+                  sizeof words);
+    fprintf(stderr, "  exams: %u of %u%s%s\n", exams->done, exams->count, words[0] ? ", " : "", words);
+}
+
 static fw_status run_exams(fw_demo_exams *exams, fw_error *error) {
     bool all_done = false;
     uint32_t shown = UINT32_MAX;
+    fw_pace pace;
     while (!all_done) {
         if (fw_demo_stopping()) return fw_fail(error, FW_INTERRUPTED, "stopped");
         FW_TRY(fw_demo_exams_pump(exams, &all_done, error));
-        if (exams->done != shown) fprintf(stderr, "  exams: %u of %u\n", exams->done, exams->count);
+        if (exams->done != shown) show_exams(exams, shown == UINT32_MAX, &pace);
         shown = exams->done;
         fw_env_sleep_ns(fw_env_real(), EXAM_POLL_MS * INT64_C(1000000));
     }

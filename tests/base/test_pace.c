@@ -72,7 +72,8 @@ static void expect_words(double per_s, double left_s, const char *wanted) {
 
 static void words(void **unused) {
     (void)unused;
-    expect_words(0.25, 8, "0.2 steps/s, 8 s left");
+    expect_words(0.25, 8, "15 steps/min, 8 s left");
+    expect_words(0.05, NAN, "3.0 steps/min");
     expect_words(51234, 12.4, "51 k steps/s, 12 s left");
     expect_words(9999, 119.6, "9999 steps/s, 2 min 0 s left");
     expect_words(1234567, 125, "1.2 M steps/s, 2 min 5 s left");
