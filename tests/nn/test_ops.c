@@ -1,6 +1,16 @@
 /* Every operator: values against the same kernel compiled in float64 (fw_nn_twin), gradients against
  * central differences of that. Inputs of a case become parameters, or parameters added to batched
- * inputs, so that differentiation reaches all of them. */
+ * inputs, so that differentiation reaches all of them.
+ *
+ * In fp32, and with values kept as bf16 (plan.h), by the reference kernels and by those of training. In
+ * bf16 the twin starts from numbers rounded the same way: the parameters, and the operator's inputs, which
+ * are values between nodes. What is left then:
+ *     values      fp32 arithmetic, as an output stays fp32: the tolerance of fp32
+ *     gradients   an example's gradient of an input is itself a value between nodes, rounded by at most 2^-8
+ *                 of it, and so is each step on the way where it comes through several nodes (a sum over a
+ *                 broadcast dimension, the slope of erf): 2^-7 of its own size (the examples' sizes added)
+ *                 and of the largest of its array
+ * int8, which linear layers and convolutions know, is tested in test_int8.c. */
 #include <dlfcn.h>
 #include <math.h>
 #include <setjmp.h>
@@ -15,7 +25,9 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "nn/run/convert.h"
 #include "nn/run/layers.h"
+#include "nn/train/fused.h"
 #include "nn/train/grad.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* the table below */
@@ -134,6 +146,7 @@ enum { CASE_COUNT = sizeof cases / sizeof *cases };
 /* One case with its numbers. */
 typedef struct trial {
     const test_case *c;
+    fw_nn_dtype store;
     fw_nn_graph *graph;
     fw_nn_value operands[FW_NN_INPUTS_MAX], parameters[FW_NN_INPUTS_MAX], result, loss;
     float *batched[FW_NN_INPUTS_MAX]; /* (ROWS, elements): floats, or int32_t; NULL for FIXED */
@@ -202,6 +215,9 @@ static void fill(trial *t, fw_random *r) {
     assert_int_equal(fw_nn_layout_make(t->graph, &t->layout, &error), FW_OK);
     t->params = aligned_alloc(64, t->layout.floats * sizeof(float));
     fw_nn_initialise(t->graph, &t->layout, seed + fw_random_u32(r), t->params);
+    if (t->store != FW_NN_BF16) return;
+    fw_nn_round_bf16(t->params, t->params, t->layout.floats);
+    fw_nn_round_bf16(t->weights, t->weights, ROWS * ELEMENTS_MAX);
 }
 
 static void clear(trial *t) {
@@ -226,15 +242,21 @@ static void *twin_operand(const trial *t, uint32_t i, uint32_t of, size_t at, do
     const float *p = differentiated(o->role) ? t->params + t->layout.offsets[t->parameters[i]] : NULL;
     for (size_t n = 0; n < rows * each; n++) {
         out[n] = p ? (double)p[n % each] : 0;
-        if (o->role != FIXED) /* the sum as the graph makes it, in fp32, for equal inputs */
-            out[n] = p ? (double)(t->batched[i][n] + p[n % each]) : (double)t->batched[i][n];
+        if (o->role != FIXED) { /* the sum as the graph makes it and keeps it, for equal inputs */
+            float sum = p ? t->batched[i][n] + p[n % each] : t->batched[i][n];
+            bool kept = t->c->op == FW_NN_RESHAPE; /* as the output whose bytes it shares: fp32 */
+            if (p && t->store == FW_NN_BF16 && !kept) fw_nn_round_bf16(&sum, &sum, 1);
+            out[n] = (double)sum;
+        }
         if (i == of && n % each == at) out[n] += bump;
     }
     return out;
 }
 
-/* Runs the kernel in float64: its first output into result (ROWS * elements), returns the loss. */
-static double twin_run(const trial *t, uint32_t of, size_t at, double bump, double *result) {
+/* Runs the kernel in float64: its first output into result (ROWS * elements), the loss of each example
+ * into losses; either may be NULL. */
+static void twin_run(const trial *t, uint32_t of, size_t at, double bump, double *result,
+                     double losses[ROWS]) {
     char symbol[64];
     const fw_nn_op_info *info = fw_nn_op_info_of(t->c->op);
     const fw_nn_node *node = &t->graph->nodes[t->graph->values[t->result].node];
@@ -264,16 +286,14 @@ static double twin_run(const trial *t, uint32_t of, size_t at, double bump, doub
     call.scratch = calloc(1, 2 * (info->scratch_bytes ? info->scratch_bytes(&call) : 0) + 64);
     kernel(&call);
     size_t each = fw_nn_elements(call.out[0].shape);
-    double loss = 0;
     for (size_t n = 0; n < ROWS * each; n++) {
         double y = ((double *)call.out[0].data)[call.out[0].batched ? n : n % each];
-        loss += y * (double)t->weights[n];
+        if (losses) losses[n / each] += y * (double)t->weights[n];
         if (result) result[n] = y;
     }
     for (uint32_t i = 0; i < t->c->count; i++) free(call.in[i].data);
     for (uint32_t i = 0; i < info->outputs; i++) free(call.out[i].data);
     free(call.scratch);
-    return loss;
 }
 
 /* ---- the comparison ---- */
@@ -283,7 +303,7 @@ static void check_values(const trial *t, const fw_nn_session *session) {
     bool batched = t->graph->values[t->result].batched;
     double *wanted = malloc(ROWS * each * sizeof *wanted);
     const float *got = fw_nn_session_value(session, t->result);
-    (void)twin_run(t, UINT32_MAX, 0, 0, wanted);
+    twin_run(t, UINT32_MAX, 0, 0, wanted, NULL);
     for (size_t n = 0; n < (batched ? ROWS : 1) * each; n++)
         if (!(fabs((double)got[n] - wanted[n]) <= 2e-6 + 2e-5 * fabs(wanted[n]))) {
             print_error("%s %s: element %zu is %.9g, in float64 %.9g\n", fw_nn_op_name(t->c->op),
@@ -293,25 +313,59 @@ static void check_values(const trial *t, const fw_nn_session *session) {
     free(wanted);
 }
 
-static void check_gradients(const trial *t, const float *gradients) {
-    for (uint32_t i = 0; i < t->c->count; i++) {
-        if (!differentiated(t->c->in[i].role)) continue;
-        const float *got = gradients + t->layout.offsets[t->parameters[i]];
-        for (size_t n = 0; n < fw_nn_elements(t->c->in[i].shape); n++) {
-            const double h = 1e-7; /* small: the kinks of relu and max are seldom within it */
-            double wanted = (twin_run(t, i, n, h, NULL) - twin_run(t, i, n, -h, NULL)) / (2 * h);
-            if (!(fabs((double)got[n] - wanted) <= 2e-5 + 2e-4 * fabs(wanted))) {
-                print_error("%s %s: gradient %zu of input %u is %.9g, by differences %.9g\n",
-                            fw_nn_op_name(t->c->op), t->c->what, n, i, (double)got[n], wanted);
-                fail();
-            }
-        }
+/* A gradient by differences in float64: of one side and the other, equal but at a kink (rounded numbers
+ * are often equal, and then a maximum has two); size: the sum of its examples' sizes. */
+typedef struct slope {
+    double low, high, size;
+} slope;
+
+static slope slope_of(const trial *t, uint32_t of, size_t at) {
+    const double h = 1e-7;
+    double up[ROWS] = {0}, here[ROWS] = {0}, down[ROWS] = {0};
+    slope s = {0};
+    twin_run(t, of, at, h, NULL, up);
+    twin_run(t, of, at, 0, NULL, here);
+    twin_run(t, of, at, -h, NULL, down);
+    for (int r = 0; r < ROWS; r++) {
+        double after = (up[r] - here[r]) / h, before = (here[r] - down[r]) / h;
+        s.low += fmin(after, before);
+        s.high += fmax(after, before);
+        s.size += fmax(fabs(after), fabs(before));
     }
+    return s;
 }
 
-/* Runs all rows at once, and again one by one: sums of gradients must be the same to rounding. */
-static void run_case(const test_case *c, uint64_t turn) {
-    trial t = {.c = c};
+static void check_gradient(const trial *t, uint32_t i, const float *got) {
+    size_t count = fw_nn_elements(t->c->in[i].shape);
+    slope *slopes = malloc(count * sizeof *slopes);
+    double largest = 0;
+    for (size_t n = 0; n < count; n++) {
+        slopes[n] = slope_of(t, i, n);
+        largest = fmax(largest, slopes[n].size);
+    }
+    for (size_t n = 0; n < count; n++) {
+        const slope *s = &slopes[n];
+        double apart = t->store == FW_NN_BF16 ? 0x1p-7 * (s->size + largest) : 2e-4 * s->size;
+        apart += 2e-5;
+        if (!((double)got[n] >= s->low - apart && (double)got[n] <= s->high + apart)) {
+            print_error("%s %s%s: gradient %zu of input %u is %.9g, by differences %.9g\n",
+                        fw_nn_op_name(t->c->op), t->c->what,
+                        t->store == FW_NN_BF16 ? " in bf16" : "", n, i, (double)got[n], s->low);
+            fail();
+        }
+    }
+    free(slopes);
+}
+
+static void check_gradients(const trial *t, const float *gradients) {
+    for (uint32_t i = 0; i < t->c->count; i++)
+        if (differentiated(t->c->in[i].role))
+            check_gradient(t, i, gradients + t->layout.offsets[t->parameters[i]]);
+}
+
+static void run_case(const test_case *c, uint64_t turn, fw_nn_dtype store,
+                     const fw_nn_backend *const *backends) {
+    trial t = {.c = c, .store = store};
     fw_error error;
     fw_nn_training training;
     fw_nn_plan *plan;
@@ -331,7 +385,9 @@ static void run_case(const test_case *c, uint64_t turn) {
     inputs[input_count++] = ones;
     fw_nn_plan_options options = {.rows = ROWS, .training = true,
                                   .gradients = training.gradients,
-                                  .gradient_count = training.gradient_count};
+                                  .gradient_count = training.gradient_count,
+                                  .store = store,
+                                  .backends = backends};
     assert_int_equal(fw_nn_plan_make(training.graph, &options, &plan, &error), FW_OK);
     assert_int_equal(fw_nn_session_new(plan, &session, &error), FW_OK);
     float *gradients = calloc(t.layout.floats, sizeof(float));
@@ -351,7 +407,15 @@ static void run_case(const test_case *c, uint64_t turn) {
 static void every_operator(void **state) {
     (void)state;
     for (uint64_t turn = 0; turn < 4; turn++)
-        for (int i = 0; i < CASE_COUNT; i++) run_case(&cases[i], turn);
+        for (int i = 0; i < CASE_COUNT; i++) run_case(&cases[i], turn, FW_NN_F32, NULL);
+}
+
+static void every_operator_in_bf16(void **state) {
+    (void)state;
+    static const fw_nn_backend *const training[] = {&fw_nn_backend_fused, &fw_nn_backend_fast, NULL};
+    for (uint64_t turn = 0; turn < 4; turn++)
+        for (int i = 0; i < CASE_COUNT; i++)
+            run_case(&cases[i], turn, FW_NN_BF16, turn % 2 ? training : NULL);
 }
 
 static void no_operator_is_left_out(void **state) {
@@ -409,6 +473,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_operator_is_left_out),
         cmocka_unit_test(every_operator),
+        cmocka_unit_test(every_operator_in_bf16),
         cmocka_unit_test(dropout),
         cmocka_unit_test(wrong_graphs_say_where),
     };
