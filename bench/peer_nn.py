@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""The networks of bench_nn.c in PyTorch:  peer_nn.py THREADS. Reads lines "CASE SECONDS", answers with
-one line "RATE" (samples, images or tokens a second; microseconds for latencies), until its input ends.
-With one thread the clock is the process's CPU time, as in bench_nn.c."""
+"""The networks of nn_networks.c in PyTorch:  peer_nn.py THREADS. Reads lines "CASE SECONDS" (mlp:4096,
+mlp:4096:bf16, mlp_latency), answers with one line until its input ends: the rate of the best step
+(samples, images or tokens a second; with one thread by the process's CPU time), or for latencies
+"BEST MEDIAN P99 THREADS" in microseconds of wall time, as bench_nn.c measures."""
 import os
 import sys
 import time
@@ -82,12 +83,14 @@ def pilot():
     return nn.Sequential(*layers)
 
 
-def trains(model, x, target, loss, per_step):
+def trains(model, x, target, loss, per_step, bf16):
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, foreach=True)
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        loss(model(x), target).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            value = loss(model(x), target)
+        value.backward()
         optimiser.step()
 
     return step, per_step
@@ -104,23 +107,52 @@ def latency(model, x):
 
 
 def make(case):
-    kind, _, size = case.partition(":")
-    rows = int(size or 1)
+    kind, _, rest = case.partition(":")
+    size, _, numbers = rest.partition(":")
+    rows, bf16 = int(size or 1), numbers == "bf16"
+    mse = nn.functional.mse_loss
     if kind == "mlp":
-        return trains(mlp(), torch.randn(rows, 64), torch.randn(rows, 8), nn.functional.mse_loss, rows)
+        return trains(mlp(), torch.randn(rows, 64), torch.randn(rows, 8), mse, rows, bf16)
     if kind == "pilot":
-        return trains(pilot(), torch.randn(rows, 3, 66, 200), torch.randn(rows, 1), nn.functional.mse_loss, rows)
+        return trains(pilot(), torch.randn(rows, 3, 66, 200), torch.randn(rows, 1), mse, rows, bf16)
     if kind == "gpt":
         ids = torch.randint(0, 256, (rows, 257))
         loss = lambda y, t: nn.functional.cross_entropy(y.reshape(-1, 256), t.reshape(-1))  # noqa: E731
-        return trains(Gpt(256, 256, 384, 6, 6), ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), loss, rows * 256)
+        return trains(Gpt(256, 256, 384, 6, 6), ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), loss, rows * 256, bf16)
     if kind == "lstm":
-        return trains(Lstm(), torch.randn(rows, 30, 14), torch.randn(rows, 4), nn.functional.mse_loss, rows)
+        return trains(Lstm(), torch.randn(rows, 30, 14), torch.randn(rows, 4), mse, rows, bf16)
     if kind == "mlp_latency":
         return latency(mlp(), torch.randn(1, 64))
     if kind == "pilot_latency":
         return latency(pilot(), torch.randn(1, 3, 66, 200))
     raise SystemExit("no such case: " + case)
+
+
+def rate(step, per_step, seconds):
+    begin, best = time.perf_counter(), 1e9
+    while best == 1e9 or time.perf_counter() - begin < seconds:
+        t = clock()
+        step()
+        best = min(best, clock() - t)
+    return str(per_step / best)
+
+
+def latencies(step, seconds):
+    together, now = 50, time.perf_counter
+    begin, best, singles = now(), 1e9, []
+    while not singles or now() - begin < seconds:
+        t = now()
+        for _ in range(together):
+            step()
+        best = min(best, (now() - t) / together)
+        for _ in range(together):
+            t = now()
+            step()
+            singles.append(now() - t)
+    singles.sort()
+    best = min(best, singles[0])
+    at = lambda share: 1e6 * singles[int(share * (len(singles) - 1))]  # noqa: E731
+    return f"{1e6 * best} {at(0.5)} {at(0.99)} {THREADS}"
 
 
 def blas():
@@ -140,18 +172,11 @@ def main():
         case, seconds = line.split()
         if case not in cases:
             cases[case] = make(case)
-            for _ in range(2):
+            if "bf16" not in case:  # emulated on this CPU: seconds a step
                 cases[case][0]()
+            cases[case][0]()
         step, per_step = cases[case]
-        begin, count = clock(), 0
-        best = 1e9
-        while count == 0 or time.perf_counter() - begin < float(seconds):
-            t = clock()
-            for _ in range(1 if per_step else 50):
-                step()
-            best = min(best, (clock() - t) / (1 if per_step else 50))
-            count += 1
-        print(per_step / best if per_step else best * 1e6, flush=True)
+        print(rate(step, per_step, float(seconds)) if per_step else latencies(step, float(seconds)), flush=True)
 
 
 if __name__ == "__main__":
