@@ -171,9 +171,10 @@ static void run_once(const fw_nn_training *t, const void *const *inputs, const f
     assert_non_null(packed);
     fw_nn_plan_pack(plan, params, packed);
     for (int i = 0; i < 2; i++) { /* twice: what a run leaves behind changes nothing */
-        memset(out->gradients, 0, fw_nn_plan_layout(plan)->floats * sizeof(float));
+        for (size_t k = 0; k < fw_nn_plan_layout(plan)->floats; k++)
+            out->gradients[k] = i ? 7.0f : 0.0f; /* added to zeros, then set */
         fw_nn_session_run(session, &(fw_nn_run_args){.parameters = params, .packed = packed,
-                                                     .rows = rows, .gradients = out->gradients,
+                                                     .rows = rows, .gradients = out->gradients, .first = i == 1,
                                                      .inputs = inputs});
     }
     memcpy(out->losses, fw_nn_session_value(session, t->loss), rows * sizeof(float));

@@ -345,12 +345,41 @@ static size_t step_scratch_bytes(const fw_nn_plan *plan, uint32_t n) {
     return how->converts ? bytes + fw_nn_convert_bytes(&call) : bytes;
 }
 
+/* Whether a step before adds to the same place. */
+static bool added_before(const fw_nn_plan *plan, size_t at) {
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const fw_nn_node *node = &plan->graph->nodes[plan->steps[i].node];
+        for (uint32_t k = 0; plan->steps[i].adds && k < node->output_count; k++) {
+            const fw_nn_place *place = &plan->places[node->outputs[k]];
+            if (place->kind == FW_NN_IN_GRADIENTS && place->at == at) return true;
+        }
+    }
+    return false;
+}
+
+static void add_step(fw_nn_plan *plan, uint32_t n) {
+    const fw_nn_node *node = &plan->graph->nodes[n];
+    fw_nn_step step = {.node = n, .how = &plan->decisions[n]};
+    uint32_t first = 0, later = 0;
+    for (uint32_t k = 0; k < node->output_count; k++) {
+        const fw_nn_place *place = &plan->places[node->outputs[k]];
+        if (place->kind != FW_NN_IN_GRADIENTS) continue;
+        if (added_before(plan, place->at)) later++;
+        else first++;
+    }
+    step.adds = first + later > 0;
+    step.begins = first > 0 && later == 0;
+    if (first > 0 && later > 0) plan->begins = false;
+    plan->steps[plan->step_count++] = step;
+}
+
 static fw_status make_steps(fw_nn_plan *plan, const survey *s, fw_error *error) {
     const fw_nn_graph *g = plan->graph;
     plan->steps = calloc(g->node_count + 1, sizeof *plan->steps);
     plan->packs = calloc(g->node_count + 1, sizeof *plan->packs);
     if (!plan->steps || !plan->packs)
         return fw_fail(error, FW_NO_MEMORY, "no memory to plan a network");
+    plan->begins = true;
     for (uint32_t n = 0; n < g->node_count; n++) {
         fw_nn_decision *how = &plan->decisions[n];
         if (!node_used(plan, s, n) || is_alias(&g->nodes[n]) || how->absorbed) continue;
@@ -361,7 +390,7 @@ static fw_status make_steps(fw_nn_plan *plan, const survey *s, fw_error *error) 
             plan->packed_bytes += fw_nn_round_up(how->choice.packed_bytes, FW_NN_ALIGN_BYTES);
             plan->packs[plan->pack_count++] = plan->step_count;
         }
-        plan->steps[plan->step_count++] = (fw_nn_step){n, how};
+        add_step(plan, n);
     }
     return FW_OK;
 }

@@ -125,6 +125,7 @@ typedef struct fw_nn_run_args {
     const float *parameters;    /* layout->floats */
     const void *packed;         /* made of them; NULL when the plan packs nothing */
     float *gradients;           /* the same; added to; NULL outside training */
+    bool first; /* gradients are those of this run alone: set, not added to, whatever they hold */
     const void *const *inputs;  /* by the order of inputs in the graph; (rows) arrays each */
     uint32_t rows, first_row;   /* first_row: place in the batch, for dropout */
     uint64_t seed;              /* of this step, for dropout */

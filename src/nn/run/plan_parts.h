@@ -37,6 +37,8 @@ typedef struct fw_nn_decision {
 typedef struct fw_nn_step {
     uint32_t node;
     const fw_nn_decision *how;
+    bool adds;   /* to gradients of parameters */
+    bool begins; /* and is the first step to do so, for each of them */
 } fw_nn_step;
 
 struct fw_nn_plan {
@@ -48,6 +50,7 @@ struct fw_nn_plan {
     fw_nn_decision *decisions; /* (node_count) */
     fw_nn_step *steps; /* (step_count) */
     uint32_t *packs;           /* (pack_count) steps that have parameters to pack */
+    bool begins; /* no step is the first for one parameter and a later one for another */
     uint32_t step_count, pack_count;
     size_t values_bytes, scratch_bytes, bound_bytes; /* scratch lies behind the values */
     size_t packed_bytes;

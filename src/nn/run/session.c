@@ -131,12 +131,16 @@ void fw_nn_session_run(fw_nn_session *session, const fw_nn_run_args *args) {
     FW_ASSERT(plan->packed_bytes == 0 || args->packed);
     for (uint32_t i = 0; i < session->slot_count; i++)
         *session->slots[i].data = address(session, args, session->slots[i].value);
+    if (args->first && !plan->begins)
+        memset(args->gradients, 0, plan->layout.floats * sizeof(float));
+    bool sets = args->first && plan->begins;
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const fw_nn_decision *how = plan->steps[i].how;
         fw_nn_call *call = &session->calls[i];
         call->rows = args->rows;
         call->first_row = args->first_row;
         call->seed = args->seed;
+        call->accumulate = plan->steps[i].adds && !(sets && plan->steps[i].begins);
         if (how->choice.pack) call->packed = (const uint8_t *)args->packed + how->packed_at;
         if (how->converts)
             fw_nn_convert_run(how->choice.kernel, call, how->choice.scratch_bytes);

@@ -276,6 +276,7 @@ static void run_tile(fw_nn_trainer *t, uint32_t l, uint32_t tile, bool evaluates
                                                  .packed = evaluates ? t->packed_evaluation
                                                                      : t->packed,
                                                  .gradients = own->gradient,
+                                                 .first = tile == l,
                                                  .inputs = own->inputs,
                                                  .rows = rows,
                                                  .first_row = first,
@@ -293,7 +294,7 @@ static uint32_t tile_count(const fw_nn_trainer *t) {
 static void run_lane(void *self, uint32_t own) {
     fw_nn_trainer *t = self;
     uint32_t l = first_lane(t) + own;
-    if (!t->evaluates)
+    if (!t->evaluates && l >= tile_count(t)) /* else its first tile sets it */
         memset(t->lanes[l].gradient, 0, t->optimiser.floats * sizeof(float));
     for (uint32_t tile = l; tile < tile_count(t); tile += t->options.lanes)
         run_tile(t, l, tile, t->evaluates, NULL, NULL);
