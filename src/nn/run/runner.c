@@ -37,18 +37,18 @@ static fw_nn_plan_options options_of(const fw_nn_model *model, fw_nn_dtype preci
     return o;
 }
 
-static fw_status open_parts(const fw_nn_model *model, fw_nn_dtype precision, uint32_t rows,
+static fw_status open_parts(const fw_nn_model *model, const fw_nn_plan_options *options,
                             fw_nn_runner *r, fw_error *error) {
-    fw_nn_plan_options options = options_of(model, precision, rows);
-    FW_TRY(fw_nn_plan_make(model->graph, &options, &r->plan, error));
+    bool rounds = options->store == FW_NN_BF16;
+    FW_TRY(fw_nn_plan_make(model->graph, options, &r->plan, error));
     FW_TRY(fw_nn_session_new(r->plan, &r->session, error));
     size_t bytes = fw_nn_plan_packed_bytes(r->plan), floats = model->layout.floats;
-    if (precision == FW_NN_BF16) r->rounded = fw_nn_vector_new(floats);
+    if (rounds) r->rounded = fw_nn_vector_new(floats);
     if (bytes > 0) r->packed = fw_nn_vector_new(bytes / sizeof(float) + 1);
-    if ((precision == FW_NN_BF16 && !r->rounded) || (bytes > 0 && !r->packed))
+    if ((rounds && !r->rounded) || (bytes > 0 && !r->packed))
         return fw_fail(error, FW_NO_MEMORY, "no memory to open a model");
     r->args.parameters = model->params;
-    if (r->rounded) {
+    if (rounds) {
         fw_nn_round_bf16(model->params, r->rounded, floats);
         r->args.parameters = r->rounded;
     }
@@ -57,16 +57,22 @@ static fw_status open_parts(const fw_nn_model *model, fw_nn_dtype precision, uin
     return FW_OK;
 }
 
-fw_status fw_nn_runner_open(const fw_nn_model *model, fw_nn_dtype precision, uint32_t rows,
-                            fw_nn_runner *out, fw_error *error) {
+fw_status fw_nn_runner_open_as(const fw_nn_model *model, const fw_nn_plan_options *options,
+                               fw_nn_runner *out, fw_error *error) {
     fw_nn_runner r = {0};
-    if (precision == FW_NN_I8 && !model->ranges)
-        return fw_fail(error, FW_INVALID,
-                       "the model has no ranges for int8: flywheel nn quantise makes them");
-    fw_status status = open_parts(model, precision, rows, &r, error);
+    fw_status status = open_parts(model, options, &r, error);
     if (status == FW_OK) *out = r;
     else fw_nn_runner_close(&r);
     return status;
+}
+
+fw_status fw_nn_runner_open(const fw_nn_model *model, fw_nn_dtype precision, uint32_t rows,
+                            fw_nn_runner *out, fw_error *error) {
+    if (precision == FW_NN_I8 && !model->ranges)
+        return fw_fail(error, FW_INVALID,
+                       "the model has no ranges for int8: flywheel nn quantise makes them");
+    fw_nn_plan_options options = options_of(model, precision, rows);
+    return fw_nn_runner_open_as(model, &options, out, error);
 }
 
 void fw_nn_runner_run(fw_nn_runner *runner, const void *const *inputs, uint32_t rows) {

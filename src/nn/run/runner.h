@@ -24,6 +24,9 @@ typedef struct fw_nn_runner {
 /* The model outlives the runner. FW_INVALID: I8 of a model without ranges. */
 fw_status fw_nn_runner_open(const fw_nn_model *model, fw_nn_dtype precision, uint32_t rows,
                             fw_nn_runner *out, fw_error *error) FW_MUST;
+/* The same for any plan of the model: `pack` and parameters rounded where it stores BF16. */
+fw_status fw_nn_runner_open_as(const fw_nn_model *model, const fw_nn_plan_options *options,
+                               fw_nn_runner *out, fw_error *error) FW_MUST;
 /* inputs, rows: as in fw_nn_run_args. */
 void fw_nn_runner_run(fw_nn_runner *runner, const void *const *inputs, uint32_t rows);
 void fw_nn_runner_close(fw_nn_runner *runner);
