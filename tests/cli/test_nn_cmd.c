@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "lines/driving/act/network.h"
 #include "nn/run/layers.h"
 #include "nn/run/model.h"
 
@@ -57,7 +58,8 @@ static void test_summary(void **state) {
     (void)state;
     assert_int_equal(run("summary model --rows 4"), 0);
     assert_non_null(strstr(output, "f32 (N, 32)"));
-    assert_non_null(strstr(output, "812 parameters"));
+    assert_non_null(strstr(output, "3 nodes, 812 parameters (3.19 KiB)"));
+    assert_non_null(strstr(output, "CPU class "));
     assert_int_equal(run("summary model --rows 4 --json"), 0);
     json_t *json = json_loads(output, 0, NULL);
     assert_non_null(json);
@@ -81,8 +83,66 @@ static void test_profile_and_check(void **state) {
     assert_non_null(strstr(output, "GFLOP/s"));
     assert_int_equal(run("check model --rows 3"), 0);
     assert_non_null(strstr(output, "the same bits"));
+    assert_non_null(strstr(output, "read again: the same network"));
     assert_int_equal(run("check model --json"), 0);
     assert_non_null(strstr(output, "\"ok\":true"));
+    assert_int_equal(run("check loss"), 0); /* a whole network, though ONNX does not take it */
+    assert_non_null(strstr(output, "node error (mse)"));
+}
+
+/* Files that are no network, or no longer one: what is wrong, and exit status 1. */
+static void test_damaged(void **state) {
+    (void)state;
+    static const struct {
+        const char *make, *said;
+    } damaged[] = {
+        {": >bad", "neither one of ours nor ONNX"},
+        {"echo hello, this is some text >bad", "neither one of ours nor ONNX"},
+        {"head -c 300 model >bad", "model header of"},
+        {"head -c $(($(wc -c <model) - 9)) model >bad", "bad:"},
+        {"sed 's/linear/lineal/' model >bad", "lineal"},
+        {"sed 's/first.weight/first.weighs/' model >bad", "first.weigh"},
+        {"sed 's/32,12/31,12/' model >bad", "first"},
+        {"(head -c $(($(wc -c <model) - 4)) model; printf '\\000\\000\\300\\177') >bad", "finite"}, /* a NaN */
+        {"head -c 200 m.onnx >bad.onnx; cp bad.onnx bad", "ONNX"},
+    };
+    char command[700];
+    assert_int_equal(run("export model -o m.onnx"), 0);
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        snprintf(command, sizeof command, "cd %s && %s", folder, damaged[i].make);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(run("check bad"), 1);
+        if (!strstr(output, damaged[i].said)) print_error("%s: %s", damaged[i].make, output);
+        assert_non_null(strstr(output, damaged[i].said));
+        assert_int_equal(run("check bad --json 2>/dev/null"), 1);
+        assert_non_null(strstr(output, "\"ok\":false"));
+        assert_int_equal(run("summary bad"), 1);
+        assert_int_equal(run("profile bad"), 1);
+    }
+}
+
+/* The driving line's model as it lies in a factory: to ONNX, and there what it is here. */
+static void test_driving(void **state) {
+    (void)state;
+    char path[100], command[200];
+    fw_nn_graph *g = NULL;
+    fw_nn_layout layout;
+    assert_int_equal(fw_drive_network_graph(FW_DRIVE_HIDDEN, &g, NULL), FW_OK);
+    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
+    float *params = fw_nn_vector_new(layout.floats);
+    fw_nn_initialise(g, &layout, 1, params);
+    snprintf(path, sizeof path, "%s/driving.safetensors", folder);
+    assert_int_equal(fw_drive_network_save(g, params, path, NULL, NULL), FW_OK);
+    free(params);
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(g);
+    assert_int_equal(run("summary driving.safetensors"), 0);
+    assert_non_null(strstr(output, "features_version"));
+    assert_int_equal(run("export driving.safetensors -o d.onnx"), 0);
+    assert_int_equal(run("check d.onnx"), 0);
+    assert_int_equal(run("import d.onnx -o back.safetensors"), 0);
+    snprintf(command, sizeof command, "cd %s && cmp driving.safetensors back.safetensors", folder);
+    assert_int_equal(system(command), 0);
 }
 
 static void test_onnx(void **state) {
@@ -102,7 +162,8 @@ static void test_onnx(void **state) {
     assert_int_equal(run("export loss --out l.onnx"), 1);
     assert_non_null(strstr(output, "node error (mse)"));
     assert_int_equal(run("import model --out x"), 1);
-    assert_int_equal(run("summary m.onnx"), 1);
+    assert_int_equal(run("summary m.onnx"), 0);
+    assert_non_null(strstr(output, "812 parameters"));
 }
 
 static void test_usage(void **state) {
@@ -121,6 +182,8 @@ int main(void) {
         cmocka_unit_test(test_summary),
         cmocka_unit_test(test_profile_and_check),
         cmocka_unit_test(test_onnx),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_driving),
         cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, start, stop);
