@@ -85,26 +85,33 @@ typedef struct step_task {
     float rate, scale, correct1, correct2;
 } step_task;
 
-FW_KERNEL static void adamw(const step_task *t, size_t from, size_t to) {
+FW_KERNEL static void adamw(const step_task *t, size_t from, size_t count) {
     const fw_nn_optimiser_options *o = &t->o->options;
-    float *m = t->o->m, *v = t->o->v, *p = t->params;
-    float keep1 = o->beta1, keep2 = o->beta2, rate = t->rate;
-    for (size_t i = from; i < to; i++) {
-        float g = t->gradient[i] * t->scale;
+    float *restrict p = t->params + from, *restrict m = t->o->m + from;
+    float *restrict v = t->o->v + from;
+    const float *restrict gradient = t->gradient + from;
+    const uint8_t *restrict decays = t->o->decays + from;
+    float keep1 = o->beta1, keep2 = o->beta2, rate = t->rate, decay = o->decay;
+    float scale = t->scale, correct1 = t->correct1, correct2 = t->correct2, epsilon = o->epsilon;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * scale;
         m[i] = keep1 * m[i] + (1 - keep1) * g;
         v[i] = keep2 * v[i] + (1 - keep2) * g * g;
-        float along = m[i] * t->correct1 / (sqrtf(v[i] * t->correct2) + o->epsilon);
-        p[i] -= rate * (along + o->decay * (float)t->o->decays[i] * p[i]);
+        float along = m[i] * correct1 / (sqrtf(v[i] * correct2) + epsilon);
+        p[i] -= rate * (along + decay * (float)decays[i] * p[i]);
     }
 }
 
-FW_KERNEL static void sgd(const step_task *t, size_t from, size_t to) {
+FW_KERNEL static void sgd(const step_task *t, size_t from, size_t count) {
     const fw_nn_optimiser_options *o = &t->o->options;
-    float *m = t->o->m, *p = t->params;
-    for (size_t i = from; i < to; i++) {
-        float g = t->gradient[i] * t->scale + o->decay * (float)t->o->decays[i] * p[i];
-        m[i] = o->momentum * m[i] + g;
-        p[i] -= t->rate * m[i];
+    float *restrict p = t->params + from, *restrict m = t->o->m + from;
+    const float *restrict gradient = t->gradient + from;
+    const uint8_t *restrict decays = t->o->decays + from;
+    float momentum = o->momentum, rate = t->rate, decay = o->decay, scale = t->scale;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * scale + decay * (float)decays[i] * p[i];
+        m[i] = momentum * m[i] + g;
+        p[i] -= rate * m[i];
     }
 }
 
@@ -116,9 +123,9 @@ static void step_chunk(void *self, uint32_t chunk) {
     const step_task *t = self;
     size_t from = (size_t)chunk * FW_NN_CHUNK, to = chunk_end(chunk, t->o->floats);
     if (t->o->options.method == FW_NN_ADAMW)
-        adamw(t, from, to);
+        adamw(t, from, to - from);
     else
-        sgd(t, from, to);
+        sgd(t, from, to - from);
     if (t->o->average) follow(t->o->average, t->params, t->o->options.average_keep, from, to);
 }
 
