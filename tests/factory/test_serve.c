@@ -9,10 +9,9 @@
 
 #include "fixture.h"
 
-#include "../lines/synthetic.h"
+#include "../lines/synthetic_file.h"
 #include "http/client.h"
 #include "lines/driving/act/policy.h"
-#include "lines/driving/act/recorder.h"
 #include "lines/driving/learn/learn.h"
 
 #define PROGRAM FW_BINARY_DIR "/src/flywheel"
@@ -264,41 +263,12 @@ static void it_stops_cleanly(void **state) {
 
 /* ---- a real generation, small ---- */
 
-static fw_status sink_write(void *self, const void *bytes, size_t size, fw_error *error) {
-    (void)error;
-    return fwrite(bytes, 1, size, self) == size ? FW_OK : FW_IO;
-}
-
 /* A recording as a unit writes it, of the synthetic street. Returns its bytes. */
 static char *drive(served *s, const char *unit, float brake_at_s, size_t *size) {
-    fw_drive_recorder *recorder;
-    fw_drive_recorded done;
-    fw_error error = {""};
+    fw_error error;
     char path[100], *bytes;
     snprintf(path, sizeof path, "%s/drive.mcap", s->folder);
-    FILE *file = fopen(path, "wb");
-    assert_int_equal(fw_drive_recorder_open(&recorder, &error), FW_OK);
-    assert_int_equal(
-        fw_drive_recorder_begin(recorder, (fw_mcap_sink){file, sink_write}, unit, &error), FW_OK);
-    fw_drive_recording *r = synthetic_recording(300, brake_at_s);
-    fw_drive_decision decision = {.model = fw_hash_bytes("m", 1)};
-    double values[FW_DRIVE_EVENT_COUNT] = {-5, 0, 0, 0};
-    for (uint32_t t = 0; t < r->tick_count; t++) {
-        fw_drive_obs *o = &r->ticks[t].obs;
-        uint32_t at = (uint32_t)(o->s_m / FW_DRIVE_GRID_M);
-        o->path_first = at > 5 ? at - 5 : 0;
-        o->path_count = FW_DRIVE_PATH_MAX;
-        memcpy(o->path, r->path + o->path_first, sizeof o->path);
-        uint32_t events = t == 50 ? 1u << FW_DRIVE_EVENT_HARD_BRAKE : 0;
-        if (fw_drive_recorder_tick(recorder, o, &decision, events, values, &error) != FW_OK)
-            fail_msg("%s", error.text);
-    }
-    assert_int_equal(fw_drive_recorder_end(recorder, &done, &error), FW_OK);
-    fw_drive_recorder_close(recorder);
-    fclose(file);
-    free(r->ticks);
-    free(r->path);
-    free(r);
+    synthetic_file(path, unit, brake_at_s);
     assert_int_equal(fw_file_read(path, 1 << 24, &bytes, size, &error), FW_OK);
     return bytes;
 }
