@@ -148,7 +148,7 @@ static void test_broken_flat_files_are_refused(void **state) {
 
 /* ---- graphs ---- */
 
-typedef enum fault { NO_FAULT, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, FAULTS } fault;
+typedef enum fault { NO_FAULT, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, LARGE, FAULTS } fault;
 
 /* Another network than the line's own: one layer, rectified, two heads, no value. */
 static void graph_file(fault with, char **bytes, size_t *size_bytes) {
@@ -169,6 +169,7 @@ static void graph_file(fault with, char **bytes, size_t *size_bytes) {
         snprintf(name, sizeof name, "again%d", i);
         h = fw_nn_apply2(g, FW_NN_LINEAR, name, h, again);
     }
+    if (with == LARGE) h = fw_nn_linear(g, "large", h, FW_POLICY_FLAT_MAX / 4 / FW_FEATURES, true);
     for (int i = 0; with == MANY_NODES && i < FW_POLICY_NODES_MAX; i++) {
         char name[16];
         snprintf(name, sizeof name, "r%d", i);
@@ -199,7 +200,8 @@ static void test_graphs_without_the_ends_are_refused(void **state) {
                         [WIDE_ACCEL] = {FW_UNSUPPORTED, "accel"},
                         [SECOND_INPUT] = {FW_UNSUPPORTED, "features"},
                         [MANY_NODES] = {FW_TOO_BIG, "nodes"},
-                        [COSTLY] = {FW_TOO_BIG, "operations"}};
+                        [COSTLY] = {FW_TOO_BIG, "operations"},
+                        [LARGE] = {FW_TOO_BIG, "graph and parameters"}};
     for (fault i = NO_FAULT + 1; i < FAULTS; i++) {
         char *bytes;
         size_t size;

@@ -15,6 +15,7 @@
 
 enum { POLL_MS = 200, CONNECT_MS = 500, MODEL_WAIT_MS = 10, RECORDING_TICKS_MIN = 2 };
 static const int64_t tick_ns = 100000000; /* FW_DRIVE_TICK_S */
+_Static_assert((int)FW_POLICY_FLAT_MAX <= (int)FW_UNIT_MODEL_MAX, "a model that loads fits its slot");
 
 struct fw_unit_tick {
     fw_unit_tick_config config;

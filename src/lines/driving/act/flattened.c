@@ -30,15 +30,26 @@ static bool begins_part(const fw_nn_graph *graph, uint32_t i) {
     return graph->values[i].kind != FW_NN_MADE || graph->values[i].output == 0;
 }
 
-fw_status fw_policy_flatten(const fw_policy *policy, void *out, size_t out_max_bytes,
-                            size_t *out_bytes, fw_error *error) {
-    static const fw_nn_graph empty;
-    const fw_nn_graph *graph = policy->model.graph ? policy->model.graph : &empty;
+static const fw_nn_graph empty;
+
+static head head_of(const fw_nn_graph *graph, size_t floats) {
     head h;
     memset(&h, 0, sizeof h);
-    h.hash = policy->hash, h.kind = policy->kind;
-    h.output_count = graph->output_count, h.floats = policy->model.layout.floats;
+    h.output_count = graph->output_count, h.floats = floats;
     for (uint32_t i = 0; i < graph->value_count; i++) h.part_count += begins_part(graph, i);
+    return h;
+}
+
+size_t fw_policy_flat_bytes(const fw_nn_graph *graph, size_t floats) {
+    head h = head_of(graph ? graph : &empty, floats);
+    return sizes_sum(&h);
+}
+
+fw_status fw_policy_flatten(const fw_policy *policy, void *out, size_t out_max_bytes,
+                            size_t *out_bytes, fw_error *error) {
+    const fw_nn_graph *graph = policy->model.graph ? policy->model.graph : &empty;
+    head h = head_of(graph, policy->model.layout.floats);
+    h.hash = policy->hash, h.kind = policy->kind;
     if (sizes_sum(&h) > out_max_bytes)
         return fw_fail(error, FW_TOO_BIG, "the model takes %zu bytes in memory, there are %zu",
                        sizes_sum(&h), out_max_bytes);

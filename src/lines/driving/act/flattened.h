@@ -11,6 +11,8 @@
 
 #include "lines/driving/act/policy.h"
 
+/* Bytes of a network of this graph (NULL: a rule) and so many floats of parameters. */
+size_t fw_policy_flat_bytes(const fw_nn_graph *graph, size_t floats);
 /* FW_TOO_BIG: it needs more than out_max_bytes. */
 fw_status fw_policy_flatten(const fw_policy *policy, void *out, size_t out_max_bytes,
                             size_t *out_bytes, fw_error *error) FW_MUST;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "lines/driving/act/features.h"
+#include "lines/driving/act/flattened.h"
 #include "nn/run/cost.h"
 #include "nn/run/fast.h"
 #include "nn/run/memory.h"
@@ -15,11 +16,16 @@ static const float constant_mps = 8.0f; /* generation 0's speed, below the limit
 
 /* ---- a network made ready ---- */
 
-static fw_status check_cost(const fw_nn_graph *graph, fw_error *error) {
+static fw_status check_cost(const fw_nn_model *model, fw_error *error) {
+    const fw_nn_graph *graph = model->graph;
+    size_t flat_bytes = fw_policy_flat_bytes(graph, model->layout.floats);
     double flops = 0;
     if (graph->node_count > FW_POLICY_NODES_MAX)
         return fw_fail(error, FW_TOO_BIG, "network: %u nodes, at most %d drive", graph->node_count,
                        FW_POLICY_NODES_MAX);
+    if (flat_bytes > FW_POLICY_FLAT_MAX)
+        return fw_fail(error, FW_TOO_BIG, "network: %zu bytes of graph and parameters, a unit has %d",
+                       flat_bytes, FW_POLICY_FLAT_MAX);
     for (uint32_t i = 0; i < graph->node_count; i++)
         flops += fw_nn_cost_of(graph, &graph->nodes[i], 1).flops;
     if (flops > FW_POLICY_FLOPS_MAX)
@@ -43,7 +49,7 @@ static fw_status make_plan(fw_policy *policy, fw_error *error) {
 fw_status fw_policy_of_model(const fw_nn_model *model, fw_policy *out, fw_error *error) {
     fw_policy policy = {.kind = FW_POLICY_NETWORK, .model = *model};
     FW_TRY(fw_drive_ends_of(model->graph, &policy.ends, error));
-    FW_TRY(check_cost(model->graph, error));
+    FW_TRY(check_cost(model, error));
     fw_status status = make_plan(&policy, error);
     if (status == FW_OK) {
         *out = policy;

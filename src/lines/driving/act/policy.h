@@ -42,6 +42,7 @@ typedef struct fw_policy_session {
 enum {
     FW_POLICY_FILE_MAX = 4 << 20,
     FW_POLICY_NODES_MAX = 512,
+    FW_POLICY_FLAT_MAX = 1 << 20,   /* bytes in a unit's slot (flattened.h) */
     FW_POLICY_ARENA_MAX = 16 << 20, /* bytes of a session */
     FW_POLICY_FLOPS_MAX = 50000000, /* of a decision */
 };
