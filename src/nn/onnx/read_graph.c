@@ -109,9 +109,12 @@ static fw_status read_node(fw_onnx_reader *r, fw_onnx_proto *node, size_t index,
     r->passed_on = false;
     fw_status status = read_one(r, node, &why);
     if (status == FW_OK) return FW_OK;
+    /* What the builder says begins with its own "node NAME (operator): ". */
+    const char *inner = status == FW_INVALID ? strstr(why.text, "): ") : NULL;
     snprintf(text, sizeof text, "%s", why.text);
     if (!r->passed_on)
-        snprintf(text, sizeof text, "node %.60s (%.40s): %.200s", name, node->op_type, why.text);
+        snprintf(text, sizeof text, "node %.60s (%.40s): %.200s", name, node->op_type,
+                 inner ? inner + 3 : why.text);
     if (status != FW_UNSUPPORTED) return fw_fail(error, status, "%s", text);
     char *kept = fw_onnx_take(&r->pool, strlen(text) + 1);
     if (!kept) return fw_fail(error, FW_NO_MEMORY, "no memory for a model");

@@ -22,6 +22,7 @@ fw_status fw_nn_graph_new(fw_nn_graph **out, fw_error *error) {
 void fw_nn_graph_free(fw_nn_graph *graph) {
     if (!graph) return;
     free(graph->values);
+    free(graph->hashes);
     free(graph->nodes);
     free(graph);
 }
@@ -33,12 +34,14 @@ fw_status fw_nn_graph_copy(const fw_nn_graph *graph, fw_nn_graph **out, fw_error
     copy->value_room = graph->value_count + 1;
     copy->node_room = graph->node_count + 1;
     copy->values = malloc(copy->value_room * sizeof *copy->values);
+    copy->hashes = malloc(copy->value_room * sizeof *copy->hashes);
     copy->nodes = malloc(copy->node_room * sizeof *copy->nodes);
-    if (!copy->values || !copy->nodes) {
+    if (!copy->values || !copy->hashes || !copy->nodes) {
         fw_nn_graph_free(copy);
         return fw_fail(error, FW_NO_MEMORY, "no memory for a network");
     }
     if (graph->values) memcpy(copy->values, graph->values, graph->value_count * sizeof *copy->values);
+    if (graph->hashes) memcpy(copy->hashes, graph->hashes, graph->value_count * sizeof *copy->hashes);
     if (graph->nodes) memcpy(copy->nodes, graph->nodes, graph->node_count * sizeof *copy->nodes);
     *out = copy;
     return FW_OK;
@@ -76,7 +79,10 @@ static bool make_room(fw_nn_graph *graph, uint32_t more) {
     if (graph->value_count + more > graph->value_room) {
         uint32_t room = 2 * (graph->value_count + more) + 16;
         fw_nn_value_info *grown = realloc(graph->values, room * sizeof *grown);
-        if (grown) graph->values = grown, graph->value_room = room;
+        if (grown) graph->values = grown;
+        uint32_t *hashes = realloc(graph->hashes, room * sizeof *hashes);
+        if (hashes) graph->hashes = hashes;
+        if (grown && hashes) graph->value_room = room;
     }
     if (graph->node_count + 1 > graph->node_room) {
         uint32_t room = 2 * graph->node_count + 16;
@@ -97,10 +103,17 @@ static bool name_valid(const char *name) {
                size;
 }
 
+/* Of a name; never 0. Looking for a name goes over these, not over the values themselves. */
+static uint32_t hash_of(const char *name) {
+    uint32_t hash = 2166136261u;
+    for (const char *c = name; *c; c++) hash = (hash ^ (uint8_t)*c) * 16777619u;
+    return hash ? hash : 1;
+}
+
 fw_nn_value fw_nn_find(const fw_nn_graph *graph, const char *name) {
+    uint32_t hash = hash_of(name);
     for (uint32_t i = 0; i < graph->value_count; i++)
-        if (graph->values[i].kind != FW_NN_MADE && strcmp(graph->values[i].name, name) == 0)
-            return i;
+        if (graph->hashes[i] == hash && strcmp(graph->values[i].name, name) == 0) return i;
     for (uint32_t i = 0; i < graph->output_count; i++)
         if (strcmp(graph->outputs[i].name, name) == 0) return graph->outputs[i].value;
     return FW_NN_NONE;
@@ -126,6 +139,7 @@ static fw_nn_value add_value(fw_nn_graph *graph, const char *what, const char *n
     if (!make_room(graph, 1)) return FW_NN_NONE;
     snprintf(info.name, sizeof info.name, "%s", name);
     graph->values[graph->value_count] = info;
+    graph->hashes[graph->value_count] = hash_of(name);
     return graph->value_count++;
 }
 
@@ -203,6 +217,7 @@ fw_nn_value fw_nn_node_add(fw_nn_graph *graph, uint32_t op, const char *name,
         made[i].output = i;
         snprintf(made[i].name, sizeof made[i].name, "%.50s:%u", name, i);
         node.outputs[i] = graph->value_count;
+        graph->hashes[graph->value_count] = 0;
         graph->values[graph->value_count++] = made[i];
         if (outputs) outputs[i] = node.outputs[i];
     }

@@ -187,6 +187,7 @@ typedef struct fw_nn_output {
 /* Read freely; changed only by the functions below. */
 typedef struct fw_nn_graph {
     fw_nn_value_info *values; /* (value_count), owned */
+    uint32_t *hashes;         /* (value_count) of the names of inputs and parameters; 0: made; owned */
     fw_nn_node *nodes;        /* (node_count), owned */
     fw_nn_output outputs[FW_NN_INPUTS_MAX];
     uint32_t value_count, node_count, output_count;
