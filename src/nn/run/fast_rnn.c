@@ -2,7 +2,7 @@
  * instead of one row at a time.
  *
  *   LSTM   gates (B T, 4H) = X W^T + b + c        once, written where the gradient wants them
- *          gates[:, t]    += Y[:, t-1] U^T         per step
+ *          gates[:, t]    += Y[:, t-1] U^T         per step, added on the way through the activations
  *          cells, Y        = element-wise
  *   GRU    from x and from h apart (its n gate multiplies what comes from h)
  *
@@ -70,8 +70,8 @@ static series series_of(const fw_nn_call *call) {
     }
     s.pack_u = s.pack_w + packed_floats(call, 0);
     s.bias = s.pack_u + packed_floats(call, 1);
-    s.from_x = next(&at, s.rows * wide);
     s.from_h = next(&at, s.rows * wide);
+    s.from_x = next(&at, s.rows * wide); /* GRU's alone */
     return s;
 }
 
@@ -81,11 +81,13 @@ static const float *state_before(const series *s, size_t t, size_t *stride) {
     return t > 0 ? s->y + (t - 1) * s->hidden : s->h0;
 }
 
-FW_KERNEL static void lstm_cell(float *restrict gates, const float *restrict before,
-                                float *restrict cell, float *restrict y, size_t hidden) {
-    for (size_t j = 0; j < 2 * hidden; j++) gates[j] = fw_sigmoid(gates[j]);
-    for (size_t j = 2 * hidden; j < 3 * hidden; j++) gates[j] = fw_tanh_exact(gates[j]);
-    for (size_t j = 3 * hidden; j < 4 * hidden; j++) gates[j] = fw_sigmoid(gates[j]);
+FW_KERNEL static void lstm_cell(float *restrict gates, const float *restrict from_h,
+                                const float *restrict before, float *restrict cell,
+                                float *restrict y, size_t hidden) {
+    for (size_t j = 0; j < 2 * hidden; j++) gates[j] = fw_sigmoid(gates[j] + from_h[j]);
+    for (size_t j = 2 * hidden; j < 3 * hidden; j++)
+        gates[j] = fw_tanh_exact(gates[j] + from_h[j]);
+    for (size_t j = 3 * hidden; j < 4 * hidden; j++) gates[j] = fw_sigmoid(gates[j] + from_h[j]);
     const float *i = gates, *f = gates + hidden, *g = gates + 2 * hidden, *o = gates + 3 * hidden;
     if (before)
         for (size_t j = 0; j < hidden; j++) cell[j] = f[j] * before[j] + i[j] * g[j];
@@ -101,17 +103,18 @@ static void lstm(const fw_nn_call *call) {
     fw_gemm_run(&(fw_gemm){.m = s.rows * T, .n = wide, .k = s.width, .a = s.x, .a_row = s.width,
                            .a_column = 1, .c = gates, .c_row = wide, .bias = s.bias,
                            .packed = s.pack_w, .scratch = s.scratch});
-    fw_gemm from_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .c_row = T * wide,
-                      .add = true, .packed = s.pack_u, .scratch = s.scratch};
+    fw_gemm by_h = {.m = s.rows, .n = wide, .k = H, .a_column = 1, .c = s.from_h, .c_row = wide,
+                    .packed = s.pack_u, .scratch = s.scratch};
+    memset(s.from_h, 0, s.rows * wide * sizeof(float)); /* where there is no state before */
     for (size_t t = 0; t < T; t++) {
-        from_h.a = state_before(&s, t, &stride);
-        from_h.a_row = stride;
-        from_h.c = gates + t * wide;
-        if (from_h.a) fw_gemm_run(&from_h);
+        by_h.a = state_before(&s, t, &stride);
+        by_h.a_row = stride;
+        if (by_h.a) fw_gemm_run(&by_h);
         for (size_t n = 0; n < s.rows; n++) {
             size_t at = n * T + t;
             const float *before = t > 0 ? cells + (at - 1) * H : s.c0 ? s.c0 + n * H : NULL;
-            lstm_cell(gates + at * wide, before, cells + at * H, s.y + at * H, H);
+            lstm_cell(gates + at * wide, s.from_h + n * wide, before, cells + at * H,
+                      s.y + at * H, H);
         }
     }
 }
@@ -164,9 +167,9 @@ fw_status fw_fast_rnn(const fw_nn_node *node, const fw_nn_call *call, fw_nn_choi
         if (call->in[i].batched) return FW_OK;
     for (uint32_t i = 5; i < call->input_count; i++)
         if (!call->in[i].batched) return FW_OK;
-    size_t both = is_lstm ? 0 : 2 * (size_t)call->rows * wide_of(call);
+    size_t floats = (is_lstm ? 1 : 2) * ((size_t)call->rows * wide_of(call) + 16);
     *out = (fw_nn_choice){.kernel = is_lstm ? lstm : gru,
-                          .scratch_bytes = FW_GEMM_SCRATCH_BYTES + (both + 32) * sizeof(float)};
+                          .scratch_bytes = FW_GEMM_SCRATCH_BYTES + floats * sizeof(float)};
     if (call->in[1].packable && call->in[2].packable && call->in[3].packable && call->in[4].packable)
         out->pack = pack, out->packed_bytes = packed_bytes(call);
     else

@@ -10,6 +10,7 @@ typedef struct block {
     const float *a;    /* packed; NULL: read where it lies */
     const float *b;    /* packed; a panel every `panel` floats */
     size_t panel;
+    size_t soon_lines; /* of the next panel, fetched during each tile */
     bool add, last;
 } block;
 
@@ -44,26 +45,27 @@ static void edge_tile(fw_gemm_tile t, fw_gemm_tile_kernel *kernel, size_t rows, 
 
 /* Panel j of B against all rows of a block. */
 static void run_panel(const fw_gemm *g, const block *s, size_t j) {
-    size_t columns = least(COLUMNS, s->columns - j), tiles = (s->rows + s->high - 1) / s->high;
+    size_t columns = least(COLUMNS, s->columns - j), at = s->m0 * g->c_row + s->n0 + j;
     bool ends = j + COLUMNS >= s->columns;
-    const float *next = s->b + (j / COLUMNS + 1) * s->panel;
-    fw_gemm_tile t = {.depth = s->depth, .a_row = g->a_row, .b = s->b + j / COLUMNS * s->panel,
-                      .c_row = g->c_row, .add = s->add,
+    fw_gemm_tile_kernel *const *kernels = s->a ? fw_gemm_tiles_packed : fw_gemm_tiles_lying;
+    const float *b = s->b + j / COLUMNS * s->panel;
+    fw_gemm_tile t = {.depth = s->depth, .a = s->a ? s->a : g->a + s->m0 * g->a_row + s->k0,
+                      .a_row = g->a_row, .b = b, .c = g->c + at, .c_row = g->c_row, .add = s->add,
                       .bias = s->last && g->bias ? g->bias + s->n0 + j : NULL,
-                      .soon_lines = ends ? 0 : least((s->depth + tiles - 1) / tiles, SOON_MOST)};
+                      .with = s->last && g->with ? g->with + at : NULL, .soon = b + s->panel,
+                      .soon_lines = ends ? 0 : s->soon_lines};
+    size_t a_step = s->high * (s->a ? s->depth : g->a_row), c_step = s->high * g->c_row;
     for (size_t i = 0; i < s->rows; i += s->high) {
-        size_t rows = least(s->high, s->rows - i), at = (s->m0 + i) * g->c_row + s->n0 + j;
-        fw_gemm_tile_kernel *kernel =
-            s->a ? fw_gemm_tiles_packed[rows - 1] : fw_gemm_tiles_lying[rows - 1];
-        t.a = s->a ? s->a + i * s->depth : g->a + (s->m0 + i) * g->a_row + s->k0;
-        t.c = g->c + at;
-        t.with = s->last && g->with ? g->with + at : NULL;
-        t.soon = next + i / s->high * t.soon_lines * COLUMNS;
+        size_t rows = least(s->high, s->rows - i);
         if (columns < COLUMNS)
-            edge_tile(t, kernel, rows, columns);
+            edge_tile(t, kernels[rows - 1], rows, columns);
         else
-            kernel(&t);
+            kernels[rows - 1](&t);
         if (s->last && g->epilogue) g->epilogue(g, s->m0 + i, rows, s->n0 + j, columns);
+        t.a += a_step;
+        t.c += c_step;
+        if (t.with) t.with += c_step;
+        t.soon += t.soon_lines * COLUMNS;
     }
 }
 
@@ -75,6 +77,8 @@ static void run_columns(const fw_gemm *g, block *s, float *packed_a) {
     for (s->m0 = 0; s->m0 < g->m; s->m0 += most) {
         s->rows = least(most, g->m - s->m0);
         s->high = share(s->rows, ROWS, 1);
+        size_t tiles = (s->rows + s->high - 1) / s->high;
+        s->soon_lines = least((s->depth + tiles - 1) / tiles, SOON_MOST);
         s->a = lies ? NULL : packed_a;
         if (!lies) fw_gemm_pack_a(g, s->m0, s->rows, s->high, s->k0, s->depth, packed_a);
         for (size_t j = 0; j < s->columns; j += COLUMNS) run_panel(g, s, j);
