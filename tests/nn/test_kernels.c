@@ -146,6 +146,7 @@ static fw_nn_value simple(fw_nn_graph *g, fw_random *r) {
     fw_nn_value p = fw_nn_parameter(g, "p", fw_nn_shape1(width), FW_NN_INIT_NORMAL, 0.5f);
     x = fw_nn_apply2(g, FW_NN_SUBTRACT, "s", fw_nn_apply2(g, FW_NN_MULTIPLY, "m", x, p), p);
     x = fw_nn_node_add(g, FW_NN_CLAMP, "k", &x, 1, (fw_nn_attr){.f = {-1, 0.8f}}, NULL);
+    x = fw_nn_apply(g, FW_NN_ERF, "erf", x);
     return distance(g, fw_nn_apply(g, FW_NN_EXP, "e", fw_nn_affine(g, "f", x, 0.7f, 0.1f)));
 }
 
@@ -315,16 +316,18 @@ static void products(void **state) {
 
 static void exponentials(void **state) {
     (void)state;
-    double worst = 0, bend = 0;
+    double worst = 0, bend = 0, error = 0;
     for (double x = -87.2; x < 88; x += 0.00037) {
         double e = exp((double)(float)x);
         worst = fmax(worst, fabs((double)fw_exp((float)x) - e) / e);
         bend = fmax(bend, fabs((double)fw_tanh_exact((float)x) - tanh((double)(float)x)));
+        error = fmax(error, fabs((double)fw_erf((float)x) - erf((double)(float)x)));
     }
-    print_message("exp: relative error %.2g; tanh: absolute error %.2g\n", worst, bend);
-    assert_true(worst < 3e-7 && bend < 3e-7);
+    print_message("exp: relative error %.2g; tanh, erf: absolute error %.2g, %.2g\n", worst, bend, error);
+    assert_true(worst < 3e-7 && bend < 3e-7 && error < 7e-7);
     assert_true(fw_exp(-INFINITY) == 0 && fw_exp(-100) == 0 && isinf(fw_exp(89)) && isnan(fw_exp(NAN)));
     assert_true(fw_tanh_exact(INFINITY) == 1 && fw_tanh_exact(-INFINITY) == -1 && fw_sigmoid(-INFINITY) == 0);
+    assert_true(fw_erf(INFINITY) == 1 && fw_erf(-INFINITY) == -1 && isnan(fw_erf(NAN)));
 }
 
 int main(void) {

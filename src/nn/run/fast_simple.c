@@ -20,6 +20,7 @@ UNARY(silu, x *fw_sigmoid(x))
 UNARY(tanh_exact, fw_tanh_exact(x))
 UNARY(sigmoid, fw_sigmoid(x))
 UNARY(exponential, fw_exp(x))
+UNARY(error_function, fw_erf(x))
 UNARY(clamp, x < low ? low : x > high ? high : x)
 UNARY(affine, x *low + high)
 
@@ -52,7 +53,7 @@ fw_status fw_fast_simple(const fw_nn_node *node, const fw_nn_call *call, fw_nn_c
         [FW_NN_RELU] = relu,         [FW_NN_GELU] = gelu,       [FW_NN_SILU] = silu,
         [FW_NN_TANH] = tanh_exact,   [FW_NN_SIGMOID] = sigmoid, [FW_NN_EXP] = exponential,
         [FW_NN_CLAMP] = clamp,       [FW_NN_AFFINE] = affine,   [FW_NN_ADD] = add,
-        [FW_NN_SUBTRACT] = subtract, [FW_NN_MULTIPLY] = multiply};
+        [FW_NN_SUBTRACT] = subtract, [FW_NN_MULTIPLY] = multiply, [FW_NN_ERF] = error_function};
     (void)error;
     if (node->op < FW_NN_OP_COUNT && !call->fused) out->kernel = kernels[node->op];
     return FW_OK;

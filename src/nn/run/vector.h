@@ -98,6 +98,18 @@ static inline float fw_sigmoid(float x) {
 static inline float fw_tanh_exact(float x) {
     return 2.0f * fw_sigmoid(2.0f * x) - 1.0f;
 }
+/* Abramowitz and Stegun 1964, 7.1.26, whose own error is 1.5e-7. */
+static inline float fw_erf(float x) {
+    float a = x < 0 ? -x : x;
+    a = a > 9.0f ? 9.0f : a; /* NaN stays, infinity is 1 all the same */
+    float t = 1.0f / (1.0f + 0.3275911f * a);
+    float p = 1.061405429f * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    float y = 1.0f - p * t * fw_exp_within(-a * a);
+    return x < 0 ? -y : y;
+}
 /* The tanh form (Hendrycks and Gimpel 2016): x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3). */
 static inline float fw_gelu(float x) {
     return x * fw_sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
