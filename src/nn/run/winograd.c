@@ -155,24 +155,33 @@ FW_KERNEL static void split4(const float *restrict line, size_t count, size_t ap
         for (size_t b = 0; b < 4; b++) out[b * apart + i] = line[4 * i + b];
 }
 
-/* line: split_x * pitch floats, the padding on its left zero. */
+/* A row of an image to its planes. Without padding it is read where it lies, with what follows it in x
+ * (`left` floats): that goes to outputs beyond the last column only. line: room for a row of planes, zero. */
+static void split_row(const fw_winograd *w, const float *row, size_t left, float *line, float *out) {
+    const fw_conv *c = &w->conv;
+    size_t room = w->split_x * w->pitch, wide = room - c->pad_x < c->wide ? room - c->pad_x : c->wide;
+    if (c->pad_x > 0 || room > left) {
+        memcpy(line + c->pad_x, row, wide * sizeof *line);
+        row = line;
+    }
+    (w->split_x == 2 ? split2 : split4)(row, w->pitch, plane_floats(w), out);
+}
+
 static void fill_planes(const fw_winograd *w, const float *x, float *line, float *planes) {
     const fw_conv *c = &w->conv;
-    size_t plane = plane_floats(w), room = w->split_x * w->pitch, wide = room - c->pad_x;
-    if (wide > c->wide) wide = c->wide;
-    memset(line, 0, room * sizeof *line);
-    for (size_t channel = 0; channel < c->channels; channel++, x += c->high * c->wide)
+    size_t plane = plane_floats(w), area = c->high * c->wide;
+    memset(line, 0, w->split_x * w->pitch * sizeof *line);
+    for (size_t channel = 0; channel < c->channels; channel++)
         for (size_t a = 0; a < w->split_y; a++, planes += w->split_x * plane)
             for (size_t ty = 0; ty <= w->tiles_y; ty++) {
                 size_t y = ty * w->split_y + a - c->pad_y; /* wraps below 0: then too large */
                 float *out = planes + ty * w->pitch;
-                if (y >= c->high) {
+                if (y < c->high) {
+                    size_t at = channel * area + y * c->wide;
+                    split_row(w, x + at, c->channels * area - at, line, out);
+                } else
                     for (size_t b = 0; b < w->split_x; b++)
                         memset(out + b * plane, 0, w->pitch * sizeof *out);
-                    continue;
-                }
-                memcpy(line + c->pad_x, x + y * c->wide, wide * sizeof *line);
-                (w->split_x == 2 ? split2 : split4)(line, w->pitch, plane, out);
             }
 }
 
