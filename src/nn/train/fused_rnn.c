@@ -2,7 +2,7 @@
  * then the gradients of weights and inputs in one matrix product over all steps.
  *
  *   per step, last first   d gates = element-wise; dh (B, H) = d gates U
- *   at the end             dW += dG^T X    dU += dG[1..]^T Y[..T-1]    db, dc += column sums    dX = dG W
+ *   at the end             [dW dU] += dG^T [X, states before]    db, dc += column sums    dX = dG W
  */
 #include <string.h>
 
@@ -18,6 +18,8 @@ typedef struct series {
     float *sums;                /* (gates H) */
     float *dh, *dcell;          /* (B, H) */
     float *from_x, *from_h;     /* (B, T, gates H): gradients of the gates' sums; LSTM: the same */
+    float *joined;              /* (B, T, width + H): what the gates were made of */
+    float *products;            /* (gates H, width + H) LSTM's */
     void *scratch;
 } series;
 
@@ -66,15 +68,18 @@ static series series_of(const fw_nn_call *call, size_t gates, uint32_t first_sta
     s.sums = next(&at, gates * hidden);
     s.from_x = next(&at, each);
     s.from_h = gates == 3 ? next(&at, each) : s.from_x;
+    s.joined = next(&at, s.rows * s.steps * (s.width + hidden));
+    s.products = next(&at, gates * hidden * (s.width + hidden));
     memset(s.dh, 0, s.rows * hidden * sizeof(float));
     memset(s.dcell, 0, s.rows * hidden * sizeof(float));
     return s;
 }
 
 static size_t scratch_bytes(const fw_nn_call *call, size_t gates) {
-    size_t hidden = call->in[3].shape.d[1], rows = call->rows;
-    size_t sums = rows * call->in[1].shape.d[0] * gates * hidden;
-    size_t floats = 2 * rows * hidden + gates * hidden + (gates == 3 ? 2 : 1) * sums + 5 * 16;
+    size_t hidden = call->in[3].shape.d[1], rows = call->rows, wide = gates * hidden;
+    size_t all = rows * call->in[1].shape.d[0], joined = call->in[1].shape.d[1] + hidden;
+    size_t floats = 2 * rows * hidden + wide + (gates == 3 ? 2 : 1) * all * wide + all * joined +
+                    wide * joined + 7 * 16;
     return FW_GEMM_SCRATCH_BYTES + floats * sizeof(float);
 }
 
@@ -87,18 +92,51 @@ FW_KERNEL static void add_columns(const float *rows, size_t count, size_t width,
         for (size_t i = 0; i < width; i++) sum[i] += rows[i];
 }
 
-static void add_to(const float *x, size_t count, float *sum) {
+FW_KERNEL static void add_to(const float *restrict x, size_t count, float *restrict sum) {
     for (size_t i = 0; i < count; i++) sum[i] += x[i];
 }
 
-/* dW, db, dc, dU, dX of all steps. from_h's rows of the first step are used up. */
+static void join(const series *s) {
+    float *to = s->joined;
+    for (size_t n = 0; n < s->rows; n++)
+        for (size_t t = 0; t < s->steps; t++, to += s->width + s->hidden) {
+            size_t at = n * s->steps + t;
+            const float *before = t > 0 ? s->y + (at - 1) * s->hidden
+                                  : s->h0 ? s->h0 + n * s->hidden : NULL;
+            memcpy(to, s->x + at * s->width, s->width * sizeof *to);
+            if (before)
+                memcpy(to + s->width, before, s->hidden * sizeof *to);
+            else
+                memset(to + s->width, 0, s->hidden * sizeof *to);
+        }
+}
+
+/* dW and dU of all steps: for the LSTM one product, so that the gates' gradients are packed once. */
+static void add_weights(const series *s, float *dw, float *du) {
+    size_t wide = s->gates * s->hidden, both = s->width + s->hidden;
+    fw_gemm g = {.m = wide, .n = both, .k = s->rows * s->steps, .a = s->from_x, .a_row = 1,
+                 .a_column = wide, .b = s->joined, .b_row = both, .b_column = 1,
+                 .c = s->products, .c_row = both, .scratch = s->scratch};
+    join(s);
+    if (s->from_h == s->from_x) {
+        fw_gemm_run(&g);
+        for (size_t j = 0; j < wide; j++) {
+            add_to(s->products + j * both, s->width, dw + j * s->width);
+            add_to(s->products + j * both + s->width, s->hidden, du + j * s->hidden);
+        }
+        return;
+    }
+    g.add = true;
+    g.n = s->width, g.c = dw, g.c_row = s->width;
+    fw_gemm_run(&g);
+    g.a = s->from_h, g.b = s->joined + s->width, g.n = s->hidden, g.c = du, g.c_row = s->hidden;
+    fw_gemm_run(&g);
+}
+
+/* dW, dU, db, dc, dX of all steps. */
 static void spread(const fw_nn_call *call, const series *s) {
     size_t wide = s->gates * s->hidden, all = s->rows * s->steps;
-    float *du = fw_nn_out(call, 2);
-    fw_gemm g = {.m = wide, .n = s->width, .k = all, .a = s->from_x, .a_row = 1, .a_column = wide,
-                 .b = s->x, .b_row = s->width, .b_column = 1, .c = fw_nn_out(call, 1),
-                 .c_row = s->width, .add = true, .scratch = s->scratch};
-    fw_gemm_run(&g);
+    add_weights(s, fw_nn_out(call, 1), fw_nn_out(call, 2));
     memset(s->sums, 0, wide * sizeof(float));
     add_columns(s->from_x, all, wide, s->sums);
     add_to(s->sums, wide, fw_nn_out(call, 3));
@@ -110,15 +148,6 @@ static void spread(const fw_nn_call *call, const series *s) {
     fw_gemm_run(&(fw_gemm){.m = all, .n = s->width, .k = wide, .a = s->from_x, .a_row = wide,
                            .a_column = 1, .c = fw_nn_out(call, 0), .c_row = s->width,
                            .packed = s->pack_w, .scratch = s->scratch});
-    g = (fw_gemm){.m = wide, .n = s->hidden, .k = s->rows, .a = s->from_h, .a_row = 1,
-                  .a_column = s->steps * wide, .b = s->h0, .b_row = s->hidden, .b_column = 1,
-                  .c = du, .c_row = s->hidden, .add = true, .scratch = s->scratch};
-    if (s->h0) fw_gemm_run(&g);
-    /* row (n, t) of the gates meets row (n, t - 1) of the states; the first step's are zero */
-    for (size_t n = 0; n < s->rows; n++)
-        memset(s->from_h + n * s->steps * wide, 0, wide * sizeof(float));
-    g.a = s->from_h + wide, g.a_column = wide, g.b = s->y, g.k = all - 1;
-    if (g.k > 0) fw_gemm_run(&g);
 }
 
 /* c = f c' + i g; h = o tanh(c). dh of h; dcell in: of c, out: of c'. */
