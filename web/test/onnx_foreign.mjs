@@ -370,6 +370,7 @@ export const cases = {
     g.give(g.node('Slice', [x, g.ints(1, -7), g.ints(6, 1000), g.ints(1, 2), g.ints(2, 3)]), 3, 0, 'steps');
     g.give(g.node('Concat', [g.node('Expand', [g.weight(1, 1, 8), g.shape(g.size(x, 0), 1, 8)]), x], { axis: 1 }), 3, 0, 'token');
     g.give(g.node('Flatten', [transpose(g, x, 0, 2, 1)]), 2, 0, 'flat');
+    g.give(g.node('Reshape', [transpose(g, x, 0, 2, 1), g.ints(0, 3, 16)]), 3, 0, 'across');
     g.give(g.node('Squeeze', [g.node('Unsqueeze', [x, g.ints(1, 4)]), g.ints(4)]), 4, 0, 'ones');
     const [h, i] = g.nodes('Split', [x], ['h', 'i'], { axis: 2 });
     g.give(g.node('Sub', [g.node('Mul', [h, i]), g.node('Add', [h, i])]), 3, 0, 'halves');

@@ -51,28 +51,40 @@ static bool push(fw_onnx_tensor *out, fw_onnx_factor f, uint32_t axis) {
     return true;
 }
 
+/* Our own factors that follow each other are one run of memory, which may be cut anywhere. */
+static fw_onnx_tensor joined_runs(const fw_onnx_tensor *t) {
+    fw_onnx_tensor out = {.value = t->value, .rank = t->rank};
+    for (uint32_t i = 0; i < t->count; i++) {
+        fw_onnx_factor *last = out.count ? &out.factors[out.count - 1] : NULL;
+        bool joins = last && last->kind == FW_ONNX_OWN && t->factors[i].kind == FW_ONNX_OWN;
+        if (joins) last->size *= t->factors[i].size;
+        else out.factors[out.count++] = t->factors[i];
+    }
+    return out;
+}
+
 fw_status fw_onnx_regroup(const fw_onnx_tensor *t, uint32_t rank, const int64_t *dims,
                           fw_onnx_tensor *out, fw_error *error) {
-    fw_onnx_tensor made = {.value = t->value, .rank = rank};
+    fw_onnx_tensor made = {.value = t->value, .rank = rank}, runs = joined_runs(t);
     fw_onnx_factor rest = {1, 0, FW_ONNX_OWN};
     uint32_t next = 0;
     for (uint32_t axis = 0; axis < rank; axis++)
         for (int64_t left = dims[axis]; left > 1;) {
             if (rest.size == 1) {
-                if (next == t->count) FW_ONNX_REFUSE("its shape does not hold its input");
-                rest = t->factors[next++];
+                if (next == runs.count) FW_ONNX_REFUSE("its shape does not hold its input");
+                rest = runs.factors[next++];
             }
             fw_onnx_factor taken = rest;
             if (left % rest.size == 0) rest.size = 1;
             else if (rest.kind != FW_ONNX_BATCHED && rest.size % left == 0) {
                 taken.size = left;
                 rest.size /= left;
-            } else FW_ONNX_REFUSE("its new shape cuts across the batch or across two axes");
+            } else FW_ONNX_REFUSE("its new shape cuts across the batch, or across what repeats");
             left /= taken.size;
             if (made.count == FW_ONNX_REGROUPED_MAX || !push(&made, taken, axis))
                 FW_ONNX_REFUSE("its shape has too many factors");
         }
-    if (rest.size != 1 || next != t->count) FW_ONNX_REFUSE("its shape does not hold its input");
+    if (rest.size != 1 || next != runs.count) FW_ONNX_REFUSE("its shape does not hold its input");
     *out = made;
     return FW_OK;
 }
