@@ -13,15 +13,21 @@
 static const char help_text[] =
     "usage: flywheel nn summary|profile|check MODEL [OPTIONS]\n"
     "       flywheel nn export MODEL -o FILE.onnx\n"
-    "       flywheel nn import FILE.onnx -o MODEL\n\n"
+    "       flywheel nn import FILE.onnx -o MODEL\n"
+    "       flywheel nn quantise MODEL --with EXAMPLES.safetensors -o MODEL\n\n"
     "  summary          nodes with shapes, parameters and FLOPs; memory of a run\n"
     "  profile          time of each node, against what this machine could do at best\n"
     "  check            is it whole: runs it twice, compares bit for bit, and with the\n"
     "                   reference kernels; exit status 1 and the reason when it is not\n"
-    "  export, import   to ONNX (operator set 17) and from it\n\n"
+    "  export, import   to ONNX (operator set 17) and from it\n"
+    "  quantise         sees on examples how large its numbers become, so that it can run in int8;\n"
+    "                   prints how far each node is then from fp32\n\n"
     "  MODEL            a network file, or an ONNX file\n"
     "  --onnx FILE      an ONNX file whatever its name\n"
     "  -o, --out FILE   what is written\n"
+    "  --precision P    fp32 (default), bf16, or int8 of a quantised model\n"
+    "  --with FILE      examples to quantise by: a tensor (N, ..) for each input, by its name\n"
+    "  --share PERCENT  of the numbers lie within a range (default 99.99; 100: all)\n"
     "  --rows N         examples of a run (default 1)\n"
     "  --runs N         runs of a profile (default 30)\n"
     "  --seed N         of the inputs (default 1)\n"
@@ -81,7 +87,7 @@ static const struct {
     bool writes;
 } actions[] = {{"summary", fw_nn_summary, false}, {"profile", fw_nn_profile, false},
                {"check", fw_nn_check, false},     {"export", export_onnx, true},
-               {"import", import_onnx, true}};
+               {"import", import_onnx, true},     {"quantise", fw_nn_quantise, true}};
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
 static int action_of(const char *name) {
@@ -99,6 +105,9 @@ static fw_status read_words(int argc, char **argv, fw_nn_words *w, fw_error *err
                             {"--help", FW_ARG_FLAG, &w->help, 0, 0},
                             {"--onnx", FW_ARG_TEXT, &w->onnx, 1, 500},
                             {"--out", FW_ARG_TEXT, &w->out, 1, 500},
+                            {"--with", FW_ARG_TEXT, &w->with, 1, 500},
+                            {"--share", FW_ARG_TEXT, &w->share, 1, 20},
+                            {"--precision", FW_ARG_TEXT, &w->precision, 1, 20},
                             {"--rows", FW_ARG_U64, &w->rows, 1, 1 << 20},
                             {"--runs", FW_ARG_U64, &w->runs, 1, 10000},
                             {"--seed", FW_ARG_U64, &w->seed, 0, UINT64_MAX}};
@@ -111,10 +120,15 @@ static fw_status read_words(int argc, char **argv, fw_nn_words *w, fw_error *err
     w->path = words[1];
     if (w->help) return FW_OK;
     if (!w->action || action_of(w->action) == ACTIONS)
-        return fw_fail(error, FW_INVALID, "say summary, profile, check, export or import");
+        return fw_fail(error, FW_INVALID, "say summary, profile, check, export, import or quantise");
     if (!w->path == !w->onnx) return fw_fail(error, FW_INVALID, "name one model");
     if (actions[action_of(w->action)].writes != (w->out != NULL))
-        return fw_fail(error, FW_INVALID, "-o FILE goes with export and import");
+        return fw_fail(error, FW_INVALID, "-o FILE goes with export, import and quantise");
+    bool quantises = strcmp(w->action, "quantise") == 0;
+    if (quantises != (w->with != NULL) || (w->share && !quantises))
+        return fw_fail(error, FW_INVALID, "--with FILE and --share PERCENT go with quantise");
+    if (w->precision && fw_nn_precision_find(w->precision, &w->dtype) != FW_OK)
+        return fw_fail(error, FW_INVALID, "--precision is fp32, bf16 or int8");
     return FW_OK;
 }
 

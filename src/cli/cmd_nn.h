@@ -5,9 +5,9 @@
 #include "nn/run/runner.h"
 
 typedef struct fw_nn_words {
-    const char *action, *path, *onnx, *out;
+    const char *action, *path, *onnx, *out, *with, *share, *precision;
     uint64_t rows, runs, seed;
-    fw_nn_dtype dtype; /* precision of a run */
+    fw_nn_dtype dtype; /* of --precision */
     bool json, help;
 } fw_nn_words;
 
@@ -28,6 +28,7 @@ void fw_nn_shape_text(const fw_nn_value_info *info, char *out, size_t size);
 
 fw_status fw_nn_summary(const fw_nn_model *model, const fw_nn_words *words, fw_error *error) FW_MUST;
 fw_status fw_nn_profile(const fw_nn_model *model, const fw_nn_words *words, fw_error *error) FW_MUST;
+fw_status fw_nn_quantise(const fw_nn_model *model, const fw_nn_words *words, fw_error *error) FW_MUST;
 fw_status fw_nn_check(const fw_nn_model *model, const fw_nn_words *words, fw_error *error) FW_MUST;
 /* The check of a file that cannot be loaded. */
 void fw_nn_check_unreadable(const fw_nn_words *words, const char *why);

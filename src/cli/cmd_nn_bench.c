@@ -16,19 +16,12 @@ static void *random_input(const fw_nn_value_info *info, uint32_t rows, fw_random
     return values;
 }
 
-/* The reference kernels alone, in fp32. */
-static fw_status open_reference(const fw_nn_model *model, uint32_t rows, fw_nn_runner *out,
-                                fw_error *error) {
-    FW_TRY(fw_nn_plan_make(model->graph, &(fw_nn_plan_options){.rows = rows}, &out->plan, error));
-    out->args.parameters = model->params;
-    return fw_nn_session_new(out->plan, &out->session, error);
-}
-
 fw_status fw_nn_bench_open(const fw_nn_model *model, const fw_nn_words *words, bool reference,
                            fw_nn_bench *out, fw_error *error) {
     const fw_nn_graph *graph = model->graph;
     fw_nn_bench b = {.rows = (uint32_t)words->rows};
-    fw_status status = reference ? open_reference(model, b.rows, &b.runner, error)
+    const fw_nn_plan_options plain = {.rows = b.rows}; /* the reference kernels alone, in fp32 */
+    fw_status status = reference ? fw_nn_runner_open_as(model, &plain, &b.runner, error)
                                  : fw_nn_runner_open(model, words->dtype, b.rows, &b.runner, error);
     for (uint32_t i = 0; i < graph->value_count && status == FW_OK; i++) {
         const fw_nn_value_info *info = &graph->values[i];

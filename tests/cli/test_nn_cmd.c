@@ -7,6 +7,7 @@
 #include "lines/driving/act/network.h"
 #include "nn/run/layers.h"
 #include "nn/run/model.h"
+#include "nn/run/safetensors.h"
 
 static char folder[64], output[1 << 16];
 
@@ -166,11 +167,58 @@ static void test_onnx(void **state) {
     assert_non_null(strstr(output, "812 parameters"));
 }
 
+/* Examples of x (rows, width) as a file. */
+static void save_examples(const char *name, const char *tensor, uint64_t rows, uint64_t width) {
+    static float x[100 * 12];
+    char path[100], *bytes = NULL;
+    size_t size;
+    for (int i = 0; i < 1200; i++) x[i] = (float)(i % 17) / 8 - 1;
+    fw_tensor t = {.dims = 2, .shape = {rows, width}, .data = x};
+    snprintf(t.name, sizeof t.name, "%s", tensor);
+    fw_safetensors file = {.count = 1, .tensors = &t};
+    assert_int_equal(fw_safetensors_write(&file, &bytes, &size, NULL), FW_OK);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, bytes, size, NULL), FW_OK);
+    free(bytes);
+}
+
+static void test_quantise(void **state) {
+    (void)state;
+    save_examples("good", "x", 100, 12);
+    save_examples("other", "z", 100, 12);
+    save_examples("narrow", "x", 100, 11);
+    assert_int_equal(run("profile model --precision int8"), 1); /* not quantised yet */
+    assert_non_null(strstr(output, "quantise"));
+    assert_int_equal(run("quantise model --with good --share 100 -o q --json"), 0);
+    json_t *json = json_loads(output, 0, NULL), *first = json_array_get(json_object_get(json, "nodes"), 0);
+    assert_non_null(json);
+    assert_int_equal(json_array_size(json_object_get(json, "nodes")), 2); /* the ReLU is fused */
+    assert_string_equal(json_string_value(json_object_get(first, "kernels")), "int8");
+    assert_true(json_real_value(json_object_get(first, "range")) == 1);
+    double error = json_real_value(json_object_get(json, "error"));
+    assert_true(error > 0 && error < 0.02);
+    json_decref(json);
+    assert_int_equal(run("quantise q --with good -o again"), 0);
+    assert_non_null(strstr(output, "from fp32"));
+    assert_int_equal(run("profile q --precision int8 --runs 5"), 0);
+    assert_non_null(strstr(output, "int8"));
+    assert_int_equal(run("check q --precision int8"), 0);
+    assert_int_equal(run("check q --precision bf16"), 0);
+    assert_int_equal(run("quantise model --with other -o q2"), 1);
+    assert_non_null(strstr(output, "no tensor x"));
+    assert_int_equal(run("quantise model --with narrow -o q2"), 1);
+    assert_non_null(strstr(output, "f32 (N, 12)"));
+    assert_int_equal(run("quantise model --with model -o q2"), 1);
+    assert_int_equal(run("quantise model --with good --share 101 -o q2"), 1);
+}
+
 static void test_usage(void **state) {
     (void)state;
     static const char *const wrong[] = {"", "dance model", "summary", "summary model --out x",
                                         "export model", "summary model --onnx m", "check a b c",
-                                        "check model --rows 0"};
+                                        "check model --rows 0", "quantise model -o x",
+                                        "quantise model --with good", "summary model --with good",
+                                        "profile model --precision fp8"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(run(wrong[i]), 2);
     assert_int_equal(run("--help"), 0);
     assert_int_equal(run("summary gone"), 1);
@@ -184,6 +232,7 @@ int main(void) {
         cmocka_unit_test(test_onnx),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_driving),
+        cmocka_unit_test(test_quantise),
         cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, start, stop);
