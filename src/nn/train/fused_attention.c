@@ -3,6 +3,8 @@
  *
  *     P = exp(Q K^T scale - log sum)    dP = dY V^T    dS = P (dP - rowsum(dY Y)) scale
  *     dV += P^T dY                      dK += dS^T Q   dQ += dS K
+ *
+ * Blocks run from the last, which sees every key: it sets dK and dV, those before add to them.
  */
 #include <string.h>
 
@@ -33,6 +35,7 @@ typedef struct head {
     float *dq, *dk, *dv;
     float *keys_turned, *values_turned, *keys; /* right-hand sides, packed for all blocks of queries */
     float *scores, *dp;
+    bool sets_queries, sets_keys; /* the block that runs sets dq; dk and dv */
     void *scratch;
 } head;
 
@@ -41,8 +44,8 @@ static void back_block(const fw_attention *a, const head *h, size_t t0, size_t c
     const fw_gemm to_scores = {.m = count, .n = keys, .k = a->depth, .a_row = a->q_stride,
                                .a_column = 1, .c_row = keys, .scratch = h->scratch};
     const fw_gemm to_keys = {.m = keys, .n = a->depth, .k = count, .a_row = 1, .a_column = keys,
-                             .b_row = a->q_stride, .b_column = 1, .c_row = a->k_stride, .add = true,
-                             .scratch = h->scratch};
+                             .b_row = a->q_stride, .b_column = 1, .c_row = a->k_stride,
+                             .add = !h->sets_keys, .scratch = h->scratch};
     fw_gemm g = to_scores;
     g.a = q, g.packed = h->keys_turned, g.c = h->scores;
     fw_gemm_run(&g);
@@ -59,7 +62,7 @@ static void back_block(const fw_attention *a, const head *h, size_t t0, size_t c
     fw_gemm_run(&g);
     fw_gemm_run(&(fw_gemm){.m = count, .n = a->depth, .k = keys, .a = h->dp, .a_row = keys,
                            .a_column = 1, .c = h->dq + t0 * a->q_stride, .c_row = a->q_stride,
-                           .add = true, .packed = h->keys, .packed_k = a->keys,
+                           .add = !h->sets_queries, .packed = h->keys, .packed_k = a->keys,
                            .scratch = h->scratch});
 }
 
@@ -90,18 +93,30 @@ static void pack_head(const fw_nn_call *call, const fw_attention *a, size_t n, s
     fw_attention_pack(a, k, false, h->keys);
 }
 
+static void back_head(const fw_attention *a, head *h) {
+    size_t blocks = (a->queries + FW_ATTENTION_BLOCK - 1) / FW_ATTENTION_BLOCK;
+    for (size_t i = blocks; i-- > 0; h->sets_keys = false) {
+        size_t t0 = i * FW_ATTENTION_BLOCK, count = fw_attention_count(a, t0);
+        size_t keys = fw_attention_seen(a, t0 + count - 1);
+        if (keys > 0) back_block(a, h, t0, count, keys);
+        for (size_t t = t0; t < t0 + count && keys == 0 && h->sets_queries; t++)
+            memset(h->dq + t * a->q_stride, 0, a->depth * sizeof(float));
+    }
+}
+
 static void attention_grad(const fw_nn_call *call) {
     fw_attention a = fw_attention_of(call->attr, call->in[1].shape, call->in[2].shape);
-    for (uint32_t i = 0; i < 3; i++) fw_nn_start_sum(call, i);
+    size_t share = a.heads / a.groups;
+    bool sets_queries = call->out[0].batched, sets_keys = call->out[1].batched && call->out[2].batched;
+    if (!sets_queries) fw_nn_start_sum(call, 0);
+    for (uint32_t i = 1; i < 3 && !sets_keys; i++) fw_nn_start_sum(call, i);
     for (size_t n = 0; n < fw_nn_arrays(call, &call->in[0]); n++)
         for (size_t i = 0; i < a.heads; i++) {
             head h = head_of(call, &a, n, i);
-            if (i % (a.heads / a.groups) == 0) pack_head(call, &a, n, i, &h);
-            for (size_t t0 = 0; t0 < a.queries; t0 += FW_ATTENTION_BLOCK) {
-                size_t count = fw_attention_count(&a, t0);
-                size_t keys = fw_attention_seen(&a, t0 + count - 1);
-                if (keys > 0) back_block(&a, &h, t0, count, keys);
-            }
+            h.sets_queries = sets_queries;
+            h.sets_keys = sets_keys && i % share == 0;
+            if (i % share == 0) pack_head(call, &a, n, i, &h);
+            back_head(&a, &h);
         }
 }
 
