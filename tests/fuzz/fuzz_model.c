@@ -1,20 +1,20 @@
 /* links: fw_nn_run */
 /* Any bytes as a model file: refused with a reason; or read, written again to a file that reads the
- * same, and, when small, run. */
+ * same, and, when small, run: by the reference kernels, and in int8 where it has ranges. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/run/model.h"
+#include "nn/run/runner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes);
 
 enum { ROWS = 2, ARENA_MAX = 1 << 14 };
 
 static void run(const fw_nn_model *model) {
-    fw_nn_plan *plan = NULL;
-    fw_nn_session *session = NULL;
+    const fw_nn_plan_options plain = {.rows = ROWS};
+    fw_nn_runner runners[2] = {0};
     fw_error error = {""};
     void *inputs[FW_NN_INPUTS_MAX] = {0};
     size_t used = 0, bytes = 0;
@@ -25,19 +25,18 @@ static void run(const fw_nn_model *model) {
     }
     if (used > FW_NN_INPUTS_MAX || bytes > ARENA_MAX) return;
     used = 0;
-    if (fw_nn_plan_make(model->graph, &(fw_nn_plan_options){.rows = ROWS}, &plan, &error) != FW_OK) {
+    if (fw_nn_runner_open_as(model, &plain, &runners[0], &error) != FW_OK) {
         FW_ASSERT(error.text[0]);
         return;
     }
-    FW_ASSERT(fw_nn_session_new(plan, &session, &error) == FW_OK);
+    if (model->ranges) FW_ASSERT(fw_nn_runner_open(model, FW_NN_I8, ROWS, &runners[1], &error) == FW_OK);
     for (uint32_t i = 0; i < model->graph->value_count; i++)
         if (model->graph->values[i].kind == FW_NN_INPUT)
             inputs[used++] = calloc(ROWS * fw_nn_elements(model->graph->values[i].shape), 4);
-    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = model->params, .rows = ROWS,
-                                                 .inputs = (const void *const *)inputs});
+    for (int k = 0; k < 2; k++)
+        if (runners[k].plan) fw_nn_runner_run(&runners[k], (const void *const *)inputs, ROWS);
     for (size_t i = 0; i < used; i++) free(inputs[i]);
-    fw_nn_session_free(session);
-    fw_nn_plan_free(plan);
+    for (int k = 0; k < 2; k++) fw_nn_runner_close(&runners[k]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes) {
