@@ -43,7 +43,9 @@ static const fw_onnx_tensor *truth_of(const fw_onnx_reader *r, const char *name,
         if (!at->node || at->node->n_input < 1) return NULL;
         bool zero = fw_onnx_is(at->node, "Equal") && fw_onnx_number_of(r, at->node, 1, &number) && number == 0;
         if (zero || fw_onnx_is(at->node, "Not")) *inverted = !*inverted;
-        else if (!fw_onnx_is(at->node, "Cast")) return NULL;
+        else if (!fw_onnx_is(at->node, "Cast") ||
+                 fw_onnx_int_of(at->node, "to", 0) != ONNX__TENSOR_PROTO__DATA_TYPE__BOOL)
+            return NULL;
         name = at->node->input[0];
     }
     return NULL;
@@ -99,7 +101,9 @@ static bool key_mask_added(const fw_onnx_reader *r, const fw_onnx_thing *at, fw_
 static const char *back_one(const fw_onnx_reader *r, fw_onnx_proto *node, fw_onnx_tensor *room, pattern *p) {
     double number = 0;
     bool inverted, two = node->n_input == 2;
-    if (fw_onnx_is(node, "Identity") || fw_onnx_is(node, "Dropout") || fw_onnx_is(node, "Cast"))
+    bool cast = fw_onnx_is(node, "Cast") &&
+                fw_onnx_int_of(node, "to", 0) == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    if (cast || fw_onnx_is(node, "Identity") || fw_onnx_is(node, "Dropout"))
         return fw_onnx_name_in(node, 0);
     if (two && fw_onnx_is(node, "Div") && fw_onnx_number_of(r, node, 1, &number)) {
         p->scale /= number;

@@ -86,6 +86,8 @@ fw_status fw_onnx_give(fw_onnx_reader *r, fw_onnx_proto *node, size_t i, const f
 
 fw_status fw_onnx_add_all(fw_onnx_reader *r, fw_nn_op op, const fw_nn_value *in, uint32_t count,
                           fw_nn_attr attr, fw_nn_value *made, fw_error *error) {
+    for (uint32_t i = 0; i < count && op != FW_NN_EMBEDDING && op != FW_NN_RESHAPE; i++)
+        if (r->graph->values[in[i]].dtype == FW_NN_I32) FW_ONNX_REFUSE("it takes numbers, input %u is indices", i);
     (void)fw_nn_node_add(r->graph, op, r->node_name, in, count, attr, made);
     return fw_nn_graph_check(r->graph, error);
 }
