@@ -130,7 +130,6 @@ static fw_status until_stopped(const fw_nn_ranks *ranks, fw_error *error) {
     network n;
     bool stop = false;
     fw_nn_keeper keeper = {.path = "/dev/null/none", .every_steps = 0, .env = fw_env_real()};
-    fw_nn_stop_on_signals();
     FW_TRY(network_open("mlp", ranks, 1, 4, &n, error));
     fprintf(stderr, "pid %d\n", getpid());
     fw_status status = FW_OK;
@@ -156,6 +155,7 @@ static fw_status work(const fw_nn_ranks *ranks, int argc, char **argv, fw_error 
 int main(int argc, char **argv) {
     fw_nn_mpi *mpi = NULL;
     fw_error error = {""};
+    fw_nn_stop_on_signals();
     if (fw_nn_mpi_start(&mpi, &error) != FW_OK) {
         fprintf(stderr, "worker: %s\n", error.text);
         return 1;
