@@ -46,6 +46,12 @@ static inline int32_t load_quad(const int8_t *at) {
     return quad;
 }
 
+#ifdef __clang__
+#define UNROLLED
+#else
+#define UNROLLED __attribute__((optimize("O3")))
+#endif
+
 /* A variant is its tile, for ROWS rows and VECTORS of 8 outputs (1: the half panel); this walks over rows
  * and panels with it. `attributes` name the target; the constants make four loops of one text. */
 #define WALK(variant, attributes)                                                                  \
@@ -101,7 +107,7 @@ FW_INT8_INLINE __attribute__((target("avx2"))) void avx2_tile(const fw_int8_prod
             _mm256_storeu_si256((__m256i *)(void *)(p->sums + (row + r) * p->stride + o + 8 * v),
                                 sum[r][v]);
 }
-WALK(avx2, __attribute__((target("avx2"), optimize("O3"))))
+WALK(avx2, __attribute__((target("avx2"))) UNROLLED)
 
 /* ---- AVX-512 VNNI ---- */
 
@@ -140,7 +146,7 @@ FW_INT8_INLINE __attribute__((target(VNNI))) void vnni_tile(const fw_int8_produc
             vnni_store(p, sums, o + 8, _mm512_extracti64x4_epi64(sum[r], 1), negative);
     }
 }
-WALK(vnni, __attribute__((target(VNNI), optimize("O3"))))
+WALK(vnni, __attribute__((target(VNNI))) UNROLLED)
 
 const fw_int8_variant fw_int8_variants[] = {{"avx512vnni", has_vnni, vnni},
                                             {"avx2", has_avx2, avx2},
@@ -171,7 +177,7 @@ FW_INT8_INLINE void neon_tile(const fw_int8_product *p, size_t row, size_t o, si
         for (size_t v = 0; v < 2 * vectors; v++)
             vst1q_s32(p->sums + (row + r) * p->stride + o + 4 * v, sum[r][v]);
 }
-WALK(neon, )
+WALK(neon, UNROLLED)
 
 const fw_int8_variant fw_int8_variants[] = {
     {"neon", always, neon}, {"portable", always, portable}, {NULL, NULL, NULL}};
