@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "nn/onnx/onnx.h"
+#include "nn/run/bf16.h"
 #include "nn/run/calibrate.h"
 #include "nn/run/fast.h"
 #include "nn/run/int8.h"
@@ -55,7 +56,7 @@ static void start_latency(bench_ours *o) {
     fw_nn_initialise(o->graph, &layout, 1, o->params);
     fw_nn_layout_clear(&layout);
     fw_nn_plan_options p = {.rows = 1, .backends = fw_nn_backends_run, .pack = true};
-    if (o->c->numbers == BENCH_BF16) p.store = FW_NN_BF16;
+    if (o->c->numbers == BENCH_BF16) p.store = FW_NN_BF16, p.backends = fw_nn_backends_bf16;
     if (o->c->numbers == BENCH_INT8) {
         calibrate(o);
         p.backends = fw_nn_backends_int8;
