@@ -291,7 +291,7 @@ static latency measure_call(double seconds) {
     bench_ours_start(&o, &nothing, 1, 0, 0);
     write_network(&o, "call", path, sizeof path);
     snprintf(line, sizeof line, "%s %g", path, seconds);
-    known = ask_latency(&onnx, line);
+    for (int i = 0; i < 4; i++) keep_better(&known, ask_latency(&onnx, line), i == 0);
     fprintf(stderr, "a call that computes next to nothing: ours %.2f us, ONNX Runtime through Node %.1f us\n",
             measure_latency(&o, seconds).best, known.best);
     bench_ours_stop(&o);
