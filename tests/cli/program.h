@@ -36,16 +36,10 @@ static inline void expect_outcome(const char *words, int got, int status, const 
                  output);
 }
 
-/* Starts `flywheel serve OPTION --data FOLDER/data` on a port of its choice (option may be NULL) and
- * waits until it says its address, which begins with `scheme`. The caller ends the process. */
-static inline pid_t start_serve(const char *folder, const char *option, const char *scheme,
-                                unsigned *port) {
+/* Starts `flywheel` with `words` (ended by NULL); *log reads what it says on stderr. The caller ends the
+ * process. */
+static inline pid_t start_program(const char *const *words, FILE **log) {
     int ends[2];
-    char line[400] = "", data[100], address[40];
-    const char *words[] = {"flywheel", "serve", "--data", data, "--listen", "127.0.0.1:0", option,
-                           NULL};
-    snprintf(data, sizeof data, "%s/data", folder);
-    size_t size = (size_t)snprintf(address, sizeof address, "%s://127.0.0.1:", scheme);
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
     if (pid == 0) {
@@ -55,7 +49,22 @@ static inline pid_t start_serve(const char *folder, const char *option, const ch
         _exit(127);
     }
     close(ends[1]);
-    FILE *log = fdopen(ends[0], "r");
+    *log = fdopen(ends[0], "r");
+    assert_non_null(*log);
+    return pid;
+}
+
+/* Starts `flywheel serve OPTION --data FOLDER/data` on a port of its choice (option may be NULL) and
+ * waits until it says its address, which begins with `scheme`. The caller ends the process. */
+static inline pid_t start_serve(const char *folder, const char *option, const char *scheme,
+                                unsigned *port) {
+    char line[400] = "", data[100], address[40];
+    FILE *log = NULL;
+    const char *words[] = {"flywheel", "serve", "--data", data, "--listen", "127.0.0.1:0", option,
+                           NULL};
+    snprintf(data, sizeof data, "%s/data", folder);
+    size_t size = (size_t)snprintf(address, sizeof address, "%s://127.0.0.1:", scheme);
+    pid_t pid = start_program(words, &log);
     *port = 0;
     while (*port == 0 && fgets(line, sizeof line, log)) {
         const char *at = strstr(line, address);

@@ -71,22 +71,12 @@ static void ranks_and_threads_change_nothing(void **state) {
 /* ---- stopped, killed ---- */
 
 static pid_t start(const char *ranks, FILE **log) {
-    int ends[2];
     char recordings[100], out[100], line[300] = "";
     snprintf(recordings, sizeof recordings, "%s/rec", folder);
     snprintf(out, sizeof out, "%s/never", folder);
     const char *words[] = {"flywheel", "train", "--recordings", recordings, "--out", out, "--ranks",
                            ranks, "--threads", "1", "--agent-steps", "1000000000", NULL};
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        execv(PROGRAM, (char *const *)(uintptr_t)words);
-        _exit(127);
-    }
-    close(ends[1]);
-    *log = fdopen(ends[0], "r");
+    pid_t pid = start_program(words, log);
     while (!strstr(line, "reading 3 recordings")) assert_non_null(fgets(line, sizeof line, *log));
     return pid;
 }
