@@ -21,9 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nn/run/gemm.h"
+#include "nn/run/cpu/gemm.h"
 #include "nn/run/layers.h"
-#include "nn/run/vector.h"
+#include "nn/run/cpu/vector.h"
 #include "nn_ours.h"
 #include "nn_peer.h"
 

@@ -7,11 +7,11 @@
 
 #include "base/random.h"
 #include "nn/onnx/onnx.h"
-#include "nn/run/bf16.h"
+#include "nn/run/cpu/bf16.h"
 #include "nn/run/calibrate.h"
-#include "nn/run/fast.h"
-#include "nn/run/int8.h"
-#include "nn/train/fused.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/run/cpu/int8.h"
+#include "nn/train/cpu/fused.h"
 
 void bench_must(fw_status status, const fw_error *error) {
     if (status == FW_OK) return;

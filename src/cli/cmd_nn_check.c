@@ -7,7 +7,7 @@
 
 #include "cli/cmd_nn.h"
 #include "nn/onnx/onnx.h"
-#include "nn/run/cpu.h"
+#include "nn/run/cpu/class.h"
 
 /* What the runs showed. */
 typedef struct verdict {

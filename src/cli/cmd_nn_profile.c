@@ -11,7 +11,7 @@
 #include "cli/cmd_nn.h"
 #include "cli/table.h"
 #include "nn/run/cost.h"
-#include "nn/run/cpu.h"
+#include "nn/run/cpu/class.h"
 #include "nn/run/layers.h"
 
 static double now_s(void) {

@@ -9,7 +9,7 @@
 #include "cli/cmd_nn.h"
 #include "cli/table.h"
 #include "nn/run/calibrate.h"
-#include "nn/run/int8.h"
+#include "nn/run/cpu/int8.h"
 #include "nn/run/runner.h"
 #include "nn/run/safetensors.h"
 

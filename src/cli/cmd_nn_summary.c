@@ -5,7 +5,7 @@
 #include "cli/cmd_nn.h"
 #include "cli/table.h"
 #include "nn/run/cost.h"
-#include "nn/run/cpu.h"
+#include "nn/run/cpu/class.h"
 
 void fw_nn_shape_text(const fw_nn_value_info *info, char *out, size_t size) {
     size_t at = (size_t)snprintf(out, size, "%s (%s", info->dtype == FW_NN_I32 ? "i32" : "f32",

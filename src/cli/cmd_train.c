@@ -18,7 +18,7 @@
 #include "cli/cli.h"
 #include "lines/driving/learn/learn.h"
 #include "nn/train/checkpoint.h"
-#include "nn/train/dnnl.h"
+#include "nn/train/cpu/dnnl.h"
 
 enum { RECORDINGS_MAX = 1 << 20, THREADS_MAX = 16, SAY_EVERY_MS = 5000, SHOW_EVERY_MS = 250 };
 

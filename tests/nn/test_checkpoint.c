@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "nn/run/layers.h"
 #include "nn/train/checkpoint.h"
-#include "nn/train/dnnl.h"
+#include "nn/train/cpu/dnnl.h"
 
 enum { BATCH = 24, HALF = 50 };
 

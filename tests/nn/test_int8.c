@@ -15,9 +15,9 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "nn/run/fast.h"
-#include "nn/run/int8.h"
-#include "nn/run/int8_parts.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/run/cpu/int8.h"
+#include "nn/run/cpu/int8_parts.h"
 #include "nn/run/layers.h"
 #include "nn/run/runner.h"
 

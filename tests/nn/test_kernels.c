@@ -14,11 +14,11 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "nn/run/gemm.h"
+#include "nn/run/cpu/gemm.h"
 #include "nn/run/layers.h"
-#include "nn/run/vector.h"
-#include "nn/train/dnnl.h"
-#include "nn/train/fused.h"
+#include "nn/run/cpu/vector.h"
+#include "nn/train/cpu/dnnl.h"
+#include "nn/train/cpu/fused.h"
 #include "nn/train/grad.h"
 
 #define TOLERANCE 2e-4

@@ -27,7 +27,7 @@
 #include "base/random.h"
 #include "nn/run/convert.h"
 #include "nn/run/layers.h"
-#include "nn/train/fused.h"
+#include "nn/train/cpu/fused.h"
 #include "nn/train/grad.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* the table below */

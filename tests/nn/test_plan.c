@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "nn/run/convert.h"
-#include "nn/run/fast.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/train/grad.h"
 #include "zoo.h"
 
 enum { ROWS = 5 };
@@ -296,11 +297,62 @@ static void test_inputs_may_move(void **state) {
     close_network(&n);
 }
 
+/* ---- sums beside a parameter's gradient ---- */
+
+/* A recurrent layer whose second weights are themselves made of a parameter: their gradient is a sum in
+ * the arena, made by the same node as gradients of parameters. What a run leaves there is not added to
+ * the next one. */
+static void test_sums_start_anew(void **state) {
+    (void)state;
+    fw_nn_graph *g = NULL;
+    fw_nn_training training;
+    fw_nn_plan *plan = NULL;
+    fw_nn_session *session = NULL;
+    fw_error error = {""};
+    assert_int_equal(fw_nn_graph_new(&g, &error), FW_OK);
+    fw_nn_value x = fw_nn_input(g, "x", FW_NN_F32, fw_nn_shape2(3, 4));
+    fw_nn_value half = fw_nn_parameter(g, "half", fw_nn_shape2(15, 5), FW_NN_INIT_NORMAL, 0.5f);
+    fw_nn_value in[] = {x, fw_nn_parameter(g, "w", fw_nn_shape2(15, 4), FW_NN_INIT_NORMAL, 0.5f),
+                        fw_nn_affine(g, "u", half, 0.5f, 0.0f),
+                        fw_nn_parameter(g, "b", fw_nn_shape1(15), FW_NN_INIT_ZERO, 0),
+                        fw_nn_parameter(g, "c", fw_nn_shape1(15), FW_NN_INIT_ZERO, 0)};
+    fw_nn_value y = fw_nn_node_add(g, FW_NN_GRU, "gru", in, 5, (fw_nn_attr){0}, NULL);
+    fw_nn_value want = fw_nn_input(g, "want", FW_NN_F32, fw_nn_shape2(3, 5));
+    fw_nn_value loss = fw_nn_apply2(g, FW_NN_MSE, "loss", y, want);
+    if (fw_nn_differentiate(g, loss, &training, &error) != FW_OK) fail_msg("%s", error.text);
+    fw_nn_plan_options o = {.rows = ROWS, .training = true, .keep = &training.loss, .keep_count = 1,
+                            .gradients = training.gradients,
+                            .gradient_count = training.gradient_count};
+    assert_int_equal(fw_nn_plan_make(training.graph, &o, &plan, &error), FW_OK);
+    assert_int_equal(fw_nn_session_new(plan, &session, &error), FW_OK);
+    size_t floats = fw_nn_plan_layout(plan)->floats;
+    float *params = calloc(floats, sizeof *params), *gradients[2];
+    float inputs[ROWS * 12], wants[ROWS * 15] = {0}, seeds[ROWS];
+    fw_nn_initialise(training.graph, fw_nn_plan_layout(plan), 3, params);
+    for (int i = 0; i < ROWS * 12; i++) inputs[i] = sinf((float)i);
+    for (int i = 0; i < ROWS; i++) seeds[i] = 1.0f / ROWS;
+    for (int i = 0; i < 2; i++) {
+        gradients[i] = calloc(floats, sizeof **gradients);
+        fw_nn_session_run(session, &(fw_nn_run_args){.parameters = params, .gradients = gradients[i],
+                                                     .rows = ROWS,
+                                                     .inputs = (const void *[]){inputs, wants, seeds}});
+    }
+    size_t at = fw_nn_plan_layout(plan)->offsets[fw_nn_find(training.graph, "half")];
+    assert_true(fabsf(gradients[0][at]) > 0);
+    assert_memory_equal(gradients[0], gradients[1], floats * sizeof **gradients);
+    free(gradients[0]), free(gradients[1]), free(params);
+    fw_nn_session_free(session);
+    fw_nn_plan_free(plan);
+    fw_nn_training_clear(&training);
+    fw_nn_graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_bf16),          cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_bf16_is_near),        cmocka_unit_test(test_bf16_halves_the_arena),
         cmocka_unit_test(test_packed_parameters),   cmocka_unit_test(test_inputs_may_move),
+        cmocka_unit_test(test_sums_start_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

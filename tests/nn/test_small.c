@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "nn/run/fast.h"
-#include "nn/run/gemv.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/run/cpu/gemv.h"
 #include "nn/run/layers.h"
-#include "nn/run/winograd.h"
+#include "nn/run/cpu/winograd.h"
 
 #define TOLERANCE 2e-5
 

@@ -15,8 +15,8 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "nn/run/layers.h"
-#include "nn/train/dnnl.h"
-#include "nn/train/fused.h"
+#include "nn/train/cpu/dnnl.h"
+#include "nn/train/cpu/fused.h"
 #include "nn/train/trainer.h"
 
 enum { STEPS = 6, BATCH = 50 };

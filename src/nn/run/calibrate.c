@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/run/fast.h"
-#include "nn/run/int8.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/run/cpu/int8.h"
 
 /* Of one value. */
 typedef struct histogram {

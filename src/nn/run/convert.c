@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "nn/run/kernels.h"
+#include "nn/run/cpu/kernels.h"
 #include "nn/run/plan_parts.h"
 
 FW_KERNEL void fw_nn_to_bf16(const float *from, uint16_t *to, size_t count) {

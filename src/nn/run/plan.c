@@ -363,11 +363,14 @@ static void add_step(fw_nn_plan *plan, uint32_t n) {
     uint32_t first = 0, later = 0;
     for (uint32_t k = 0; k < node->output_count; k++) {
         const fw_nn_place *place = &plan->places[node->outputs[k]];
+        bool batched = plan->graph->values[node->outputs[k]].batched;
+        step.clears |= place->kind == FW_NN_IN_ARENA && !batched;
         if (place->kind != FW_NN_IN_GRADIENTS) continue;
         if (added_before(plan, place->at)) later++;
         else first++;
     }
     step.adds = first + later > 0;
+    step.clears &= step.adds;
     step.begins = first > 0 && later == 0;
     if (first > 0 && later > 0) plan->begins = false;
     plan->steps[plan->step_count++] = step;

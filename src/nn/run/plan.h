@@ -66,8 +66,8 @@ typedef struct fw_nn_choice {
     void (*close)(void *own);
 } fw_nn_choice;
 
-/* A set of kernels: hand-written (nn/run/fast.h), gradients (nn/train/fused.h), oneDNN
- * (nn/train/dnnl.h). `choose` sees the call as it will be run but for data: shapes, the plan's rows,
+/* A set of kernels: hand-written (nn/run/cpu/fast.h), gradients (nn/train/cpu/fused.h), oneDNN
+ * (nn/train/cpu/dnnl.h). `choose` sees the call as it will be run but for data: shapes, the plan's rows,
  * and call->fused, the element-wise operator it would have to do as well (0: none).
  *
  * Fusion: a node whose only reader is an element-wise one is offered as one step with it; no value

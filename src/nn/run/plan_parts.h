@@ -38,6 +38,7 @@ typedef struct fw_nn_step {
     uint32_t node;
     const fw_nn_decision *how;
     bool adds;   /* to gradients of parameters */
+    bool clears; /* and to sums in the arena, which are zero before it */
     bool begins; /* and is the first step to do so, for each of them */
 } fw_nn_step;
 

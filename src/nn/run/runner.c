@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/run/bf16.h"
+#include "nn/run/cpu/bf16.h"
 #include "nn/run/convert.h"
-#include "nn/run/fast.h"
-#include "nn/run/int8.h"
+#include "nn/run/cpu/fast.h"
+#include "nn/run/cpu/int8.h"
 
 static const struct {
     const char *name;

@@ -124,6 +124,14 @@ static void *address(const fw_nn_session *session, const fw_nn_run_args *args, f
     }
 }
 
+/* Sums that a step adds to but nobody has begun: those beside a parameter's gradient in the arena. */
+static void clear_sums(const fw_nn_plan *plan, uint32_t n, const fw_nn_call *call) {
+    for (uint32_t k = 0; k < call->output_count; k++)
+        if (plan->places[plan->graph->nodes[n].outputs[k]].kind == FW_NN_IN_ARENA &&
+            !call->out[k].batched)
+            memset(call->out[k].data, 0, fw_nn_elements(call->out[k].shape) * sizeof(float));
+}
+
 void fw_nn_session_run(fw_nn_session *session, const fw_nn_run_args *args) {
     const fw_nn_plan *plan = session->plan;
     FW_ASSERT(args->rows > 0 && args->rows <= plan->options.rows);
@@ -141,6 +149,8 @@ void fw_nn_session_run(fw_nn_session *session, const fw_nn_run_args *args) {
         call->first_row = args->first_row;
         call->seed = args->seed;
         call->accumulate = plan->steps[i].adds && !(sets && plan->steps[i].begins);
+        if (plan->steps[i].clears && call->accumulate)
+            clear_sums(plan, plan->steps[i].node, call);
         if (how->choice.pack) call->packed = (const uint8_t *)args->packed + how->packed_at;
         if (how->converts)
             fw_nn_convert_run(how->choice.kernel, call, how->choice.scratch_bytes);

@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "nn/run/model.h"
 #include "nn/run/safetensors.h"
-#include "nn/train/dnnl.h"
+#include "nn/train/cpu/dnnl.h"
 
 enum { VECTORS_MAX = 4 };
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "nn/run/kernels.h"
+#include "nn/run/cpu/kernels.h"
 
 static float or_default(float value, float otherwise) {
     return value == 0 ? otherwise : value;

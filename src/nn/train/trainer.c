@@ -8,10 +8,10 @@
 #include "base/hash.h"
 #include "base/pool.h"
 #include "nn/run/convert.h"
-#include "nn/run/kernels.h"
+#include "nn/run/cpu/kernels.h"
 #include "nn/run/memory.h"
-#include "nn/train/dnnl.h"
-#include "nn/train/fused.h"
+#include "nn/train/cpu/dnnl.h"
+#include "nn/train/cpu/fused.h"
 
 enum { INPUTS_MAX = 32, LANES = 4, TILE_MAX = 1024 };
 

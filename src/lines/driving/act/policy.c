@@ -8,7 +8,7 @@
 #include "lines/driving/act/features.h"
 #include "lines/driving/act/flattened.h"
 #include "nn/run/cost.h"
-#include "nn/run/fast.h"
+#include "nn/run/cpu/fast.h"
 #include "nn/run/memory.h"
 #include "nn/run/safetensors.h"
 

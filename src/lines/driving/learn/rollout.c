@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lines/driving/learn/sim.h"
-#include "nn/run/fast.h"
+#include "nn/run/cpu/fast.h"
 #include "nn/run/memory.h"
 
 enum { CARS = FW_PPO_CARS, STEPS = FW_PPO_STEPS, TILES = FW_PPO_TILES };
