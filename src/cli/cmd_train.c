@@ -82,6 +82,10 @@ static void recordings_clear(recordings *r) {
 }
 
 static fw_status add_file(recordings *r, const char *path, fw_error *error) {
+    struct stat about;
+    if (fw_nn_stop_wanted()) return fw_fail(error, FW_INTERRUPTED, "stopped");
+    if (stat(path, &about) != 0) return fw_fail_errno(error, "cannot read %s", path);
+    if (!S_ISREG(about.st_mode)) return fw_fail(error, FW_INVALID, "%s is not a plain file", path);
     if (r->count == RECORDINGS_MAX)
         return fw_fail(error, FW_TOO_BIG, "over %d recordings", RECORDINGS_MAX);
     if (r->count == r->room) {
@@ -140,9 +144,16 @@ static fw_status sort_recordings(recordings *r, fw_error *error) {
     return FW_OK;
 }
 
+static fw_status stopped(const fw_train_words *w, fw_error *error) {
+    return fw_fail(error, FW_INTERRUPTED, "stopped; %s was not written", w->out);
+}
+
 static fw_status find_recordings(const fw_train_words *w, recordings *r, fw_error *error) {
-    for (int i = 0; i < w->source_count; i++) FW_TRY(add_source(r, w->sources[i], error));
-    return sort_recordings(r, error);
+    fw_status status = FW_OK;
+    for (int i = 0; i < w->source_count && status == FW_OK; i++)
+        status = add_source(r, w->sources[i], error);
+    if (status == FW_INTERRUPTED) return stopped(w, error);
+    return status == FW_OK ? sort_recordings(r, error) : status;
 }
 
 /* ---- while it goes ---- */
@@ -214,6 +225,9 @@ static fw_status check_place(const char *path, fw_error *error) {
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     if (access(folder, W_OK) != 0) return fw_fail_errno(error, "cannot write %s", path);
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return fw_fail(error, FW_INVALID, "cannot write %s: it is there and is not a plain file", path);
     return FW_OK;
 }
 
@@ -240,8 +254,7 @@ static fw_status train(const fw_train_words *w, const fw_nn_ranks *ranks, const 
     fw_driving_train_result result;
     fw_status status = fw_driving_train(&config, &result, error);
     if (t->shown && t->terminal) fputc('\n', stderr);
-    if (status == FW_INTERRUPTED)
-        return fw_fail(error, status, "stopped; %s was not written", w->out);
+    if (status == FW_INTERRUPTED) return stopped(w, error);
     FW_TRY(status);
     int64_t end_ns = fw_env_mono_ns(fw_env_real());
     if (t->talks) print_result(w, ranks, &result, (double)(end_ns - t->start_ns) * 1e-9);

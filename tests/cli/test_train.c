@@ -29,7 +29,10 @@ static void wrong_words(void **state) {
     refuses("--recordings $D/rec --out $D/m --seed x", 2, "--seed");
     refuses("--recordings $D/none --out $D/m", 1, "cannot read");
     refuses("--recordings $D --out $D/m", 1, "holds no *.mcap");
+    refuses("--recordings /dev/zero --out $D/m", 1, "/dev/zero is not a plain file");
     refuses("--recordings $D/rec --out $D/none/m", 1, "cannot write");
+    refuses("--recordings $D/rec --out $D", 1, "is not a plain file");
+    refuses("--recordings $D/rec --out $D/m --curve $D", 1, "is not a plain file");
     refuses("--recordings $D/rec --out $D/m --base $D/rec/0.mcap", 1, "flywheel: ");
     char output[2000];
     expect_outcome("two of four", train("mpirun -q -n 2", "--recordings $D/rec --out $D/m --ranks 4",
