@@ -34,31 +34,34 @@ static void find_needed(backward *b) {
     }
 }
 
-/* Operators whose unbatched outputs may be added to what is there. */
-static bool adds_up(uint32_t op) {
+/* Whether the node that makes it may add it to what is there. Of recurrent layers: weights and biases. */
+static bool adds_up(const fw_nn_graph *g, const fw_nn_value_info *made) {
+    if (made->kind != FW_NN_MADE || made->batched) return false;
+    uint32_t op = g->nodes[made->node].op;
+    if (op == FW_NN_GRU_GRAD || op == FW_NN_LSTM_GRAD) return made->output >= 1 && made->output <= 4;
     return op == FW_NN_LINEAR_GRAD_W || op == FW_NN_CONV_GRAD_W || op == FW_NN_CHANNEL_SUM ||
            op == FW_NN_EMBEDDING_GRAD || op == FW_NN_NORM_GRAD_GAIN || op == FW_NN_RMS_GRAD_GAIN ||
-           op == FW_NN_REDUCE_TO || op == FW_NN_GRU_GRAD || op == FW_NN_LSTM_GRAD;
+           op == FW_NN_REDUCE_TO;
 }
 
-/* The gradient of a parameter as a node makes it that can add it up. */
-static fw_nn_value settle(backward *b, fw_nn_value parameter, fw_nn_value gradient) {
+/* The gradient of a parameter as a node makes it that can add it up. shared: it is another value's gradient
+ * as well, which must not be added to. */
+static fw_nn_value settle(backward *b, fw_nn_value parameter, fw_nn_value gradient, bool shared) {
     char name[FW_NN_NAME_MAX];
     if (gradient >= b->graph->value_count) return gradient;
-    const fw_nn_value_info *info = &b->graph->values[gradient];
-    if (info->kind == FW_NN_MADE && adds_up(b->graph->nodes[info->node].op)) return gradient;
+    if (!shared && adds_up(b->graph, &b->graph->values[gradient])) return gradient;
     snprintf(name, sizeof name, "grad.settle%u", b->sums++);
     return fw_nn_node_add(b->graph, FW_NN_REDUCE_TO, name, (fw_nn_value[]){gradient, parameter}, 2,
                           (fw_nn_attr){0}, NULL);
 }
 
 /* A parameter's gradients are added by whoever runs the plan; others' by a node. */
-static fw_status add_gradient(backward *b, fw_nn_value value, fw_nn_value gradient,
+static fw_status add_gradient(backward *b, fw_nn_value value, fw_nn_value gradient, bool shared,
                               fw_error *error) {
     char name[FW_NN_NAME_MAX];
     if (b->graph->values[value].kind == FW_NN_PARAMETER) {
         fw_nn_training *t = b->training;
-        gradient = settle(b, value, gradient);
+        gradient = settle(b, value, gradient, shared);
         FW_TRY(fw_nn_graph_check(b->graph, error));
         fw_nn_gradient *grown =
             realloc(t->gradients, (t->gradient_count + 1) * sizeof *grown);
@@ -76,6 +79,13 @@ static fw_status add_gradient(backward *b, fw_nn_value value, fw_nn_value gradie
                                   (fw_nn_value[]){b->of[value], gradient}, 2, (fw_nn_attr){0},
                                   NULL);
     return fw_nn_graph_check(b->graph, error);
+}
+
+/* Whether a rule handed an output's gradient on as it came. */
+static bool handed_on(const fw_nn_rule_call *call, fw_nn_value gradient) {
+    for (uint32_t i = 0; i < call->node.output_count; i++)
+        if (call->from[i] == gradient) return true;
+    return false;
 }
 
 static fw_status step_back(backward *b, uint32_t n, fw_error *error) {
@@ -103,7 +113,7 @@ static fw_status step_back(backward *b, uint32_t n, fw_error *error) {
         if (call.to[i] == FW_NN_NONE)
             return fw_fail(error, FW_UNSUPPORTED, "node %s (%s) has no gradient by its input %u",
                            node->name, fw_nn_op_name(node->op), i);
-        FW_TRY(add_gradient(b, node->inputs[i], call.to[i], error));
+        FW_TRY(add_gradient(b, node->inputs[i], call.to[i], handed_on(&call, call.to[i]), error));
     }
     return FW_OK;
 }

@@ -82,6 +82,13 @@ RULE(ROPE) {
     c->to[0] = PUT(ROPE_GRAD, "x", c->from[0]);
 }
 
+/* An input's gradient came for each example: of an input that all share, their sum. */
+static void share(fw_nn_rule_call *c, uint32_t i) {
+    if (!c->wanted[i] || c->graph->values[in(c, i)].batched) return;
+    char part[8] = {'s', (char)('0' + i)};
+    c->to[i] = PUT(REDUCE_TO, part, c->to[i], in(c, i));
+}
+
 RULE(GRU) {
     fw_nn_value inputs[] = {c->from[0], in(c, 0),  in(c, 1), in(c, 2),
                             out(c, 0),  out(c, 1), in(c, 5)};
@@ -90,6 +97,7 @@ RULE(GRU) {
     (void)put(c, FW_NN_GRU_GRAD, "all", inputs, c->node.input_count == 6 ? 7 : 6, c->node.attr,
               made);
     for (uint32_t i = 0; i < c->node.input_count; i++) c->to[i] = made[i];
+    for (uint32_t i = 5; i < c->node.input_count; i++) share(c, i);
 }
 
 RULE(LSTM) {
@@ -100,6 +108,7 @@ RULE(LSTM) {
     (void)put(c, FW_NN_LSTM_GRAD, "all", inputs, c->node.input_count == 7 ? 9 : 7, c->node.attr,
               made);
     for (uint32_t i = 0; i < c->node.input_count; i++) c->to[i] = made[i];
+    for (uint32_t i = 5; i < c->node.input_count; i++) share(c, i);
 }
 
 RULE(SET_MAX) {
@@ -115,6 +124,7 @@ RULE(SET_ATTENTION) {
               (fw_nn_value[]){c->from[0], in(c, 0), out(c, 1)}, 3, c->node.attr, made);
     c->to[0] = made[0];
     c->to[1] = made[1];
+    share(c, 1);
 }
 
 RULE(RELU) {

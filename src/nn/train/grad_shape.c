@@ -103,7 +103,7 @@ static fw_status recurrent(const fw_nn_value_info *const *in, fw_nn_value_info *
     parameter(&out[4], gates);
     for (uint32_t i = 0; i < states; i++) {
         out[5 + i].shape = hidden;
-        out[5 + i].batched = true;
+        out[5 + i].batched = in[0]->batched;
     }
     return FW_OK;
 }

@@ -124,8 +124,9 @@ void fw_nn_kernel_DROPOUT(const fw_nn_call *call) {
     float *y = fw_nn_out(call, 0), share = call->attr->f[0];
     size_t each = fw_nn_elements(call->in[0].shape);
     uint64_t seed = call->seed + (uint64_t)call->attr->i[0] * 0x9e3779b97f4a7c15u;
+    uint32_t first = call->in[0].batched ? call->first_row : 0; /* what all examples share has one draw */
     for (size_t n = 0; n < fw_nn_arrays(call, &call->in[0]); n++) {
-        fw_random random = fw_random_indexed(seed, call->first_row + n);
+        fw_random random = fw_random_indexed(seed, first + n);
         for (size_t i = 0; i < each; i++) {
             bool dropped = call->training && fw_random_unit(&random) < share;
             float kept = call->training ? x[n * each + i] / (1 - share) : x[n * each + i];

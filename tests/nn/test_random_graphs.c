@@ -1,0 +1,412 @@
+/* Random networks (random_graph.h) through every set of kernels and every way to plan them, against the
+ * reference kernels in a plan that keeps every value, where nothing shares a byte:
+ *
+ *   a value changes after it was made and before it was last read      never, in any plan: bytes are
+ *                                                                       compared at each reading
+ *   outputs and gradients                                              those of the references
+ *   an arena full of NaN before a run                                  changes nothing
+ *
+ * FLYWHEEL_SEED=N repeats one, FLYWHEEL_TRIALS=N asks for more. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "nn/run/cpu/bf16.h"
+#include "nn/run/convert.h"
+#include "nn/run/plan_parts.h"
+#include "nn/train/cpu/dnnl.h"
+#include "nn/train/cpu/fused.h"
+#include "nn/train/grad.h"
+#include "random_graph.h"
+
+enum { INPUTS_MOST = 64, KEEPS_MOST = 4, ARRAYS_MOST = 255 };
+
+static uint64_t seed;
+static uint32_t trials = 400;
+static const fw_nn_backend *const by_hand[] = {&fw_nn_backend_fused, &fw_nn_backend_fast, NULL};
+static const fw_nn_backend *const by_dnnl[] = {&fw_nn_backend_dnnl_all, NULL};
+
+/* One network with its numbers. */
+typedef struct subject {
+    uint64_t seed;
+    fw_nn_graph *g;
+    const fw_nn_training *training; /* NULL: inference */
+    fw_nn_layout layout;
+    float *params, *rounded, *nans;
+    const void *inputs[INPUTS_MOST], *bad_inputs[INPUTS_MOST];
+    uint32_t input_count, most, rows, first_row;
+    fw_nn_value keeps[KEEPS_MOST];
+    uint32_t keep_count;
+} subject;
+
+/* ---- numbers ---- */
+
+static float input_number(const fw_nn_value_info *v, fw_random *r) {
+    int32_t index = (int32_t)fw_random_below(r, 16) - 2;
+    float number = fw_random_normal(r) * 0.7f;
+    if (strncmp(v->name, "mask", 4) == 0) number = (float)(fw_random_below(r, 3) != 0);
+    if (v->dtype == FW_NN_I32) memcpy(&number, &index, sizeof number);
+    return number;
+}
+
+static void fill_inputs(subject *s, fw_random *r) {
+    for (uint32_t i = 0; i < s->g->value_count; i++) {
+        const fw_nn_value_info *v = &s->g->values[i];
+        if (v->kind != FW_NN_INPUT) continue;
+        size_t count = s->most * fw_nn_elements(v->shape);
+        float *good = malloc(count * sizeof *good), *bad = malloc(count * sizeof *bad);
+        assert_true(good && bad && s->input_count < INPUTS_MOST);
+        for (size_t k = 0; k < count; k++) {
+            good[k] = input_number(v, r);
+            bad[k] = v->dtype == FW_NN_I32 ? good[k] : NAN;
+        }
+        s->inputs[s->input_count] = good;
+        s->bad_inputs[s->input_count++] = bad;
+    }
+}
+
+static void fill(subject *s, fw_random *r) {
+    fw_error error;
+    assert_int_equal(fw_nn_layout_make(s->g, &s->layout, &error), FW_OK);
+    size_t bytes = (s->layout.floats + 16) * sizeof(float);
+    s->params = aligned_alloc(64, bytes);
+    s->rounded = aligned_alloc(64, bytes);
+    s->nans = aligned_alloc(64, bytes);
+    assert_true(s->params && s->rounded && s->nans);
+    fw_nn_initialise(s->g, &s->layout, fw_random_u32(r), s->params);
+    fw_nn_round_bf16(s->params, s->rounded, s->layout.floats);
+    for (size_t i = 0; i < s->layout.floats; i++) s->nans[i] = NAN;
+    fill_inputs(s, r);
+}
+
+static void clear(subject *s) {
+    for (uint32_t i = 0; i < s->input_count; i++) {
+        free((void *)(uintptr_t)s->inputs[i]);
+        free((void *)(uintptr_t)s->bad_inputs[i]);
+    }
+    free(s->params), free(s->rounded), free(s->nans);
+    fw_nn_layout_clear(&s->layout);
+}
+
+/* ---- a run, each reading watched ---- */
+
+typedef struct manner {
+    const char *name;
+    const fw_nn_backend *const *backends;
+    bool pack, keep_all;
+    fw_nn_dtype store;
+    double tolerance; /* of the largest number of an array */
+} manner;
+
+typedef struct watch {
+    const subject *s;
+    const manner *way;
+    const fw_nn_plan *plan;
+    const fw_nn_session *session;
+    uint64_t *made; /* (value_count) hash of its bytes */
+    bool *known;
+} watch;
+
+static uint64_t hash_value(const watch *w, fw_nn_value v) {
+    const fw_nn_value_info *info = &w->s->g->values[v];
+    size_t bytes = fw_nn_elements(info->shape) * (info->batched ? w->s->rows : 1) *
+                   fw_nn_dtype_bytes(w->plan->dtypes[v]);
+    const uint8_t *at = fw_nn_session_value(w->session, v);
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 1099511628211u;
+    return hash;
+}
+
+static void look(const watch *w, fw_nn_value v, const char *reader) {
+    if (w->s->g->values[v].kind != FW_NN_MADE) return;
+    const fw_nn_graph *g = w->s->g;
+    fw_nn_value from = v; /* a reshape is its input's bytes */
+    while (g->values[from].kind == FW_NN_MADE && g->nodes[g->values[from].node].op == FW_NN_RESHAPE)
+        from = g->nodes[g->values[from].node].inputs[0];
+    if (w->s->g->values[from].kind != FW_NN_MADE) return;
+    if (!w->known[from])
+        fail_msg("seed %llu, %s: %s reads %s, which was never made", (unsigned long long)w->s->seed,
+                 w->way->name, reader, w->s->g->values[v].name);
+    if (hash_value(w, from) != w->made[from])
+        fail_msg("seed %llu, %s: %s changed before %s read it", (unsigned long long)w->s->seed,
+                 w->way->name, w->s->g->values[v].name, reader);
+}
+
+static void look_ahead(const watch *w, uint32_t step) {
+    if (step >= w->plan->step_count) return;
+    uint32_t n = w->plan->steps[step].node, with = w->plan->decisions[n].with;
+    const fw_nn_node *node = &w->s->g->nodes[n];
+    for (uint32_t i = 0; i < node->input_count; i++) look(w, node->inputs[i], node->name);
+    if (with != FW_NN_ALONE && fw_nn_plan_second(w->plan, n) != FW_NN_NONE)
+        look(w, fw_nn_plan_second(w->plan, n), node->name);
+}
+
+static void after(void *self, uint32_t step, const fw_nn_call *call) {
+    watch *w = self;
+    uint32_t n = w->plan->steps[step].node;
+    (void)call;
+    for (uint32_t i = 0; i < w->s->g->nodes[n].output_count; i++) {
+        fw_nn_value v = fw_nn_plan_made_by(w->plan, n, i);
+        w->made[v] = hash_value(w, v);
+        w->known[v] = true;
+    }
+    look_ahead(w, step + 1);
+}
+
+typedef enum kind { SHARED, EXAMPLES, SUM } kind;
+
+/* Arrays of the answers, one after another: outputs, what is kept, gradients. */
+typedef struct answer {
+    float *numbers;
+    size_t count;
+    size_t starts[ARRAYS_MOST + 1];
+    const char *names[ARRAYS_MOST];
+    kind of[ARRAYS_MOST];
+    uint32_t arrays;
+} answer;
+
+static void extend(answer *a, const void *from, size_t count) {
+    a->numbers = realloc(a->numbers, (a->count + count) * sizeof(float) + 1);
+    assert_non_null(a->numbers);
+    memcpy(a->numbers + a->count, from, count * sizeof(float));
+    a->count += count;
+    a->starts[a->arrays] = a->count;
+}
+
+static void take(answer *a, const char *name, kind of, const void *from, size_t count) {
+    assert_true(a->arrays < ARRAYS_MOST);
+    a->names[a->arrays] = name;
+    a->of[a->arrays++] = of;
+    extend(a, from, count);
+}
+
+static void collect(const subject *s, const watch *w, const float *gradients, answer *out) {
+    fw_nn_value seen[32];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->g->output_count; i++) seen[count++] = s->g->outputs[i].value;
+    for (uint32_t i = 0; i < s->keep_count; i++) seen[count++] = s->keeps[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const fw_nn_value_info *info = &s->g->values[seen[i]];
+        look(w, seen[i], "the caller");
+        take(out, info->name, info->batched ? EXAMPLES : SHARED, fw_nn_session_value(w->session, seen[i]),
+             fw_nn_elements(info->shape) * (info->batched ? s->rows : 1));
+    }
+    for (uint32_t i = 0; s->training && i < s->g->value_count; i++)
+        if (s->g->values[i].kind == FW_NN_PARAMETER)
+            take(out, s->g->values[i].name, SUM, gradients + s->layout.offsets[i],
+                 fw_nn_elements(s->g->values[i].shape));
+}
+
+static fw_nn_plan *plan_of(const subject *s, const manner *way) {
+    fw_error error;
+    fw_nn_plan *plan;
+    fw_nn_value *all = malloc((s->g->value_count + 1) * sizeof *all);
+    assert_non_null(all);
+    for (uint32_t i = 0; i < s->g->value_count; i++) all[i] = i;
+    fw_nn_plan_options o = {.rows = s->most, .training = s->training != NULL, .backends = way->backends,
+                            .pack = way->pack, .store = way->store,
+                            .keep = way->keep_all ? all : s->keeps,
+                            .keep_count = way->keep_all ? s->g->value_count : s->keep_count};
+    if (s->training) o.gradients = s->training->gradients, o.gradient_count = s->training->gradient_count;
+    if (fw_nn_plan_make(s->g, &o, &plan, &error) != FW_OK) fail_msg("%s", error.text);
+    free(all);
+    return plan;
+}
+
+static void run(const subject *s, const manner *way, answer *out) {
+    fw_error error;
+    fw_nn_session *session;
+    fw_nn_plan *plan = plan_of(s, way);
+    assert_int_equal(fw_nn_session_new(plan, &session, &error), FW_OK);
+    assert_true(fw_nn_plan_bound_bytes(plan) <= fw_nn_plan_arena_bytes(plan));
+    const float *params = way->store == FW_NN_BF16 ? s->rounded : s->params;
+    size_t floats = s->layout.floats + 16;
+    void *packed = aligned_alloc(64, (fw_nn_plan_packed_bytes(plan) + 127) / 64 * 64);
+    float *gradients = malloc(floats * sizeof *gradients);
+    watch w = {.s = s, .way = way, .plan = plan, .session = session,
+               .made = calloc(s->g->value_count, sizeof *w.made),
+               .known = calloc(s->g->value_count, sizeof *w.known)};
+    assert_true(packed && gradients && w.made && w.known);
+    for (int good = 0; good < 2; good++) {
+        for (size_t i = 0; i < floats; i++) gradients[i] = 0;
+        memset(packed, 0xff, fw_nn_plan_packed_bytes(plan));
+        fw_nn_plan_pack(plan, good ? params : s->nans, packed);
+        if (good) look_ahead(&w, 0);
+        fw_nn_run_args args = {.parameters = good ? params : s->nans, .packed = packed, .gradients = gradients,
+                               .inputs = good ? s->inputs : s->bad_inputs, .rows = good ? s->rows : s->most,
+                               .first_row = s->first_row, .seed = 5, .first = good && s->rows % 2,
+                               .after = good ? after : NULL, .after_self = &w};
+        fw_nn_session_run(session, &args);
+    }
+    collect(s, &w, gradients, out);
+    fw_nn_session_free(session);
+    fw_nn_plan_free(plan);
+    free(packed), free(gradients), free(w.made), free(w.known);
+}
+
+/* Example by example with the references: what they answer, and the sum of their gradients. */
+static void run_each(const subject *s, const manner *way, answer *out) {
+    subject one = *s;
+    answer part[32] = {{0}};
+    const void *inputs[INPUTS_MOST];
+    assert_true(s->rows <= 32);
+    one.most = one.rows = 1;
+    for (uint32_t r = 0; r < s->rows; r++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < s->g->value_count; i++)
+            if (s->g->values[i].kind == FW_NN_INPUT) {
+                inputs[count] = (const float *)s->inputs[count] + r * fw_nn_elements(s->g->values[i].shape);
+                count++;
+            }
+        memcpy(one.inputs, inputs, sizeof inputs);
+        one.first_row = r;
+        run(&one, way, &part[r]);
+    }
+    for (uint32_t k = 0; k < part[0].arrays; k++) {
+        size_t from = part[0].starts[k], each = part[0].starts[k + 1] - from;
+        take(out, part[0].names[k], part[0].of[k], part[0].numbers + from, each);
+        for (uint32_t r = 1; r < s->rows; r++)
+            if (part[0].of[k] == EXAMPLES)
+                extend(out, part[r].numbers + from, each);
+            else
+                for (size_t i = 0; part[0].of[k] == SUM && i < each; i++)
+                    out->numbers[out->count - each + i] += part[r].numbers[from + i];
+    }
+    for (uint32_t r = 0; r < s->rows; r++) free(part[r].numbers);
+}
+
+/* ---- comparisons ---- */
+
+static void compare(const subject *s, const manner *way, const answer *got, const answer *wanted) {
+    double most = 0;
+    assert_int_equal(got->count, wanted->count);
+    for (uint32_t k = 0; k < wanted->arrays; k++) {
+        double here = 0;
+        for (size_t i = wanted->starts[k]; i < wanted->starts[k + 1]; i++)
+            here = fmax(here, fabs((double)wanted->numbers[i]));
+        most = fmax(most, here);
+    }
+    for (uint32_t k = 0; k < wanted->arrays; k++) {
+        double least = 0.02 * most; /* of a small array, as the large ones' errors pass through it */
+        for (size_t i = wanted->starts[k]; i < wanted->starts[k + 1]; i++)
+            least = fmax(least, fabs((double)wanted->numbers[i]));
+        for (size_t i = wanted->starts[k]; i < wanted->starts[k + 1]; i++)
+            if (!(fabs((double)got->numbers[i] - (double)wanted->numbers[i]) <= way->tolerance * least))
+                fail_msg("seed %llu, %s, %u of %u rows: %s, element %zu is %.9g, by the reference %.9g (largest %.3g)",
+                         (unsigned long long)s->seed, way->name, s->rows, s->most, wanted->names[k],
+                         i - wanted->starts[k], (double)got->numbers[i], (double)wanted->numbers[i], least);
+    }
+}
+
+static void all_ways(subject *s) {
+    static const manner ways[] = {
+        {"references sharing bytes", NULL, false, false, FW_NN_F32, 0},
+        {"by hand", by_hand, false, false, FW_NN_F32, 1e-3},
+        {"by hand, packed", by_hand, true, false, FW_NN_F32, 1e-3},
+        {"by hand, packed, all kept", by_hand, true, true, FW_NN_F32, 1e-3},
+        {"oneDNN", by_dnnl, false, false, FW_NN_F32, 1e-3},
+        {"training's own", fw_nn_backends_train, true, false, FW_NN_F32, 1e-3},
+    };
+    static const manner narrow[] = {
+        {"bf16: references", NULL, false, false, FW_NN_BF16, 0.2},
+        {"bf16: by hand, packed", by_hand, true, false, FW_NN_BF16, 0.2},
+        {"bf16: training's own", fw_nn_backends_train, true, false, FW_NN_BF16, 0.2},
+        {"bf16: few examples", fw_nn_backends_bf16, true, false, FW_NN_BF16, 0.2},
+    };
+    static const manner alone = {"example by example", NULL, false, true, FW_NN_F32, 1e-4};
+    static const manner plain = {"references, all kept", NULL, false, true, FW_NN_F32, 0};
+    answer wanted = {0};
+    run(s, &plain, &wanted);
+    answer each = {0};
+    run_each(s, &plain, &each);
+    compare(s, &alone, &each, &wanted);
+    free(each.numbers);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        answer got = {0};
+        run(s, &ways[i], &got);
+        compare(s, &ways[i], &got, &wanted);
+        free(got.numbers);
+    }
+    for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
+        answer got = {0};
+        run(s, &narrow[i], &got);
+        if (!s->training) compare(s, &narrow[i], &got, &wanted);
+        free(got.numbers);
+    }
+    free(wanted.numbers);
+}
+
+/* Outputs and values kept: any of the pool, inputs and parameters among them. */
+static void choose_answers(subject *s, const random_graph *n, fw_random *r) {
+    char name[16];
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "y%u", i);
+        fw_nn_output_add(s->g, name, n->pool[i ? fw_random_below(r, n->count) : n->count - 1]);
+    }
+    s->keep_count = fw_random_below(r, KEEPS_MOST);
+    for (uint32_t i = 0; i < s->keep_count; i++) s->keeps[i] = n->pool[fw_random_below(r, n->count)];
+}
+
+static void trial(uint64_t number, bool training) {
+    static const uint32_t sizes[] = {1, 2, 3, 4, 5, 9, 17};
+    fw_error error;
+    fw_random r = fw_random_named(number, "random graph");
+    subject s = {.seed = number, .most = sizes[fw_random_below(&r, 7)]};
+    random_graph n;
+    fw_nn_training t = {0};
+    assert_int_equal(fw_nn_graph_new(&s.g, &error), FW_OK);
+    rg_build(&n, s.g, &r, 2 + fw_random_below(&r, 16));
+    fw_nn_value loss = FW_NN_NONE;
+    fw_nn_graph *forward = s.g;
+    if (training) {
+        fw_nn_value y = n.pool[n.count - 1];
+        for (uint32_t i = n.count; i > 0 && !s.g->values[y].batched; i--) y = n.pool[i - 1];
+        fw_nn_value target = fw_nn_input(s.g, "target", FW_NN_F32, s.g->values[y].shape);
+        loss = rg_node(&n, fw_random_below(&r, 2) ? FW_NN_MSE : FW_NN_HUBER, (fw_nn_value[]){y, target}, 2,
+                       (fw_nn_attr){.f = {0.5f}});
+        n.pool[n.count < POOL_MOST ? n.count++ : POOL_MOST - 1] = loss;
+    }
+    choose_answers(&s, &n, &r);
+    if (fw_nn_graph_check(s.g, &error) != FW_OK) fail_msg("seed %llu: %s", (unsigned long long)number, error.text);
+    fw_status status = training ? fw_nn_differentiate(s.g, loss, &t, &error) : FW_OK;
+    if (status == FW_OK) {
+        if (training) s.g = t.graph, s.training = &t;
+        fill(&s, &r);
+        s.rows = 1 + fw_random_below(&r, s.most);
+        if (fw_random_below(&r, 2)) s.rows = s.most;
+        all_ways(&s);
+        clear(&s);
+    } else if (status != FW_INVALID || !strstr(error.text, "no parameter")) {
+        print_message("seed %llu: no gradient: %s\n", (unsigned long long)number, error.text);
+    }
+    fw_nn_training_clear(&t);
+    fw_nn_graph_free(forward);
+}
+
+static void inference(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < trials; i++) trial(seed + i, false);
+}
+
+static void training(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < trials; i++) trial(seed + i, true);
+}
+
+int main(void) {
+    const char *given = getenv("FLYWHEEL_SEED"), *more = getenv("FLYWHEEL_TRIALS");
+    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    if (given) trials = 1;
+    if (more) trials = (uint32_t)strtoul(more, NULL, 10);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(inference), cmocka_unit_test(training)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
