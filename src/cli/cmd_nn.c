@@ -96,9 +96,17 @@ static int action_of(const char *name) {
     return i;
 }
 
+static fw_status share_of(const char *text, double *out, fw_error *error) {
+    char *end = NULL;
+    *out = text ? strtod(text, &end) / 100 : 0.9999;
+    if (text && (*end || end == text || !(*out > 0 && *out <= 1)))
+        return fw_fail(error, FW_INVALID, "--share is a percentage above 0, at most 100");
+    return FW_OK;
+}
+
 static fw_status read_words(int argc, char **argv, fw_nn_words *w, fw_error *error) {
     static const char *const flags[] = {"--json", "--help", NULL};
-    const char *words[2] = {NULL, NULL};
+    const char *words[2] = {NULL, NULL}, *share = NULL;
     int count = 0;
     *w = (fw_nn_words){.rows = 1, .runs = 30, .seed = 1};
     const fw_arg table[] = {{"--json", FW_ARG_FLAG, &w->json, 0, 0},
@@ -106,7 +114,7 @@ static fw_status read_words(int argc, char **argv, fw_nn_words *w, fw_error *err
                             {"--onnx", FW_ARG_TEXT, &w->onnx, 1, 500},
                             {"--out", FW_ARG_TEXT, &w->out, 1, 500},
                             {"--with", FW_ARG_TEXT, &w->with, 1, 500},
-                            {"--share", FW_ARG_TEXT, &w->share, 1, 20},
+                            {"--share", FW_ARG_TEXT, &share, 1, 20},
                             {"--precision", FW_ARG_TEXT, &w->precision, 1, 20},
                             {"--rows", FW_ARG_U64, &w->rows, 1, 1 << 20},
                             {"--runs", FW_ARG_U64, &w->runs, 1, 10000},
@@ -125,8 +133,9 @@ static fw_status read_words(int argc, char **argv, fw_nn_words *w, fw_error *err
     if (actions[action_of(w->action)].writes != (w->out != NULL))
         return fw_fail(error, FW_INVALID, "-o FILE goes with export, import and quantise");
     bool quantises = strcmp(w->action, "quantise") == 0;
-    if (quantises != (w->with != NULL) || (w->share && !quantises))
+    if (quantises != (w->with != NULL) || (share && !quantises))
         return fw_fail(error, FW_INVALID, "--with FILE and --share PERCENT go with quantise");
+    FW_TRY(share_of(share, &w->share, error));
     if (w->precision && fw_nn_precision_find(w->precision, &w->dtype) != FW_OK)
         return fw_fail(error, FW_INVALID, "--precision is fp32, bf16 or int8");
     return FW_OK;

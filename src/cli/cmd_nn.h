@@ -5,7 +5,8 @@
 #include "nn/run/runner.h"
 
 typedef struct fw_nn_words {
-    const char *action, *path, *onnx, *out, *with, *share, *precision;
+    const char *action, *path, *onnx, *out, *with, *precision;
+    double share; /* of --share, 0 to 1 */
     uint64_t rows, runs, seed;
     fw_nn_dtype dtype; /* of --precision */
     bool json, help;

@@ -95,14 +95,6 @@ static uint32_t rows_at_once(const fw_nn_graph *graph) {
 
 /* ---- calibration ---- */
 
-static fw_status share_of(const char *text, double *out, fw_error *error) {
-    char *end = NULL;
-    *out = text ? strtod(text, &end) / 100 : 0.9999;
-    if (text && (*end || end == text || !(*out > 0 && *out <= 1)))
-        return fw_fail(error, FW_INVALID, "--share is a percentage above 0, at most 100");
-    return FW_OK;
-}
-
 static fw_status calibrate(const fw_nn_model *m, const examples *e, double share, float *ranges,
                            fw_error *error) {
     const void *inputs[INPUTS_MAX];
@@ -233,7 +225,9 @@ static void print_report(const json_t *json) {
     }
     fw_table_print(&t, stdout);
     fw_table_clear(&t);
-    printf("\nerror: rms of what differs from fp32, in %% of the rms of fp32, over %lld examples\n"
+    printf("\nrange: numbers that the node reads lie within +- it\n"
+           "error: rms of what differs from fp32, in %% of the rms of fp32, over %lld examples\n"
+           "largest: difference of a single number from fp32\n"
            "%.3f %% in the last node; packed parameters %s, in fp32 %s\n",
            (long long)json_integer_value(json_object_get(json, "examples")),
            100 * json_real_value(json_object_get(json, "error")),
@@ -262,10 +256,8 @@ static fw_status report(const fw_nn_model *m, const examples *e, bool as_json, f
 
 static fw_status with_ranges(const fw_nn_model *model, const fw_nn_words *w, const examples *e,
                              float *ranges, fw_error *error) {
-    double share;
     fw_nn_model m = *model;
-    FW_TRY(share_of(w->share, &share, error));
-    FW_TRY(calibrate(model, e, share, ranges, error));
+    FW_TRY(calibrate(model, e, w->share, ranges, error));
     m.ranges = ranges;
     json_t *words = m.words ? json_copy(m.words) : json_object();
     fw_status status = fw_nn_ranges_note(m.graph, ranges, words, error);

@@ -209,7 +209,7 @@ static void test_quantise(void **state) {
     assert_int_equal(run("quantise model --with narrow -o q2"), 1);
     assert_non_null(strstr(output, "f32 (N, 12)"));
     assert_int_equal(run("quantise model --with model -o q2"), 1);
-    assert_int_equal(run("quantise model --with good --share 101 -o q2"), 1);
+    assert_int_equal(run("quantise model --with good --share 101 -o q2"), 2);
 }
 
 static void test_usage(void **state) {
