@@ -19,12 +19,20 @@
  *       FW_NN_NONE, and fw_nn_graph_check tells it;
  *   (4) sizes are bounded: FW_NN_VALUES_MAX values, elements of one example under FW_NN_ELEMENTS_MAX.
  *
- * To add an operator: 1. a line in FW_NN_OPS with its shapes and attributes, 2. its shape rule in
- * shape.c, 3. its reference kernel in a kernels_*.c and a line in ops.c, 4. its gradient in
- * nn/train/grad_rules.c (new nodes; a kernel of its own only where no other operators compose to it),
- * 5. a row in the table of tests/nn/test_ops.c, which checks it against float64 and central
- * differences, 6. its line in the ONNX table where ONNX has it, 7. a row in docs/nn.md. Faster kernels
- * are added afterwards, beside the reference (kernels.h), and are tested against it.
+ * To add an operator:
+ *   1. a line in FW_NN_OPS with its shapes and attributes; one that goes element by element stands
+ *      between RELU and MULTIPLY, and may then write over its input (ops.c);
+ *   2. its shape rule in shape.c;
+ *   3. its reference kernel in a cpu/kernels_*.c; scratch is asked for in ops.c; arithmetic other than
+ *      one operation for each number that comes out stands in cost.c;
+ *   4. its gradient in nn/train/grad_rules.c: new nodes; a kernel of its own only where no other
+ *      operators compose to it (nn/train/grad.h);
+ *   5. a row in the table of tests/nn/test_ops.c, which checks it against float64 and central
+ *      differences. A function of math.h that no kernel called before (log1pf) is renamed for float64
+ *      in tests/CMakeLists.txt (fw_nn_twin);
+ *   6. to ONNX in nn/onnx/operators.c, as ONNX's own or by primitives, and from it in nn/onnx/read_*.c;
+ *      in a network of tests/onnx/test_onnx.c and a row of docs/formats/onnx.md.
+ * Faster kernels are added afterwards, beside the reference (cpu/fast.h), and are tested against it.
  */
 #ifndef FW_NN_RUN_GRAPH_H
 #define FW_NN_RUN_GRAPH_H

@@ -1,4 +1,4 @@
-/* cpu.h - the CPU class: what decides how the kernels round.
+/* class.h - the CPU class: what decides how the kernels round.
  *
  *     x86-64-v4   FMA, AVX-512          \
  *     x86-64-v3   FMA, AVX2              > the copy of each FW_KERNEL (kernels.h) this machine loads

@@ -1,6 +1,6 @@
 /* kernels.h - FW_KERNEL marks a function compiled several times for different x86 levels and picked when
  * the program loads; other compilers and machines use the portable form. Contraction to FMA is allowed
- * only inside such functions: which level was picked is the CPU class (cpu.h). No floating-point traps
+ * only inside such functions: which level was picked is the CPU class (class.h). No floating-point traps
  * are used, so both sides of a choice may be computed, without which loops with one are not vectorised.
  */
 #ifndef FW_NN_RUN_KERNELS_H
