@@ -58,8 +58,9 @@ RULE(LINEAR) {
     WANT(!in[1]->batched && w.dims == 2, "the weight must be a parameter (out, in)");
     WANT(w.d[1] == fw_nn_last(shape), "the weight takes %u features, the input has %u", w.d[1],
          fw_nn_last(shape));
-    WANT(node->input_count < 3 || fw_nn_shape_equal(in[2]->shape, fw_nn_shape1(w.d[0])),
-         "the bias must have %u elements", w.d[0]);
+    WANT(node->input_count < 3 ||
+             (!in[2]->batched && fw_nn_shape_equal(in[2]->shape, fw_nn_shape1(w.d[0]))),
+         "the bias must be one for all examples, of %u elements", w.d[0]);
     shape.d[shape.dims - 1] = w.d[0];
     make(node, in, out, shape);
     return FW_OK;
@@ -79,8 +80,9 @@ RULE(CONV) {
     WANT(a[4] >= 1 && x.d[0] % (uint32_t)a[4] == 0 && w.d[0] % (uint32_t)a[4] == 0 &&
              w.d[1] == x.d[0] / (uint32_t)a[4],
          "%u channels in %d groups do not fit the weight's %u", x.d[0], a[4], w.d[1]);
-    WANT(node->input_count < 3 || fw_nn_shape_equal(in[2]->shape, fw_nn_shape1(w.d[0])),
-         "the bias must have %u elements", w.d[0]);
+    WANT(node->input_count < 3 ||
+             (!in[2]->batched && fw_nn_shape_equal(in[2]->shape, fw_nn_shape1(w.d[0]))),
+         "the bias must be one for all examples, of %u elements", w.d[0]);
     uint32_t high = windows(x.d[1], w.d[2], a[0], a[2]), wide = windows(x.d[2], w.d[3], a[1], a[3]);
     WANT(high && wide, "the kernel, stride and padding do not fit an image of %u x %u", x.d[1],
          x.d[2]);
@@ -177,6 +179,7 @@ static fw_status recurrent(const fw_nn_node *node, const fw_nn_value_info *const
     WANT(x.dims == 2 && w.dims == 2 && u.dims == 2, "it takes (T, I), and weights (%uH, I), (%uH, H)",
          gates, gates);
     *hidden = u.d[1];
+    for (uint32_t i = 1; i < 5; i++) WANT(!in[i]->batched, "weights and biases are one for all examples");
     WANT(w.d[1] == x.d[1] && w.d[0] == gates * u.d[1] && u.d[0] == gates * u.d[1],
          "weights (%u, %u) and (%u, %u) do not fit %u features", w.d[0], w.d[1], u.d[0], u.d[1],
          x.d[1]);

@@ -14,7 +14,7 @@
         }                                                                                          \
     }
 
-UNARY(relu, x > 0 ? x : 0)
+UNARY(relu, x < 0 ? 0 : x) /* a NaN stays one */
 UNARY(gelu, fw_gelu(x))
 UNARY(silu, x *fw_sigmoid(x))
 UNARY(tanh_exact, fw_tanh_exact(x))

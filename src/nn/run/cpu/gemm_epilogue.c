@@ -21,7 +21,7 @@
                 name##_row(c, columns);                                                            \
         }                                                                                          \
     }
-EPILOGUE(then_relu, x > 0 ? x : 0)
+EPILOGUE(then_relu, x < 0 ? 0 : x)
 EPILOGUE(then_tanh, fw_tanh_exact(x))
 EPILOGUE(then_sigmoid, fw_sigmoid(x))
 EPILOGUE(then_gelu, fw_gelu(x))

@@ -47,7 +47,7 @@ void fw_gemv_pack(size_t in, size_t out, const float *weights, float *packed) {
             _Pragma("GCC unroll 3") for (size_t far = 1; far < (STRANDS); far *= 2)                \
                 _Pragma("GCC unroll 4") for (size_t s = 0; s < (STRANDS); s += 2 * far)            \
                     sum[s][v] += sum[s + far][v];                                                  \
-            FW_STORE8(y + 8 * v, relu ? FW_MAX8(sum[0][v], zero) : sum[0][v]);                     \
+            FW_STORE8(y + 8 * v, relu ? FW_MAX8(zero, sum[0][v]) : sum[0][v]);                     \
         }                                                                                          \
     }
 

@@ -75,7 +75,7 @@ static float pool_at(const window *s, const float *x, size_t oy, size_t ox, bool
             size_t iy = oy * s->stride_y + ky - s->pad_y, ix = ox * s->stride_x + kx - s->pad_x;
             if (iy >= s->high || ix >= s->wide) continue;
             float value = x[iy * s->wide + ix];
-            if (value > best) best = value;
+            if (value > best || value != value) best = value;
             sum += value;
             count++;
         }

@@ -168,7 +168,7 @@ void fw_nn_kernel_SET_MAX(const fw_nn_call *call) {
             *y = 0;
             *chosen = -1;
             for (size_t m = 0; m < members; m++)
-                if (mask[m] != 0 && (*chosen < 0 || x[m * width + c] > *y)) {
+                if (mask[m] != 0 && (*chosen < 0 || x[m * width + c] > *y || isnan(x[m * width + c]))) {
                     *y = x[m * width + c];
                     *chosen = (int32_t)m;
                 }

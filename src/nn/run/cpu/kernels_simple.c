@@ -18,7 +18,7 @@
         }                                                                                          \
     }
 
-UNARY(RELU, x > 0 ? x : 0)
+UNARY(RELU, x < 0 ? 0 : x) /* a NaN stays one */
 /* Hendrycks and Gimpel 2016, the tanh form: 0.79788456 is sqrt(2 / pi) */
 UNARY(GELU, 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
 UNARY(SILU, x / (1 + expf(-x)))

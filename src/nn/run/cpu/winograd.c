@@ -313,7 +313,7 @@ FW_KERNEL static void outputs(const float *products, size_t apart, float bias, b
     }
     for (size_t i = 0; i < 2; i++) {
         fw_v8 left = t[i][0] + t[i][1] + t[i][2] + bias, right = t[i][1] - t[i][2] - t[i][3] + bias;
-        if (relu) left = FW_MAX8(left, zero), right = FW_MAX8(right, zero);
+        if (relu) left = FW_MAX8(zero, left), right = FW_MAX8(zero, right);
         FW_STORE8(y + i * y_row, FW_ZIP_LOW8(left, right));
         FW_STORE8(y + i * y_row + 8, FW_ZIP_HIGH8(left, right));
     }
