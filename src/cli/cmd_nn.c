@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/args.h"
 #include "base/file.h"
@@ -65,18 +66,31 @@ static fw_status load(const fw_nn_words *w, fw_nn_model *out, fw_error *error) {
 
 /* ---- export and import ---- */
 
+/* Both names are one file: writing would take the place of what was read. */
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static fw_status export_onnx(const fw_nn_model *m, const fw_nn_words *w, fw_error *error) {
     char *bytes = NULL;
     size_t size = 0;
     FW_TRY(fw_onnx_export(m, &bytes, &size, error));
-    fw_status status = fw_file_write_durable(fw_env_real(), w->out, bytes, size, error);
+    fw_status status = FW_OK;
+    if (same_file(w->onnx ? w->onnx : w->path, w->out))
+        status = fw_fail(error, FW_INVALID, "%s is the model itself: name another file", w->out);
+    else
+        status = fw_file_write_durable(fw_env_real(), w->out, bytes, size, error);
     free(bytes);
     if (status == FW_OK) fprintf(stderr, "%s: %zu bytes\n", w->out, size);
     return status;
 }
 
 static fw_status import_onnx(const fw_nn_model *m, const fw_nn_words *w, fw_error *error) {
-    return fw_nn_model_save(m->graph, m->params, m->words, w->out, error);
+    FW_TRY(fw_nn_model_save(m->graph, m->params, m->words, w->out, error));
+    fprintf(stderr, "%s: %u nodes, %zu parameters\n", w->out, m->graph->node_count,
+            fw_nn_parameter_elements(m->graph));
+    return FW_OK;
 }
 
 /* ---- the command ---- */

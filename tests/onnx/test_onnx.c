@@ -209,6 +209,20 @@ static void read_as_foreign(fw_nn_model model, const char *name) {
 }
 
 /* All but those with a mask that may hide every key, sets, and indices into values. */
+/* Every operator of inference stands in a network that is exported and run by ONNX Runtime too. */
+static void test_every_operator(void **state) {
+    (void)state;
+    bool seen[FW_NN_OP_COUNT] = {false};
+    for (size_t i = 0; i < ZOO; i++) {
+        fw_nn_model model = made(&zoo[i]);
+        for (uint32_t n = 0; n < model.graph->node_count; n++) seen[model.graph->nodes[n].op] = true;
+        fw_nn_model_clear(&model);
+    }
+    seen[FW_NN_ENTROPY] = true; /* of training alone, as all that follow the dropout */
+    for (uint32_t op = 0; op <= FW_NN_DROPOUT; op++)
+        if (!seen[op]) fail_msg("%s is in no network of tests/nn/zoo.h", fw_nn_op_name(op));
+}
+
 static void test_without_the_graph(void **state) {
     (void)state;
     static const char *const names[] = {"mlp",         "elements",  "cnn",   "series",
@@ -434,7 +448,7 @@ int main(int argc, char **argv) {
     if (argc > 1) return write_cases(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_back_and_forth),
-        cmocka_unit_test(test_without_the_graph),
+        cmocka_unit_test(test_every_operator), cmocka_unit_test(test_without_the_graph),
         cmocka_unit_test(test_as_pytorch_writes),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_damaged),
