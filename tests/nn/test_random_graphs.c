@@ -43,6 +43,7 @@ typedef struct subject {
     float *params, *rounded, *nans;
     const void *inputs[INPUTS_MOST], *bad_inputs[INPUTS_MOST];
     uint32_t input_count, most, rows, first_row;
+    float start; /* what the gradients are before a run */
     fw_nn_value keeps[KEEPS_MOST];
     uint32_t keep_count;
 } subject;
@@ -236,7 +237,7 @@ static void run(const subject *s, const manner *way, answer *out) {
                .known = calloc(s->g->value_count, sizeof *w.known)};
     assert_true(packed && gradients && w.made && w.known);
     for (int good = 0; good < 2; good++) {
-        for (size_t i = 0; i < floats; i++) gradients[i] = 0;
+        for (size_t i = 0; i < floats; i++) gradients[i] = s->start;
         memset(packed, 0xff, fw_nn_plan_packed_bytes(plan));
         fw_nn_plan_pack(plan, good ? params : s->nans, packed);
         if (good) look_ahead(&w, 0);
@@ -401,12 +402,46 @@ static void training(void **state) {
     for (uint32_t i = 0; i < trials; i++) trial(seed + i, true);
 }
 
+/* A weight that is the sum of two parameters: each has the weight's whole gradient,
+ * added to what is there. */
+static void a_weight_of_two(void **state) {
+    fw_error error;
+    fw_nn_graph *g;
+    fw_nn_training t;
+    subject s = {.most = 2, .rows = 2, .start = 1};
+    fw_random r = fw_random_named(seed, "two");
+    (void)state;
+    assert_int_equal(fw_nn_graph_new(&g, &error), FW_OK);
+    fw_nn_value x = fw_nn_input(g, "x", FW_NN_F32, fw_nn_shape1(4));
+    fw_nn_value target = fw_nn_input(g, "t", FW_NN_F32, fw_nn_shape1(5));
+    fw_nn_value p = fw_nn_parameter(g, "p", fw_nn_shape2(5, 4), FW_NN_INIT_NORMAL, 1);
+    fw_nn_value q = fw_nn_parameter(g, "q", fw_nn_shape2(5, 4), FW_NN_INIT_NORMAL, 1);
+    fw_nn_value in[] = {x, fw_nn_apply2(g, FW_NN_ADD, "w", p, q)};
+    fw_nn_value y = fw_nn_node_add(g, FW_NN_LINEAR, "l", in, 2, (fw_nn_attr){0}, NULL);
+    fw_nn_value loss = fw_nn_apply2(g, FW_NN_MSE, "loss", y, target);
+    assert_int_equal(fw_nn_differentiate(g, loss, &t, &error), FW_OK);
+    s.g = t.graph, s.training = &t;
+    fill(&s, &r);
+    answer got = {0};
+    run(&s, &(manner){"references", NULL, false, false, FW_NN_F32, 0}, &got);
+    assert_int_equal(got.count, 40);
+    for (size_t i = 0; i < 20; i++) {
+        assert_true(got.numbers[i] != 1);
+        assert_true(got.numbers[i] == got.numbers[20 + i]);
+    }
+    free(got.numbers);
+    clear(&s);
+    fw_nn_training_clear(&t);
+    fw_nn_graph_free(g);
+}
+
 int main(void) {
     const char *given = getenv("FLYWHEEL_SEED"), *more = getenv("FLYWHEEL_TRIALS");
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
     if (given) trials = 1;
     if (more) trials = (uint32_t)strtoul(more, NULL, 10);
     print_message("seed %llu\n", (unsigned long long)seed);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(inference), cmocka_unit_test(training)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(inference), cmocka_unit_test(training),
+                                       cmocka_unit_test(a_weight_of_two)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
