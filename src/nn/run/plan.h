@@ -14,7 +14,7 @@
  *                         after every change of the parameters (a training step; a model loaded)
  *
  *   numbers  store F32: every value is fp32. store BF16: arrays of an example between two nodes are kept
- *            as bf16 (half the arena) and the parameters come rounded to bf16; sums, statistics, losses,
+ *            as bf16 (half their bytes) and the parameters come rounded to bf16; sums, statistics, losses,
  *            gradients of parameters, inputs and outputs stay fp32. A kernel that knows fp32 alone runs
  *            behind a conversion (convert.h).
  *

@@ -34,7 +34,7 @@ typedef struct fw_nn_trainer_options {
     uint32_t lanes;     /* a power of two [4] */
     uint32_t threads;   /* [1] */
     const fw_nn_ranks *ranks; /* must outlive the trainer [fw_nn_ranks_alone] */
-    fw_nn_dtype precision; /* BF16: weights and values between nodes rounded to it, half the arena;
+    fw_nn_dtype precision; /* BF16: weights and values between nodes rounded to it;
                               sums, master weights, gradients and moments stay fp32 (plan.h) [F32] */
     uint64_t seed;      /* initial values and dropout */
     fw_nn_optimiser_options optimiser;
