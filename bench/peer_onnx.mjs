@@ -6,8 +6,14 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
 const require = createRequire(new URL('../web/package.json', import.meta.url));
-const { Tensor } = require('onnxruntime-node');
-const { binding } = require('onnxruntime-node/dist/binding.js');
+let Tensor, binding;
+try {
+  ({ Tensor } = require('onnxruntime-node'));
+  ({ binding } = require('onnxruntime-node/dist/binding.js'));
+} catch {
+  console.error('peer: no onnxruntime-node (npm ci in web/): its columns stay 0');
+  process.exit(1);
+}
 
 const TOGETHER = 50; // runs of which the mean is taken, as bench_nn does
 const sessions = new Map();
