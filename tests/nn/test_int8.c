@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -20,6 +19,7 @@
 #include "nn/run/cpu/int8_parts.h"
 #include "nn/run/layers.h"
 #include "nn/run/runner.h"
+#include "seed.h"
 
 enum { TRIALS = 120 };
 
@@ -307,9 +307,7 @@ static void edges(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("FLYWHEEL_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu (FLYWHEEL_SEED repeats it)\n", (unsigned long long)seed);
+    seed = seed_of_run();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variants_agree),
         cmocka_unit_test(layers_follow_their_arithmetic),

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -20,6 +19,7 @@
 #include "nn/train/cpu/dnnl.h"
 #include "nn/train/cpu/fused.h"
 #include "nn/train/grad.h"
+#include "seed.h"
 
 #define TOLERANCE 2e-4
 
@@ -331,9 +331,7 @@ static void exponentials(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("FW_TEST_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("FW_TEST_SEED=%llu\n", (unsigned long long)seed);
+    seed = seed_of_run();
     const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(exponentials),
                                        cmocka_unit_test(networks_agree)};
     return cmocka_run_group_tests(tests, NULL, NULL);

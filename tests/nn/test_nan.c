@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#include "nn/run/cpu/fast.h"
 #include "nn/run/layers.h"
+#include "nn/train/cpu/dnnl.h"
+#include "nn/train/cpu/fused.h"
 
 enum { ROWS = 9, EACH = 8 * 6 * 6 };
 
@@ -48,6 +49,8 @@ ONE(bent, TANH)
 ONE(sigmoid, SIGMOID)
 ONE(softmax, SOFTMAX)
 
+static const fw_nn_backend *const by_dnnl[] = {&fw_nn_backend_dnnl_all, NULL};
+
 static void runs_on(fw_nn_value (*build)(fw_nn_graph *, fw_nn_value), const char *what,
                     const fw_nn_backend *const *backends, bool pack, uint32_t rows) {
     fw_error error;
@@ -74,7 +77,11 @@ static void runs_on(fw_nn_value (*build)(fw_nn_graph *, fw_nn_value), const char
         if (i < (rows - 1) * each) assert_true(isnan(got[i]) == 0);
         found += isnan(got[i]) != 0;
     }
-    if (found == 0) fail_msg("%s: the NaN is lost (%s, %u rows)", what, backends ? "by hand" : "reference", rows);
+    const char *by = backends == by_dnnl                ? "oneDNN"
+                     : backends == fw_nn_backends_train ? "training's"
+                     : backends                         ? "by hand"
+                                                        : "reference";
+    if (found == 0) fail_msg("%s: the NaN is lost (%s, %u rows)", what, by, rows);
     free(params), free(x), free(packed);
     fw_nn_session_free(session);
     fw_nn_plan_free(plan);
@@ -94,6 +101,8 @@ static void a_nan_stays(void **state) {
             runs_on(all[i].build, all[i].what, NULL, false, rows);
             runs_on(all[i].build, all[i].what, fw_nn_backends_run, false, rows);
             runs_on(all[i].build, all[i].what, fw_nn_backends_run, true, rows);
+            runs_on(all[i].build, all[i].what, fw_nn_backends_train, true, rows);
+            runs_on(all[i].build, all[i].what, by_dnnl, false, rows);
         }
 }
 

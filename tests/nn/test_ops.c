@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -29,6 +28,7 @@
 #include "nn/run/layers.h"
 #include "nn/train/cpu/fused.h"
 #include "nn/train/grad.h"
+#include "seed.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* the table below */
 
@@ -477,9 +477,7 @@ int main(void) {
         cmocka_unit_test(dropout),
         cmocka_unit_test(wrong_graphs_say_where),
     };
-    const char *given = getenv("FLYWHEEL_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu (FLYWHEEL_SEED repeats it)\n", (unsigned long long)seed);
+    seed = seed_of_run();
     fw_nn_gradients_register();
     twin = dlopen(FW_NN_TWIN, RTLD_NOW | RTLD_LOCAL);
     if (!twin) {

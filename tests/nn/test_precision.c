@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -20,6 +19,7 @@
 #include "nn/run/runner.h"
 #include "nn/train/trainer.h"
 #include "zoo.h"
+#include "seed.h"
 
 static uint64_t seed;
 static const fw_nn_dtype precisions[] = {FW_NN_F32, FW_NN_BF16, FW_NN_I8};
@@ -460,9 +460,7 @@ static void bf16_linear(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("FLYWHEEL_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu (FLYWHEEL_SEED repeats it)\n", (unsigned long long)seed);
+    seed = seed_of_run();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calibration),
         cmocka_unit_test(ranges_in_files),

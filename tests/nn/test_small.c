@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -18,6 +17,7 @@
 #include "nn/run/cpu/gemv.h"
 #include "nn/run/layers.h"
 #include "nn/run/cpu/winograd.h"
+#include "seed.h"
 
 #define TOLERANCE 2e-5
 
@@ -249,9 +249,7 @@ static void networks(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("FW_TEST_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("FW_TEST_SEED=%llu\n", (unsigned long long)seed);
+    seed = seed_of_run();
     const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(convolutions),
                                        cmocka_unit_test(refusals), cmocka_unit_test(networks)};
     return cmocka_run_group_tests(tests, NULL, NULL);

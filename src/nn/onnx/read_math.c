@@ -358,21 +358,21 @@ static bool push(product *p, const char *name, uint32_t times) {
 }
 
 /* Takes products apart, down to sums and other things. */
-static bool expand(const fw_onnx_reader *r, product todo, product *out) {
+static bool expand(const fw_onnx_reader *r, product pending, product *out) {
     double number;
     *out = (product){.factor = 1};
-    for (int steps = 0; todo.count > 0; steps++) {
-        const char *top = todo.names[--todo.count];
+    for (int steps = 0; pending.count > 0; steps++) {
+        const char *top = pending.names[--pending.count];
         const fw_onnx_thing *at = fw_onnx_thing_of(r, top);
         if (steps > 4 * PARTS || !at->name) return false;
         fw_onnx_proto *node = at->constant ? NULL : at->node;
         bool two = node && node->n_input == 2;
         if (fw_onnx_uniform(at->constant, &number)) out->factor *= number;
         else if (two && fw_onnx_is(node, "Mul")) {
-            if (!push(&todo, node->input[0], 1) || !push(&todo, node->input[1], 1)) return false;
+            if (!push(&pending, node->input[0], 1) || !push(&pending, node->input[1], 1)) return false;
         } else if (two && fw_onnx_is(node, "Div") && fw_onnx_number_of(r, node, 1, &number)) {
             out->factor /= number;
-            if (!push(&todo, node->input[0], 1)) return false;
+            if (!push(&pending, node->input[0], 1)) return false;
         } else if (two && fw_onnx_is(node, "Pow") && fw_onnx_number_of(r, node, 1, &number) &&
                    (number == 2 || number == 3)) {
             if (!push(out, node->input[0], (uint32_t)number)) return false;

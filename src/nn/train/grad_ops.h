@@ -15,4 +15,9 @@ FW_NN_GRADIENT_OP_LIST(X)
 /* Before adding up: a gradient of a parameter starts from what is there, others from zero. */
 void fw_nn_start_sum(const fw_nn_call *call, uint32_t output);
 
+/* The gradient of a cross entropy, row by row: `back` writes dx of a row whose class counts, dloss being its
+ * share of the loss's gradient; rows of no class get zeros. */
+typedef void fw_nn_class_back(const float *x, size_t width, size_t class, float dloss, float *dx);
+void fw_nn_classes_back(const fw_nn_call *call, fw_nn_class_back *back);
+
 #endif

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/run/cpu/kernels.h"
+
 enum { FW_GEMM_TILE_ROWS = 6, FW_GEMM_TILE_COLUMNS = 16 };
 
 typedef struct fw_gemm fw_gemm;
@@ -53,6 +55,28 @@ void fw_gemm_run(const fw_gemm *gemm);
 /* Floats of B packed, and packing it (n, k, b and its strides are read). */
 size_t fw_gemm_packed_floats(size_t n, size_t k);
 void fw_gemm_pack(const fw_gemm *gemm, float *out);
+
+/* Defines an epilogue `name`: an element of C, x, becomes `expression`, which may read with[j], the element
+ * of g->with in its place. Whole tiles have a width that the compiler knows. */
+#define FW_GEMM_EPILOGUE(name, expression)                                                         \
+    static inline void name##_row(float *restrict c, const float *restrict with, size_t columns) { \
+        (void)with;                                                                                \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            float x = c[j];                                                                        \
+            c[j] = expression;                                                                     \
+        }                                                                                          \
+    }                                                                                              \
+    FW_KERNEL static void name(const fw_gemm *g, size_t row, size_t rows, size_t column,           \
+                               size_t columns) {                                                   \
+        for (size_t i = row; i < row + rows; i++) {                                                \
+            size_t at = i * g->c_row + column;                                                     \
+            const float *with = g->with ? g->with + at : NULL;                                     \
+            if (columns == FW_GEMM_TILE_COLUMNS)                                                   \
+                name##_row(g->c + at, with, FW_GEMM_TILE_COLUMNS);                                 \
+            else                                                                                   \
+                name##_row(g->c + at, with, columns);                                              \
+        }                                                                                          \
+    }
 
 /* Epilogues of forward operators: relu tanh sigmoid gelu silu, and add (with). NULL for others. */
 fw_gemm_epilogue *fw_gemm_epilogue_of(uint32_t op);

@@ -65,7 +65,7 @@ FW_INT8_KERNEL void fw_int8_finish(const int32_t *sums, const float *scale, cons
     if (relu)
         for (size_t i = 0; i < count; i++) {
             float value = finished(sums[i], scale[i], bias[i]);
-            y[i] = value > 0 ? value : 0;
+            y[i] = value < 0 ? 0 : value;
         }
     else
         for (size_t i = 0; i < count; i++) y[i] = finished(sums[i], scale[i], bias[i]);
@@ -89,7 +89,7 @@ FW_INT8_INLINE void turn4(const int32_t *sums, const float *scale, const float *
         r[i] = __builtin_convertvector(*(const i4u *)(sums + i * FW_INT8_PANEL), v4);
         r[i] *= *(const v4u *)scale;
         r[i] += *(const v4u *)bias;
-        if (relu) r[i] = (v4)((i4)r[i] & (i4)(r[i] > 0));
+        if (relu) r[i] = (v4)((i4)r[i] & ~(i4)(r[i] < 0));
     }
     v4 a = SHUFFLE4(r[0], r[1], 0, 4, 1, 5), b = SHUFFLE4(r[0], r[1], 2, 6, 3, 7);
     v4 c = SHUFFLE4(r[2], r[3], 0, 4, 1, 5), d = SHUFFLE4(r[2], r[3], 2, 6, 3, 7);
@@ -109,7 +109,7 @@ FW_INT8_KERNEL void fw_int8_finish_turned(const int32_t *sums, const float *scal
     for (size_t o = 0; o < outs; o++)
         for (size_t p = o < o4 ? p4 : 0; p < pixels; p++) {
             float value = finished(sums[p * FW_INT8_PANEL + o], scale[o], bias[o]);
-            y[o * plane + p] = relu && !(value > 0) ? 0 : value;
+            y[o * plane + p] = relu && value < 0 ? 0 : value;
         }
 }
 

@@ -111,9 +111,9 @@ static conv conv_of(fw_nn_shape x, fw_nn_shape w, fw_nn_shape y, const int32_t *
     return c;
 }
 
+/* Without ReLU: oneDNN's makes 0 of a NaN, and a training would go on with it. */
 static dnnl_alg_kind_t eltwise_of(uint32_t op) {
     switch (op) {
-    case FW_NN_RELU: return dnnl_eltwise_relu;
     case FW_NN_TANH: return dnnl_eltwise_tanh;
     case FW_NN_SIGMOID: return dnnl_eltwise_logistic;
     case FW_NN_GELU: return dnnl_eltwise_gelu_tanh;

@@ -4,31 +4,13 @@
 #include "nn/train/cpu/fused.h"
 #include "nn/train/grad_ops.h"
 
-/* ---- slopes on finished tiles: y is the activation's output, or its input ---- */
+/* ---- slopes on finished tiles: x is the gradient; `with` the activation's output, or its input ---- */
 
-#define SLOPE(name, expression)                                                                    \
-    static inline void name##_row(float *restrict c, const float *restrict with, size_t columns) { \
-        for (size_t j = 0; j < columns; j++) {                                                     \
-            float dy = c[j], v = with[j];                                                          \
-            c[j] = expression;                                                                     \
-        }                                                                                          \
-    }                                                                                              \
-    FW_KERNEL static void name(const fw_gemm *g, size_t row, size_t rows, size_t column,           \
-                               size_t columns) {                                                   \
-        for (size_t i = row; i < row + rows; i++) {                                                \
-            float *c = g->c + i * g->c_row + column;                                               \
-            const float *with = g->with + i * g->c_row + column;                                   \
-            if (columns == FW_GEMM_TILE_COLUMNS)                                                   \
-                name##_row(c, with, FW_GEMM_TILE_COLUMNS);                                         \
-            else                                                                                   \
-                name##_row(c, with, columns);                                                      \
-        }                                                                                          \
-    }
-SLOPE(slope_relu, v > 0 ? dy : 0)
-SLOPE(slope_tanh, dy *(1 - v * v))
-SLOPE(slope_sigmoid, dy *v *(1 - v))
-SLOPE(slope_gelu, dy *fw_gelu_slope(v))
-SLOPE(slope_silu, dy *fw_silu_slope(v))
+FW_GEMM_EPILOGUE(slope_relu, with[j] > 0 ? x : 0)
+FW_GEMM_EPILOGUE(slope_tanh, x *(1 - with[j] * with[j]))
+FW_GEMM_EPILOGUE(slope_sigmoid, x *with[j] * (1 - with[j]))
+FW_GEMM_EPILOGUE(slope_gelu, x *fw_gelu_slope(with[j]))
+FW_GEMM_EPILOGUE(slope_silu, x *fw_silu_slope(with[j]))
 
 static fw_gemm_epilogue *epilogue_of(uint32_t op) {
     switch (op) {

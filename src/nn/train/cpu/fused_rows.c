@@ -79,20 +79,7 @@ FW_KERNEL static void classify_back(const float *x, size_t width, size_t class, 
 }
 
 static void cross_entropy_grad(const fw_nn_call *call) {
-    size_t width = fw_nn_last(call->in[1].shape), each = fw_nn_elements(call->in[2].shape);
-    const float *x = fw_nn_in(call, 1);
-    float *dx = fw_nn_out(call, 0);
-    for (uint32_t n = 0; n < call->rows; n++) {
-        const int32_t *classes = (const int32_t *)call->in[2].data + n * each;
-        float counted = 0;
-        for (size_t i = 0; i < each; i++) counted += (uint32_t)classes[i] < width;
-        for (size_t i = 0; i < each; i++, x += width, dx += width) {
-            if ((uint32_t)classes[i] < width)
-                classify_back(x, width, (size_t)classes[i], fw_nn_in(call, 0)[n] / counted, dx);
-            else
-                memset(dx, 0, width * sizeof *dx);
-        }
-    }
+    fw_nn_classes_back(call, classify_back);
 }
 
 /* -p (log p + entropy), one row; p = softmax(x) lies in dx on the way. */

@@ -118,15 +118,15 @@ void fw_nn_kernel_GAUSSIAN_NLL_GRAD(const fw_nn_call *call) {
 }
 
 /* softmax(x) - 1 at the class, for one row. */
-static void classify_back(const float *x, size_t width, int32_t class, float dloss, float *dx) {
+static void classify_back(const float *x, size_t width, size_t class, float dloss, float *dx) {
     float largest = x[0], total = 0;
     for (size_t c = 1; c < width; c++) largest = x[c] > largest ? x[c] : largest;
     for (size_t c = 0; c < width; c++) total += expf(x[c] - largest);
     for (size_t c = 0; c < width; c++)
-        dx[c] = dloss * (expf(x[c] - largest) / total - (c == (size_t)class));
+        dx[c] = dloss * (expf(x[c] - largest) / total - (c == class));
 }
 
-void fw_nn_kernel_CROSS_ENTROPY_GRAD(const fw_nn_call *call) {
+void fw_nn_classes_back(const fw_nn_call *call, fw_nn_class_back *back) {
     size_t width = fw_nn_last(call->in[1].shape), each = fw_nn_elements(call->in[2].shape);
     const float *x = fw_nn_in(call, 1);
     float *dx = fw_nn_out(call, 0);
@@ -136,11 +136,15 @@ void fw_nn_kernel_CROSS_ENTROPY_GRAD(const fw_nn_call *call) {
         for (size_t i = 0; i < each; i++) counted += (uint32_t)classes[i] < width;
         for (size_t i = 0; i < each; i++, x += width, dx += width) {
             if ((uint32_t)classes[i] < width)
-                classify_back(x, width, classes[i], fw_nn_in(call, 0)[n] / counted, dx);
+                back(x, width, (size_t)classes[i], fw_nn_in(call, 0)[n] / counted, dx);
             else
                 memset(dx, 0, width * sizeof *dx);
         }
     }
+}
+
+void fw_nn_kernel_CROSS_ENTROPY_GRAD(const fw_nn_call *call) {
+    fw_nn_classes_back(call, classify_back);
 }
 
 /* d entropy / d x = -p (log p + entropy), with p = softmax(x). */
