@@ -11,22 +11,22 @@
 #include "lines/driving/act/features.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/ppo.h"
-#include "lines/driving/learn/sim.h"
+#include "lines/driving/learn/old_sim.h"
 
 typedef struct scenario_set {
-    fw_scenario **items;
+    fw_old_scenario **items;
     uint32_t count, refused;
 } scenario_set;
 
 static void set_free(scenario_set *set) {
-    for (uint32_t i = 0; i < set->count; i++) fw_scenario_free(set->items[i]);
+    for (uint32_t i = 0; i < set->count; i++) fw_old_scenario_free(set->items[i]);
     free(set->items);
 }
 
 /* Reading is shared out; slot i belongs to recording i. */
 typedef struct reading {
     const char *const *paths;
-    fw_scenario **slots;
+    fw_old_scenario **slots;
 } reading;
 
 static void read_one(void *self, uint32_t i) {
@@ -34,7 +34,7 @@ static void read_one(void *self, uint32_t i) {
     fw_drive_recording *recording;
     fw_error error;
     if (fw_drive_recording_read(r->paths[i], &recording, &error) != FW_OK) return;
-    if (fw_scenario_new(recording, &r->slots[i], &error) != FW_OK) r->slots[i] = NULL;
+    if (fw_old_scenario_new(recording, &r->slots[i], &error) != FW_OK) r->slots[i] = NULL;
     fw_drive_recording_free(recording);
 }
 
@@ -128,7 +128,7 @@ static fw_status train_in(const fw_driving_train_config *config, fw_pool *pool, 
     scenario_set set;
     double before = cpu_seconds();
     FW_TRY(set_load(config->recordings, config->recording_count, pool, &set, error));
-    fw_ppo_config ppo = {.scenarios = (const fw_scenario *const *)set.items,
+    fw_ppo_config ppo = {.scenarios = (const fw_old_scenario *const *)set.items,
                          .scenario_count = set.count,
                          .threads = config->threads,
                          .ranks = config->ranks,
@@ -197,33 +197,33 @@ typedef struct trial {
     score *scores; /* (set->count) */
 } trial;
 
-static bool drive_clean(const fw_policy *policy, fw_policy_session *session, fw_sim *sim,
-                        const fw_scenario *scenario, uint32_t tick, double *metres) {
+static bool drive_clean(const fw_policy *policy, fw_policy_session *session, fw_old_sim *sim,
+                        const fw_old_scenario *scenario, uint32_t tick, double *metres) {
     fw_drive_obs obs;
     fw_drive_action action;
-    fw_sim_outcome out = {0, FW_SIM_RUNS};
-    fw_sim_begin(sim, scenario, tick, 0);
+    fw_old_sim_outcome out = {0, FW_OLD_SIM_RUNS};
+    fw_old_sim_begin(sim, scenario, tick, 0);
     float start = sim->s_m;
-    for (uint32_t k = 0; k < TRIAL_TICKS && out.end == FW_SIM_RUNS; k++) {
-        fw_sim_observe(sim, &obs);
+    for (uint32_t k = 0; k < TRIAL_TICKS && out.end == FW_OLD_SIM_RUNS; k++) {
+        fw_old_sim_observe(sim, &obs);
         fw_policy_act(policy, session, &obs, &action);
-        out = fw_sim_step(sim, action);
+        out = fw_old_sim_step(sim, action);
     }
     *metres += (double)(sim->s_m - start);
-    return out.end != FW_SIM_COLLISION && out.end != FW_SIM_OFF_LANE && !sim->red_run &&
+    return out.end != FW_OLD_SIM_COLLISION && out.end != FW_OLD_SIM_OFF_LANE && !sim->red_run &&
            !sim->stuck;
 }
 
 static void drive_all(const trial *t, uint32_t i, fw_policy_session *sessions, score *own) {
-    const fw_scenario *scenario = t->set->items[i];
+    const fw_old_scenario *scenario = t->set->items[i];
     for (uint32_t k = 0; k < TRIALS_MAX; k++) {
         uint32_t tick = k * TRIAL_EVERY;
-        if (tick + FW_SCENARIO_TICKS_MIN > scenario->recorded) break;
+        if (tick + FW_OLD_SCENARIO_TICKS_MIN > scenario->recorded) break;
         for (int p = 0; p < 2; p++) {
-            fw_sim sim = fw_sim_new((uint64_t)i * TRIALS_MAX + k); /* same lights for both */
+            fw_old_sim sim = fw_old_sim_new((uint64_t)i * TRIALS_MAX + k); /* same lights for both */
             own->clean[p] += drive_clean(t->policies[p], &sessions[p], &sim, scenario, tick,
                                          &own->metres[p]);
-            fw_sim_free(&sim);
+            fw_old_sim_free(&sim);
         }
         own->drives++;
     }

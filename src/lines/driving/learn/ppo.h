@@ -14,10 +14,10 @@
 #include "base/pool.h"
 #include "lines/driving/act/network.h"
 #include "lines/driving/learn/learn.h"
-#include "lines/driving/learn/scenario.h"
+#include "lines/driving/learn/old_scenario.h"
 
 typedef struct fw_ppo_config {
-    const fw_scenario *const *scenarios; /* (scenario_count) */
+    const fw_old_scenario *const *scenarios; /* (scenario_count) */
     uint32_t scenario_count;
     uint32_t threads; /* of the trainer; drives are shared out over the caller's pool */
     const fw_nn_ranks *ranks; /* each drives its share of the tiles, and knows the whole batch */

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lines/driving/learn/sim.h"
+#include "lines/driving/learn/old_sim.h"
 #include "nn/run/cpu/fast.h"
 #include "nn/run/memory.h"
 
 enum { CARS = FW_PPO_CARS, STEPS = FW_PPO_STEPS, TILES = FW_PPO_TILES };
 
 typedef struct tile {
-    fw_sim sims[CARS];
+    fw_old_sim sims[CARS];
     fw_random random;
     fw_nn_session *all, *alone; /* the cars' step; one state beside it */
     fw_ppo_counts counts;       /* of the batch under way; entropy: the sum over its rows */
@@ -32,9 +32,9 @@ struct fw_ppo_rollouts {
 
 /* ---- one car ---- */
 
-static void start_drive(const fw_ppo_config *c, tile *own, fw_sim *sim) {
-    const fw_scenario *s = c->scenarios[fw_random_below(&own->random, c->scenario_count)];
-    uint32_t latest = s->recorded - FW_SCENARIO_TICKS_MIN + 1, tick = 0;
+static void start_drive(const fw_ppo_config *c, tile *own, fw_old_sim *sim) {
+    const fw_old_scenario *s = c->scenarios[fw_random_below(&own->random, c->scenario_count)];
+    uint32_t latest = s->recorded - FW_OLD_SCENARIO_TICKS_MIN + 1, tick = 0;
     float draw = fw_random_unit(&own->random);
     if (draw < 0.5f && s->event_count > 0) { /* a few seconds before something happened */
         uint32_t event = s->event_ticks[fw_random_below(&own->random, s->event_count)];
@@ -43,11 +43,11 @@ static void start_drive(const fw_ppo_config *c, tile *own, fw_sim *sim) {
     } else if (draw < 0.9f) {
         tick = fw_random_below(&own->random, latest);
     }
-    fw_sim_begin(sim, s, tick < latest ? tick : latest - 1, 1.0f);
+    fw_old_sim_begin(sim, s, tick < latest ? tick : latest - 1, 1.0f);
 }
 
-static bool outcome_clean(const fw_sim *sim, fw_sim_end end) {
-    return end != FW_SIM_COLLISION && end != FW_SIM_OFF_LANE && !sim->red_run && !sim->stuck;
+static bool outcome_clean(const fw_old_sim *sim, fw_old_sim_end end) {
+    return end != FW_OLD_SIM_COLLISION && end != FW_OLD_SIM_OFF_LANE && !sim->red_run && !sim->stuck;
 }
 
 /* Draws from softmax(score); its log probability and the entropy are added. */
@@ -67,9 +67,9 @@ static int32_t draw(const float *score, uint32_t count, fw_random *random, float
     return (int32_t)pick;
 }
 
-static void see(fw_sim *sim, float *x, fw_drive_view *view) {
+static void see(fw_old_sim *sim, float *x, fw_drive_view *view) {
     fw_drive_obs obs;
-    fw_sim_observe(sim, &obs);
+    fw_old_sim_observe(sim, &obs);
     fw_drive_look(&obs, view);
     fw_drive_features(&obs, view, x);
 }
@@ -83,7 +83,7 @@ static const float *run_network(const fw_ppo_rollouts *r, fw_nn_session *session
     return fw_nn_session_value(session, wanted);
 }
 
-static float value_of(const fw_ppo_rollouts *r, tile *own, fw_sim *sim) {
+static float value_of(const fw_ppo_rollouts *r, tile *own, fw_old_sim *sim) {
     float x[FW_FEATURES];
     fw_drive_view view;
     see(sim, x, &view);
@@ -92,7 +92,7 @@ static float value_of(const fw_ppo_rollouts *r, tile *own, fw_sim *sim) {
 
 static void step_car(const fw_ppo_rollouts *r, tile *own, uint32_t car, size_t row) {
     fw_ppo_batch *b = r->batch;
-    fw_sim *sim = &own->sims[car];
+    fw_old_sim *sim = &own->sims[car];
     const float *accel = fw_nn_session_value(own->all, r->ends.accel);
     const float *steer = fw_nn_session_value(own->all, r->ends.steer);
     b->log_p[row] = 0;
@@ -100,12 +100,12 @@ static void step_car(const fw_ppo_rollouts *r, tile *own, uint32_t car, size_t r
                          &own->counts.entropy);
     b->steer[row] = draw(steer + car * FW_STEERS, FW_STEERS, &own->random, &b->log_p[row],
                          &own->counts.entropy);
-    fw_sim_outcome out = fw_sim_step(sim, fw_drive_choice(&own->views[car], (uint32_t)b->accel[row],
+    fw_old_sim_outcome out = fw_old_sim_step(sim, fw_drive_choice(&own->views[car], (uint32_t)b->accel[row],
                                                           (uint32_t)b->steer[row]));
     b->reward[row] = out.reward;
     b->ended[row] = FW_PPO_RUNS;
-    if (out.end == FW_SIM_RUNS) return;
-    bool cut = out.end == FW_SIM_TIME_OUT || out.end == FW_SIM_ROUTE_DONE;
+    if (out.end == FW_OLD_SIM_RUNS) return;
+    bool cut = out.end == FW_OLD_SIM_TIME_OUT || out.end == FW_OLD_SIM_ROUTE_DONE;
     b->ended[row] = cut ? FW_PPO_CUT : FW_PPO_OVER;
     if (cut) b->out_value[row] = value_of(r, own, sim);
     own->counts.drives++;
@@ -194,7 +194,7 @@ static fw_status open_tile(fw_ppo_rollouts *r, uint32_t i, fw_error *error) {
     FW_TRY(fw_nn_session_new(r->plan, &own->all, error));
     FW_TRY(fw_nn_session_new(r->plan, &own->alone, error));
     for (uint32_t car = 0; car < CARS; car++) {
-        own->sims[car] = fw_sim_new(fw_seed_mix(r->config->seed, "ppo/sim") + i * CARS + car);
+        own->sims[car] = fw_old_sim_new(fw_seed_mix(r->config->seed, "ppo/sim") + i * CARS + car);
         start_drive(r->config, own, &own->sims[car]);
     }
     return FW_OK;
@@ -231,7 +231,7 @@ fw_status fw_ppo_rollouts_open(const fw_ppo_config *config, const fw_nn_graph *n
 void fw_ppo_rollouts_close(fw_ppo_rollouts *r) {
     if (!r) return;
     for (uint32_t i = 0; r->tiles && i < TILES; i++) {
-        for (uint32_t car = 0; car < CARS; car++) fw_sim_free(&r->tiles[i].sims[car]);
+        for (uint32_t car = 0; car < CARS; car++) fw_old_sim_free(&r->tiles[i].sims[car]);
         fw_nn_session_free(r->tiles[i].all);
         fw_nn_session_free(r->tiles[i].alone);
     }

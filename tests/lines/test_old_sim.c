@@ -11,54 +11,54 @@
 
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/ppo.h"
-#include "lines/driving/learn/sim.h"
+#include "lines/driving/learn/old_sim.h"
 #include "synthetic.h"
 
-static fw_scenario *scenario_with(float brake_at_s) {
+static fw_old_scenario *scenario_with(float brake_at_s) {
     fw_drive_recording *recording = synthetic_recording(300, brake_at_s);
-    fw_scenario *scenario = NULL;
-    assert_int_equal(fw_scenario_new(recording, &scenario, NULL), FW_OK);
+    fw_old_scenario *scenario = NULL;
+    assert_int_equal(fw_old_scenario_new(recording, &scenario, NULL), FW_OK);
     fw_drive_recording_free(recording);
     return scenario;
 }
 
-static fw_sim_end drive(const fw_scenario *scenario, fw_policy_kind kind, float *metres) {
+static fw_old_sim_end drive(const fw_old_scenario *scenario, fw_policy_kind kind, float *metres) {
     const fw_policy policy = {.kind = kind};
     fw_policy_session session;
     assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
-    fw_sim sim = fw_sim_new(1);
+    fw_old_sim sim = fw_old_sim_new(1);
     fw_drive_obs obs;
     fw_drive_action action;
-    fw_sim_outcome out = {0, FW_SIM_RUNS};
-    fw_sim_begin(&sim, scenario, 0, 0);
+    fw_old_sim_outcome out = {0, FW_OLD_SIM_RUNS};
+    fw_old_sim_begin(&sim, scenario, 0, 0);
     float start = sim.s_m;
-    while (out.end == FW_SIM_RUNS) {
-        fw_sim_observe(&sim, &obs);
+    while (out.end == FW_OLD_SIM_RUNS) {
+        fw_old_sim_observe(&sim, &obs);
         fw_policy_act(&policy, &session, &obs, &action);
-        out = fw_sim_step(&sim, action);
+        out = fw_old_sim_step(&sim, action);
     }
     *metres = sim.s_m - start;
-    fw_sim_free(&sim);
+    fw_old_sim_free(&sim);
     fw_policy_session_close(&session);
     return out.end;
 }
 
 static void test_constant_crashes_idm_does_not(void **state) {
     (void)state;
-    fw_scenario *scenario = scenario_with(5);
+    fw_old_scenario *scenario = scenario_with(5);
     float metres;
-    assert_int_equal(drive(scenario, FW_POLICY_CONSTANT, &metres), FW_SIM_COLLISION);
-    assert_int_equal(drive(scenario, FW_POLICY_IDM, &metres), FW_SIM_TIME_OUT);
+    assert_int_equal(drive(scenario, FW_POLICY_CONSTANT, &metres), FW_OLD_SIM_COLLISION);
+    assert_int_equal(drive(scenario, FW_POLICY_IDM, &metres), FW_OLD_SIM_TIME_OUT);
     assert_true(metres > 60);
-    fw_scenario_free(scenario);
+    fw_old_scenario_free(scenario);
 }
 
 static void test_too_short_is_refused(void **state) {
     (void)state;
-    fw_drive_recording *recording = synthetic_recording(FW_SCENARIO_TICKS_MIN - 1, 1);
-    fw_scenario *scenario = NULL;
+    fw_drive_recording *recording = synthetic_recording(FW_OLD_SCENARIO_TICKS_MIN - 1, 1);
+    fw_old_scenario *scenario = NULL;
     fw_error error = {""};
-    assert_int_equal(fw_scenario_new(recording, &scenario, &error), FW_INVALID);
+    assert_int_equal(fw_old_scenario_new(recording, &scenario, &error), FW_INVALID);
     assert_non_null(strstr(error.text, "ticks"));
     assert_null(scenario);
     fw_drive_recording_free(recording);
@@ -80,14 +80,14 @@ static void take_point(void *self, const fw_driving_point *point) {
 }
 
 static void train(uint32_t threads, uint64_t steps, run *out) {
-    fw_scenario *scenarios[3];
+    fw_old_scenario *scenarios[3];
     fw_nn_graph *network;
     fw_nn_layout layout;
     fw_pool *pool;
     fw_ppo_report report;
     *out = (run){0};
     for (int i = 0; i < 3; i++) scenarios[i] = scenario_with(3 + 4 * (float)i);
-    fw_ppo_config config = {.scenarios = (const fw_scenario *const *)scenarios,
+    fw_ppo_config config = {.scenarios = (const fw_old_scenario *const *)scenarios,
                             .scenario_count = 3, .threads = threads, .seed = 3,
                             .ranks = &fw_nn_ranks_alone,
                             .agent_steps = steps,
@@ -105,7 +105,7 @@ static void train(uint32_t threads, uint64_t steps, run *out) {
     fw_nn_layout_clear(&layout);
     fw_nn_graph_free(network);
     fw_pool_free(pool);
-    for (int i = 0; i < 3; i++) fw_scenario_free(scenarios[i]);
+    for (int i = 0; i < 3; i++) fw_old_scenario_free(scenarios[i]);
 }
 
 static void test_threads_change_nothing(void **state) {

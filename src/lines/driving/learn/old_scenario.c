@@ -1,4 +1,4 @@
-#include "lines/driving/learn/scenario.h"
+#include "lines/driving/learn/old_scenario.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static float mix_angle(float a, float b, float u) {
 }
 
 /* Fills the track's ticks between two sightings (gaps are short). */
-static void fill_track(fw_scenario_track *track, const fw_drive_user *a, uint32_t ta,
+static void fill_track(fw_old_scenario_track *track, const fw_drive_user *a, uint32_t ta,
                        const fw_drive_user *b, uint32_t tb) {
     for (uint32_t t = ta; t <= tb; t++) {
         float u = tb > ta ? (float)(t - ta) / (float)(tb - ta) : 0.0f;
@@ -65,7 +65,7 @@ static uint32_t carry_ticks(const fw_drive_obs *obs, const fw_drive_user *user) 
 }
 
 /* Fills the ticks of track before and after what was seen, at constant speed straight on. */
-static void carry(fw_scenario_track *track, uint32_t seen_first, uint32_t seen_last) {
+static void carry(fw_old_scenario_track *track, uint32_t seen_first, uint32_t seen_last) {
     for (uint32_t t = track->first; t < track->first + track->count; t++) {
         if (t >= seen_first && t <= seen_last) continue;
         uint32_t from = (t < seen_first ? seen_first : seen_last) - track->first, i = t - track->first;
@@ -77,7 +77,7 @@ static void carry(fw_scenario_track *track, uint32_t seen_first, uint32_t seen_l
     }
 }
 
-static void finish_track(fw_scenario_track *track) {
+static void finish_track(fw_old_scenario_track *track) {
     for (uint32_t i = 0; i < track->count; i++) {
         track->cos_yaw[i] = cosf(track->yaw_rad[i]);
         track->sin_yaw[i] = sinf(track->yaw_rad[i]);
@@ -90,14 +90,14 @@ static void finish_track(fw_scenario_track *track) {
 }
 
 static void make_track(const fw_drive_recording *r, const sighting *rows, size_t count,
-                       fw_scenario_track *track) {
+                       fw_old_scenario_track *track) {
     const sighting *end = &rows[count - 1];
     const fw_drive_user *user = &r->ticks[rows[0].tick].obs.users[rows[0].index];
     const fw_drive_user *left = &r->ticks[end->tick].obs.users[end->index];
     uint32_t before = carry_ticks(&r->ticks[rows[0].tick].obs, user);
     uint32_t after = carry_ticks(&r->ticks[end->tick].obs, left);
-    uint32_t ticks = r->tick_count + FW_SCENARIO_TAIL;
-    if (end->tick + 1 == r->tick_count) after = FW_SCENARIO_TAIL;
+    uint32_t ticks = r->tick_count + FW_OLD_SCENARIO_TAIL;
+    if (end->tick + 1 == r->tick_count) after = FW_OLD_SCENARIO_TAIL;
     uint32_t last = end->tick + after < ticks ? end->tick + after : ticks - 1;
     track->id = user->id;
     track->lane = user->lane;
@@ -122,11 +122,11 @@ static void make_track(const fw_drive_recording *r, const sighting *rows, size_t
     finish_track(track);
 }
 
-static void make_tracks(const fw_drive_recording *r, fw_scenario *s) {
+static void make_tracks(const fw_drive_recording *r, fw_old_scenario *s) {
     size_t total;
     sighting *rows = all_sightings(r, &total);
-    s->tracks = zeroed(FW_SCENARIO_TRACKS_MAX, sizeof *s->tracks);
-    for (size_t from = 0; from < total && s->track_count < FW_SCENARIO_TRACKS_MAX;) {
+    s->tracks = zeroed(FW_OLD_SCENARIO_TRACKS_MAX, sizeof *s->tracks);
+    for (size_t from = 0; from < total && s->track_count < FW_OLD_SCENARIO_TRACKS_MAX;) {
         size_t to = from + 1;
         while (to < total && rows[to].id == rows[from].id &&
                rows[to].tick - rows[to - 1].tick <= GAP_TICKS)
@@ -137,21 +137,21 @@ static void make_tracks(const fw_drive_recording *r, fw_scenario *s) {
     free(rows);
 }
 
-static uint32_t track_of(const fw_scenario *s, uint32_t id, uint32_t tick) {
+static uint32_t track_of(const fw_old_scenario *s, uint32_t id, uint32_t tick) {
     for (uint32_t k = 0; k < s->track_count; k++) {
-        const fw_scenario_track *track = &s->tracks[k];
+        const fw_old_scenario_track *track = &s->tracks[k];
         if (track->id == id && tick >= track->first && tick < track->first + track->count) return k;
     }
     return UINT32_MAX;
 }
 
-static void list_meeting(fw_scenario *s, const fw_drive_obs *obs, const fw_drive_conflict *c,
+static void list_meeting(fw_old_scenario *s, const fw_drive_obs *obs, const fw_drive_conflict *c,
                          uint32_t tick) {
     uint32_t k = track_of(s, obs->users[c->user].id, tick);
     if (k == UINT32_MAX) return;
-    const fw_scenario_track *track = &s->tracks[k];
+    const fw_old_scenario_track *track = &s->tracks[k];
     for (uint32_t m = s->meeting_count; m-- > 0;) {
-        fw_scenario_meeting *old = &s->meetings[m];
+        fw_old_scenario_meeting *old = &s->meetings[m];
         if (old->track != k || old->kind != c->kind || fabsf(old->enter_s_m - c->enter_s_m) > 1.5f)
             continue;
         old->last_tick = tick;
@@ -160,7 +160,7 @@ static void list_meeting(fw_scenario *s, const fw_drive_obs *obs, const fw_drive
     }
     if (s->meeting_count == MEETINGS_MAX) return;
     float way = track->way_m[tick - track->first], half = 0.5f * track->length_m;
-    s->meetings[s->meeting_count++] = (fw_scenario_meeting){
+    s->meetings[s->meeting_count++] = (fw_old_scenario_meeting){
         .track = k, .kind = c->kind, .must_yield = c->must_yield,
         .enter_s_m = c->enter_s_m, .exit_s_m = c->exit_s_m,
         /* front bumper's distance -> place of the centre on the track's way */
@@ -168,7 +168,7 @@ static void list_meeting(fw_scenario *s, const fw_drive_obs *obs, const fw_drive
         .first_tick = tick, .last_tick = tick};
 }
 
-static void make_meetings(const fw_drive_recording *r, fw_scenario *s) {
+static void make_meetings(const fw_drive_recording *r, fw_old_scenario *s) {
     s->meetings = zeroed(MEETINGS_MAX, sizeof *s->meetings);
     for (uint32_t t = 0; t < r->tick_count; t++) {
         const fw_drive_obs *obs = &r->ticks[t].obs;
@@ -176,18 +176,18 @@ static void make_meetings(const fw_drive_recording *r, fw_scenario *s) {
             list_meeting(s, obs, &obs->conflicts[c], t);
     }
     for (uint32_t m = 0; m < s->meeting_count; m++) {
-        fw_scenario_meeting *meeting = &s->meetings[m];
+        fw_old_scenario_meeting *meeting = &s->meetings[m];
         float rear = s->ego[meeting->last_tick].s_m - s->rear_overhang_m;
         meeting->passed = rear > meeting->exit_s_m - 3.0f;
     }
 }
 
-static void see_light(fw_scenario *s, const fw_drive_obs *obs, uint32_t tick) {
-    fw_scenario_light *light = NULL;
+static void see_light(fw_old_scenario *s, const fw_drive_obs *obs, uint32_t tick) {
+    fw_old_scenario_light *light = NULL;
     for (uint32_t k = 0; k < s->light_count; k++)
         if (fabsf(s->lights[k].stop_s_m - obs->light_s_m) < 2.0f) light = &s->lights[k];
     if (!light) {
-        if (s->light_count == FW_SCENARIO_LIGHTS_MAX) return;
+        if (s->light_count == FW_OLD_SCENARIO_LIGHTS_MAX) return;
         light = &s->lights[s->light_count++];
         light->stop_s_m = obs->light_s_m;
         light->state = zeroed(s->ticks, 1);
@@ -199,7 +199,7 @@ static void see_light(fw_scenario *s, const fw_drive_obs *obs, uint32_t tick) {
 
 /* Lists, for each tick, the tracks that may stand or drive somewhere then. A track that is held up
  * may still be on its way after its last sighting: listed for ten more seconds. */
-static void make_active(fw_scenario *s) {
+static void make_active(fw_old_scenario *s) {
     enum { LATE = 100 };
     s->active_at = zeroed(s->ticks + 1, sizeof *s->active_at);
     uint32_t total = 0;
@@ -208,7 +208,7 @@ static void make_active(fw_scenario *s) {
         for (uint32_t t = 0; t < s->ticks; t++) {
             s->active_at[t] = total;
             for (uint32_t k = 0; k < s->track_count; k++) {
-                const fw_scenario_track *track = &s->tracks[k];
+                const fw_old_scenario_track *track = &s->tracks[k];
                 if (t < track->first || t >= track->first + track->count + LATE) continue;
                 if (fill) s->active[total] = (uint16_t)k;
                 total++;
@@ -219,12 +219,12 @@ static void make_active(fw_scenario *s) {
     }
 }
 
-static void make_ego(const fw_drive_recording *r, fw_scenario *s) {
+static void make_ego(const fw_drive_recording *r, fw_old_scenario *s) {
     s->ego = zeroed(s->ticks, sizeof *s->ego);
     s->event_ticks = zeroed(r->tick_count, sizeof *s->event_ticks);
     for (uint32_t t = 0; t < r->tick_count; t++) {
         const fw_drive_obs *o = &r->ticks[t].obs;
-        s->ego[t] = (fw_scenario_ego){o->x_m, o->y_m, o->yaw_rad, o->speed_mps, o->s_m,
+        s->ego[t] = (fw_old_scenario_ego){o->x_m, o->y_m, o->yaw_rad, o->speed_mps, o->s_m,
                                       o->accel_mps2, o->curvature_pm};
         if (r->ticks[t].events) s->event_ticks[s->event_count++] = t;
         if (o->light != FW_DRIVE_LIGHT_NONE) see_light(s, o, t);
@@ -235,16 +235,16 @@ static void make_ego(const fw_drive_recording *r, fw_scenario *s) {
     }
 }
 
-fw_status fw_scenario_new(const fw_drive_recording *r, fw_scenario **out, fw_error *error) {
-    if (r->tick_count < FW_SCENARIO_TICKS_MIN)
+fw_status fw_old_scenario_new(const fw_drive_recording *r, fw_old_scenario **out, fw_error *error) {
+    if (r->tick_count < FW_OLD_SCENARIO_TICKS_MIN)
         return fw_fail(error, FW_INVALID, "recording of %u ticks, a scenario needs %d",
-                       r->tick_count, FW_SCENARIO_TICKS_MIN);
+                       r->tick_count, FW_OLD_SCENARIO_TICKS_MIN);
     if (r->path_count < 8)
         return fw_fail(error, FW_INVALID, "recording with %u route points", r->path_count);
-    fw_scenario *s = zeroed(1, sizeof *s);
+    fw_old_scenario *s = zeroed(1, sizeof *s);
     s->recording = r->hash;
     s->recorded = r->tick_count;
-    s->ticks = r->tick_count + FW_SCENARIO_TAIL;
+    s->ticks = r->tick_count + FW_OLD_SCENARIO_TAIL;
     s->path_first = r->path_first;
     s->path_count = r->path_count;
     s->path = zeroed(r->path_count, sizeof *s->path);
@@ -262,7 +262,7 @@ fw_status fw_scenario_new(const fw_drive_recording *r, fw_scenario **out, fw_err
     return FW_OK;
 }
 
-void fw_scenario_free(fw_scenario *s) {
+void fw_old_scenario_free(fw_old_scenario *s) {
     if (!s) return;
     for (uint32_t k = 0; k < s->track_count; k++) free(s->tracks[k].x_m);
     for (uint32_t k = 0; k < s->light_count; k++) free(s->lights[k].state);

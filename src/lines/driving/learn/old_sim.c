@@ -1,4 +1,4 @@
-#include "lines/driving/learn/sim.h"
+#include "lines/driving/learn/old_sim.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,20 +12,20 @@ static const float reward_hard_brake = -0.08f, reward_idle = -0.04f, reward_jerk
                    reward_sideways = -0.03f, comfort_sideways_mps2 = 2.5f, /* per m/s2 beyond */
                    reward_off_centre = -0.02f;                             /* per m2 */
 
-fw_sim fw_sim_new(uint64_t seed) {
-    fw_sim sim = {.random = fw_random_named(seed, "sim")};
-    sim.poses = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.poses);
-    sim.late = calloc(FW_SCENARIO_TRACKS_MAX, sizeof *sim.late);
+fw_old_sim fw_old_sim_new(uint64_t seed) {
+    fw_old_sim sim = {.random = fw_random_named(seed, "sim")};
+    sim.poses = calloc(FW_OLD_SCENARIO_TRACKS_MAX, sizeof *sim.poses);
+    sim.late = calloc(FW_OLD_SCENARIO_TRACKS_MAX, sizeof *sim.late);
     FW_ASSERT(sim.poses && sim.late);
     return sim;
 }
 
-void fw_sim_free(fw_sim *sim) {
+void fw_old_sim_free(fw_old_sim *sim) {
     free(sim->poses);
     free(sim->late);
 }
 
-static fw_sim_pose pose_at_way(const fw_scenario_track *track, float way, float speed) {
+static fw_old_sim_pose pose_at_way(const fw_old_scenario_track *track, float way, float speed) {
     uint32_t low = 0, high = track->count - 1;
     while (high - low > 1) {
         uint32_t middle = (low + high) / 2;
@@ -34,7 +34,7 @@ static fw_sim_pose pose_at_way(const fw_scenario_track *track, float way, float 
     }
     float step = track->way_m[high] - track->way_m[low];
     float u = step > 1e-4f ? fminf(1.0f, fmaxf(0.0f, (way - track->way_m[low]) / step)) : 0.0f;
-    return (fw_sim_pose){track->x_m[low] + u * (track->x_m[high] - track->x_m[low]),
+    return (fw_old_sim_pose){track->x_m[low] + u * (track->x_m[high] - track->x_m[low]),
                          track->y_m[low] + u * (track->y_m[high] - track->y_m[low]),
                          track->yaw_rad[low] +
                              u * remainderf(track->yaw_rad[high] - track->yaw_rad[low], 6.28318531f),
@@ -43,33 +43,33 @@ static fw_sim_pose pose_at_way(const fw_scenario_track *track, float way, float 
 
 /* True when a track moved sideways by a lane within this tick (the city's drivers change lanes at
  * once): it would have looked first, so where we now stand in its way it is taken out instead. */
-static bool cut_in(const fw_sim_pose *before, const fw_sim_pose *now) {
+static bool cut_in(const fw_old_sim_pose *before, const fw_old_sim_pose *now) {
     float dx = now->x_m - before->x_m, dy = now->y_m - before->y_m;
     return fabsf(-sinf(now->yaw_rad) * dx + cosf(now->yaw_rad) * dy) > 0.7f;
 }
 
 /* Puts every track that is not held up where it was recorded at this tick. */
-static void place_tracks(fw_sim *sim) {
-    const fw_scenario *s = sim->scenario;
+static void place_tracks(fw_old_sim *sim) {
+    const fw_old_scenario *s = sim->scenario;
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        const fw_scenario_track *track = &s->tracks[k];
-        fw_sim_pose *pose = &sim->poses[k];
+        const fw_old_scenario_track *track = &s->tracks[k];
+        fw_old_sim_pose *pose = &sim->poses[k];
         if (sim->late[k]) continue;
         bool was = pose->there && sim->tick != sim->start_tick;
         pose->there = sim->tick >= track->first && sim->tick < track->first + track->count;
         if (!pose->there) continue;
         uint32_t i = sim->tick - track->first;
-        fw_sim_pose now = {track->x_m[i],       track->y_m[i],   track->yaw_rad[i],
+        fw_old_sim_pose now = {track->x_m[i],       track->y_m[i],   track->yaw_rad[i],
                            track->speed_mps[i], track->way_m[i], true, false};
         now.jumped = was && cut_in(pose, &now);
         *pose = now;
     }
 }
 
-void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter) {
+void fw_old_sim_begin(fw_old_sim *sim, const fw_old_scenario *s, uint32_t tick, float jitter) {
     FW_ASSERT(tick < s->recorded);
-    const fw_scenario_ego *e = &s->ego[tick];
+    const fw_old_scenario_ego *e = &s->ego[tick];
     sim->scenario = s;
     sim->tick = sim->start_tick = tick;
     float side = jitter * 0.25f * fw_random_normal(&sim->random);
@@ -93,7 +93,7 @@ void fw_sim_begin(fw_sim *sim, const fw_scenario *s, uint32_t tick, float jitter
     place_tracks(sim);
 }
 
-static uint8_t light_state(const fw_sim *sim, const fw_scenario_light *light) {
+static uint8_t light_state(const fw_old_sim *sim, const fw_old_scenario_light *light) {
     uint8_t recorded = light->state[sim->tick];
     if (sim->other_lights) {
         float phase = fmodf((float)sim->tick * FW_DRIVE_TICK_S + 3 * sim->light_hold_s +
@@ -111,14 +111,14 @@ static uint8_t light_state(const fw_sim *sim, const fw_scenario_light *light) {
     return phase < 30 ? FW_DRIVE_LIGHT_GREEN : phase < 34 ? FW_DRIVE_LIGHT_YELLOW : FW_DRIVE_LIGHT_RED;
 }
 
-static float path_end_s(const fw_scenario *s) {
+static float path_end_s(const fw_old_scenario *s) {
     return (float)(s->path_first + s->path_count - 1) * FW_DRIVE_GRID_M;
 }
 
 /* Path length of a point near path length s_m, its distance from the path, the lane's width. */
-static float project(const fw_sim *sim, float s_m, float x_m, float y_m, float *lateral,
+static float project(const fw_old_sim *sim, float s_m, float x_m, float y_m, float *lateral,
                      float *width) {
-    const fw_scenario *s = sim->scenario;
+    const fw_old_scenario *s = sim->scenario;
     int around = (int)(s_m / FW_DRIVE_GRID_M) - (int)s->path_first;
     int low = around - 2 < 0 ? 0 : around - 2, last = (int)s->path_count - 2;
     int high = around + 3 > last ? last : around + 3;
@@ -141,9 +141,9 @@ static float project(const fw_sim *sim, float s_m, float x_m, float y_m, float *
 }
 
 /* Way ahead of a track's front until our box blocks it; 1e9 when it does not. */
-static float blocked_after(const fw_sim *sim, const fw_scenario_track *track,
-                           const fw_sim_pose *p, float *along) {
-    const fw_scenario *s = sim->scenario;
+static float blocked_after(const fw_old_sim *sim, const fw_old_scenario_track *track,
+                           const fw_old_sim_pose *p, float *along) {
+    const fw_old_scenario *s = sim->scenario;
     float middle = 0.5f * s->length_m - s->rear_overhang_m;
     float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
     float dx = cx - p->x_m, dy = cy - p->y_m;
@@ -183,11 +183,11 @@ static float idm(float speed, float wanted, float gap, float leader) {
 }
 
 /* Room a track has before a zone in which it owes us the way; 1e9 when it owes nothing now. */
-static float owed_after(const fw_sim *sim, uint32_t k, const fw_sim_pose *p) {
-    const fw_scenario *s = sim->scenario;
+static float owed_after(const fw_old_sim *sim, uint32_t k, const fw_old_sim_pose *p) {
+    const fw_old_scenario *s = sim->scenario;
     float front = sim->s_m + s->length_m - s->rear_overhang_m, room = 1e9f;
     for (uint32_t m = 0; m < s->meeting_count; m++) {
-        const fw_scenario_meeting *meet = &s->meetings[m];
+        const fw_old_scenario_meeting *meet = &s->meetings[m];
         if (meet->track != k || meet->must_yield) continue;
         float its = meet->foe_enter_m - p->way_m - 0.5f * s->tracks[k].length_m;
         float ours = meet->enter_s_m - front, rear = meet->exit_s_m - (sim->s_m - s->rear_overhang_m);
@@ -201,10 +201,10 @@ static float owed_after(const fw_sim *sim, uint32_t k, const fw_sim_pose *p) {
 }
 
 /* True when we owe the way to a track somewhere ahead of it. */
-static bool has_priority(const fw_sim *sim, uint32_t k) {
-    const fw_scenario *s = sim->scenario;
+static bool has_priority(const fw_old_sim *sim, uint32_t k) {
+    const fw_old_scenario *s = sim->scenario;
     for (uint32_t m = 0; m < s->meeting_count; m++) {
-        const fw_scenario_meeting *meet = &s->meetings[m];
+        const fw_old_scenario_meeting *meet = &s->meetings[m];
         if (meet->track == k && meet->must_yield && sim->poses[k].way_m < meet->foe_exit_m &&
             sim->s_m - s->rear_overhang_m < meet->exit_s_m + 5)
             return true;
@@ -213,9 +213,9 @@ static bool has_priority(const fw_sim *sim, uint32_t k) {
 }
 
 /* One track that we may hold up: its pace by IDM, if that leaves it behind its record. */
-static void hold_up(fw_sim *sim, uint32_t k) {
-    const fw_scenario_track *track = &sim->scenario->tracks[k];
-    fw_sim_pose *p = &sim->poses[k];
+static void hold_up(fw_old_sim *sim, uint32_t k) {
+    const fw_old_scenario_track *track = &sim->scenario->tracks[k];
+    fw_old_sim_pose *p = &sim->poses[k];
     float leader = 0, gap = blocked_after(sim, track, p, &leader), owed = owed_after(sim, k, p);
     bool held = gap < 30 || owed < 30;
     if (!sim->late[k] && !held) return;
@@ -228,15 +228,15 @@ static void hold_up(fw_sim *sim, uint32_t k) {
     float way = p->way_m + 0.5f * (p->speed_mps + pace) * FW_DRIVE_TICK_S;
     sim->late[k] = way < track->way_m[i < last ? i : last] - 0.02f;
     if (!sim->late[k]) return; /* as recorded */
-    fw_sim_pose now = pose_at_way(track, way, pace);
+    fw_old_sim_pose now = pose_at_way(track, way, pace);
     now.jumped = cut_in(p, &now);
     now.there = way < track->way_m[last];
     *p = now;
 }
 
 /* Moves the tracks from sim->tick to the next one; those we hold up fall behind their record. */
-static void move_tracks(fw_sim *sim) {
-    const fw_scenario *s = sim->scenario;
+static void move_tracks(fw_old_sim *sim) {
+    const fw_old_scenario *s = sim->scenario;
     bool as_logged = fabsf(sim->s_m - s->ego[sim->tick].s_m) < 0.7f;
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
@@ -245,14 +245,14 @@ static void move_tracks(fw_sim *sim) {
     }
 }
 
-static fw_sim_end collide(fw_sim *sim) {
-    const fw_scenario *s = sim->scenario;
+static fw_old_sim_end collide(fw_old_sim *sim) {
+    const fw_old_scenario *s = sim->scenario;
     float middle = 0.5f * s->length_m - s->rear_overhang_m;
     float c = cosf(sim->yaw_rad), n = sinf(sim->yaw_rad);
     float cx = sim->x_m + middle * c, cy = sim->y_m + middle * n;
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        fw_sim_pose *p = &sim->poses[k];
+        fw_old_sim_pose *p = &sim->poses[k];
         float dx = p->x_m - cx, dy = p->y_m - cy;
         if (!p->there || dx * dx + dy * dy > 15 * 15) continue;
         if (p->jumped && fw_drive_boxes_overlap(cx, cy, sim->yaw_rad, s->length_m + 6, s->width_m,
@@ -266,13 +266,13 @@ static fw_sim_end collide(fw_sim *sim) {
                                     p->yaw_rad, s->tracks[k].length_m, s->tracks[k].width_m))
             continue;
         sim->at_fault = sim->speed_mps > 0.5f && c * dx + n * dy > 0;
-        return FW_SIM_COLLISION;
+        return FW_OLD_SIM_COLLISION;
     }
-    return FW_SIM_RUNS;
+    return FW_OLD_SIM_RUNS;
 }
 
-static bool runs_red(fw_sim *sim, float front_before, float front) {
-    const fw_scenario *s = sim->scenario;
+static bool runs_red(fw_old_sim *sim, float front_before, float front) {
+    const fw_old_scenario *s = sim->scenario;
     bool run = false;
     for (uint32_t k = 0; k < s->light_count; k++) {
         if (sim->red_lights_run & (1u << k)) continue;
@@ -285,15 +285,15 @@ static bool runs_red(fw_sim *sim, float front_before, float front) {
 }
 
 /* True where the recorded car, too far from here at this time, saw too little of what is around. */
-static bool unseen(const fw_sim *sim) {
+static bool unseen(const fw_old_sim *sim) {
     float ahead = sim->s_m - sim->scenario->ego[sim->tick].s_m;
     return ahead > 30.0f || ahead < -60.0f;
 }
 
 /* Stands although neither a red light nor a car in front holds it (the world's word "stuck" begins
  * so, and ends thirty seconds later). */
-static bool stands_idle(const fw_sim *sim) {
-    const fw_scenario *s = sim->scenario;
+static bool stands_idle(const fw_old_sim *sim) {
+    const fw_old_scenario *s = sim->scenario;
     if (sim->speed_mps > 0.3f) return false;
     float front_m = s->length_m - s->rear_overhang_m, front = sim->s_m + front_m;
     for (uint32_t k = 0; k < s->light_count; k++) {
@@ -304,7 +304,7 @@ static bool stands_idle(const fw_sim *sim) {
     float c = cosf(sim->yaw_rad), n = sinf(sim->yaw_rad);
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        const fw_sim_pose *p = &sim->poses[k];
+        const fw_old_sim_pose *p = &sim->poses[k];
         float dx = p->x_m - sim->x_m, dy = p->y_m - sim->y_m;
         float forward = c * dx + n * dy, left = fabsf(-n * dx + c * dy);
         if (p->there && forward > 0 && forward < front_m + 10 + 0.5f * s->tracks[k].length_m &&
@@ -314,12 +314,12 @@ static bool stands_idle(const fw_sim *sim) {
     return true;
 }
 
-fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
-    const fw_scenario *s = sim->scenario;
+fw_old_sim_outcome fw_old_sim_step(fw_old_sim *sim, fw_drive_action action) {
+    const fw_old_scenario *s = sim->scenario;
     fw_drive_action done;
     float front_m = s->length_m - s->rear_overhang_m, before = sim->s_m, lateral = 0, width = 3.2f;
     float sideways = sim->speed_mps * sim->speed_mps * fabsf(action.curvature_pm); /* asked for */
-    if (sim->tick + 2 >= s->ticks) return (fw_sim_outcome){0, FW_SIM_TIME_OUT};
+    if (sim->tick + 2 >= s->ticks) return (fw_old_sim_outcome){0, FW_OLD_SIM_TIME_OUT};
     sim->forced = 0;
     move_tracks(sim);
     fw_drive_bicycle(&sim->x_m, &sim->y_m, &sim->yaw_rad, &sim->speed_mps, action, FW_DRIVE_TICK_S,
@@ -344,16 +344,16 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
         sim->red_run = true;
         reward += reward_red_light;
     }
-    fw_sim_end end = collide(sim);
-    if (end == FW_SIM_COLLISION) {
+    fw_old_sim_end end = collide(sim);
+    if (end == FW_OLD_SIM_COLLISION) {
         reward += sim->at_fault ? reward_collision : reward_bumped;
     } else if (lateral > 0.5f * width) {
-        end = FW_SIM_OFF_LANE;
+        end = FW_OLD_SIM_OFF_LANE;
         reward += reward_off_lane;
     } else if (sim->s_m + front_m + 8.0f > fminf(s->route_end_s_m, path_end_s(s))) {
-        end = FW_SIM_ROUTE_DONE;
+        end = FW_OLD_SIM_ROUTE_DONE;
     } else if (sim->tick + 2 >= s->ticks || unseen(sim)) {
-        end = FW_SIM_TIME_OUT;
+        end = FW_OLD_SIM_TIME_OUT;
     }
     if (stands_idle(sim)) {
         reward += reward_idle;
@@ -361,11 +361,11 @@ fw_sim_outcome fw_sim_step(fw_sim *sim, fw_drive_action action) {
     } else {
         sim->standing_ticks = 0;
     }
-    return (fw_sim_outcome){reward, end};
+    return (fw_old_sim_outcome){reward, end};
 }
 
-static void see_path(const fw_sim *sim, fw_drive_obs *obs) {
-    const fw_scenario *s = sim->scenario;
+static void see_path(const fw_old_sim *sim, fw_drive_obs *obs) {
+    const fw_old_scenario *s = sim->scenario;
     int at = (int)(sim->s_m / FW_DRIVE_GRID_M) - 5 - (int)s->path_first;
     if (at < 0) at = 0;
     if (at > (int)s->path_count - 8) at = (int)s->path_count - 8;
@@ -376,8 +376,8 @@ static void see_path(const fw_sim *sim, fw_drive_obs *obs) {
 }
 
 /* Inserts by distance, nearest first; returns false when there is no room for it. */
-static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t k, const fw_sim_pose *p,
-                     const fw_scenario_track *t, float d2) {
+static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t k, const fw_old_sim_pose *p,
+                     const fw_old_scenario_track *t, float d2) {
     uint32_t at = obs->user_count < FW_DRIVE_USERS_MAX ? obs->user_count++ : obs->user_count - 1;
     if (obs->user_count == FW_DRIVE_USERS_MAX && near2[at] > 0 && d2 >= near2[at]) return;
     while (at > 0 && near2[at - 1] > d2) {
@@ -392,33 +392,33 @@ static void see_user(fw_drive_obs *obs, float *near2, uint16_t *track, uint32_t 
                                      p->yaw_rad, p->speed_mps, t->length_m, t->width_m};
 }
 
-static void see_users(const fw_sim *sim, fw_drive_obs *obs, uint16_t *track) {
-    const fw_scenario *s = sim->scenario;
+static void see_users(const fw_old_sim *sim, fw_drive_obs *obs, uint16_t *track) {
+    const fw_old_scenario *s = sim->scenario;
     float near2[FW_DRIVE_USERS_MAX] = {0};
     float middle = 0.5f * s->length_m - s->rear_overhang_m;
     float cx = sim->x_m + middle * cosf(sim->yaw_rad), cy = sim->y_m + middle * sinf(sim->yaw_rad);
     for (uint32_t a = s->active_at[sim->tick]; a < s->active_at[sim->tick + 1]; a++) {
         uint32_t k = s->active[a];
-        const fw_sim_pose *p = &sim->poses[k];
+        const fw_old_sim_pose *p = &sim->poses[k];
         float dx = p->x_m - cx, dy = p->y_m - cy, d2 = dx * dx + dy * dy;
         if (!p->there || d2 > FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M) continue;
         see_user(obs, near2, track, k, p, &s->tracks[k], d2);
     }
 }
 
-static void see_conflicts(const fw_sim *sim, fw_drive_obs *obs, const uint16_t *track) {
-    const fw_scenario *s = sim->scenario;
+static void see_conflicts(const fw_old_sim *sim, fw_drive_obs *obs, const uint16_t *track) {
+    const fw_old_scenario *s = sim->scenario;
     float front = sim->s_m + s->length_m - s->rear_overhang_m, rear = sim->s_m - s->rear_overhang_m;
     uint32_t grace = 30;
     for (uint32_t m = 0; m < s->meeting_count && obs->conflict_count < FW_DRIVE_CONFLICTS_MAX; m++) {
-        const fw_scenario_meeting *meet = &s->meetings[m];
+        const fw_old_scenario_meeting *meet = &s->meetings[m];
         if (sim->tick < meet->first_tick || rear > meet->exit_s_m || meet->enter_s_m > front + 80)
             continue;
         if (sim->tick > meet->last_tick + grace && !meet->passed) continue;
         uint32_t user = 0;
         while (user < obs->user_count && track[user] != meet->track) user++;
         if (user == obs->user_count) continue;
-        const fw_sim_pose *p = &sim->poses[meet->track];
+        const fw_old_sim_pose *p = &sim->poses[meet->track];
         float half = 0.5f * s->tracks[meet->track].length_m;
         if (p->way_m > meet->foe_exit_m - half) continue;
         obs->conflicts[obs->conflict_count++] = (fw_drive_conflict){
@@ -427,8 +427,8 @@ static void see_conflicts(const fw_sim *sim, fw_drive_obs *obs, const uint16_t *
     }
 }
 
-void fw_sim_observe(const fw_sim *sim, fw_drive_obs *obs) {
-    const fw_scenario *s = sim->scenario;
+void fw_old_sim_observe(const fw_old_sim *sim, fw_drive_obs *obs) {
+    const fw_old_scenario *s = sim->scenario;
     uint16_t track[FW_DRIVE_USERS_MAX];
     memset(obs, 0, offsetof(fw_drive_obs, path));
     obs->tick = sim->tick;
