@@ -26,6 +26,7 @@
 
 #include "base/random.h"
 #include "lines/driving/act/features.h"
+#include "lines/driving/act/scene.h"
 #include "lines/driving/learn/scenario/scenario.h"
 
 enum { FW_SIM_AGENTS_MAX = 64 };
