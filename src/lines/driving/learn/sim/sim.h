@@ -100,6 +100,9 @@ void fw_sim_scene(const fw_sim *sim, uint32_t agent, fw_drive_scene *out);
 void fw_sim_observe(fw_sim *sim, float *features, fw_drive_view *views);
 /* One tick; actions and outcomes by agent, those that do not run are neither read nor written. */
 void fw_sim_step(fw_sim *sim, const fw_drive_action *actions, fw_sim_outcome *outcomes);
+/* One tick in which the driven do what their own log did, and are judged like anybody: the floor of each
+ * metric (score/driver.h). A car whose log is over keeps its last pose. */
+void fw_sim_step_logged(fw_sim *sim, fw_sim_outcome *outcomes);
 
 /* For pictures: every box on the road now, driven ones first by agent. Returns how many. */
 typedef struct fw_sim_box {
