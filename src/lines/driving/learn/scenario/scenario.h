@@ -35,6 +35,7 @@ enum {
     FW_SCENARIO_MEETINGS_MAX = 1024,
     FW_SCENARIO_EVERY = 50,       /* a long track is driven from its start and from every 5 s on */
     FW_SCENARIO_TAIL = 30,        /* ticks that a unit's scenario goes on beyond its recording */
+    FW_SCENARIO_FILE_MAX = 64 << 20,
 };
 #define FW_SCENARIO_BEYOND_M 80.0f /* of a route behind its goal, and 20 m before its start */
 #define FW_SCENARIO_NONE UINT32_MAX
@@ -60,7 +61,7 @@ typedef struct fw_scenario_area {
 typedef struct fw_scenario_route {
     uint32_t first, count;
     fw_drive_point *points;              /* (count) */
-    float *heading_rad, *curvature_pm;   /* (count) as in view.h */
+    float *heading_rad, *curvature_pm;   /* (count) by fw_drive_path_shape */
     float end_s_m;                       /* path length where the route ends for a front bumper */
     float goal_s_m;                      /* of the rear axle at the goal; scenes only, else 0 */
     float goal_x_m, goal_y_m;            /* BOX CENTRE at the log's end */
@@ -126,7 +127,10 @@ typedef struct fw_scenario {
  * frees it. */
 fw_status fw_scenario_read(const char *path, const fw_vehicles *vehicles, fw_scenario **out,
                            fw_error *error) FW_MUST;
-void fw_scenario_free(fw_scenario *scenario);
+/* The same of a file's bytes. */
+fw_status fw_scenario_parse(const void *bytes, size_t size_bytes, const fw_vehicles *vehicles, fw_scenario **out,
+                            fw_error *error) FW_MUST;
+void fw_scenario_free(fw_scenario *scenario); /* NULL: nothing */
 
 /* Distance to the drivable area's edge at a point, > 0 inside; outside of the grid: -FW_SCENARIO_AREA_FAR_M. */
 float fw_scenario_area_at(const fw_scenario_area *area, float x_m, float y_m);
