@@ -453,6 +453,13 @@
           ),
     );
   }
+  /* Known once the gate has driven both models. */
+  function replayButton(g) {
+    if (!isNumber(gateOf(g).difference)) return NONE;
+    const button = el('button', { type: 'button', class: 'small' }, 'failure and fix');
+    button.addEventListener('click', () => window.FlywheelReplay.open(generationIndex(g)));
+    return button;
+  }
   function renderGenerations() {
     const rows = [...state.generations].reverse();
     const link = (g, text) =>
@@ -493,6 +500,7 @@
           cell: (g) => (isNumber(g.train_core_s) ? g.train_core_s.toFixed(1) : NONE),
         },
         { name: 'event to model', number: true, cell: (g) => seconds(g.event_to_model_s) },
+        { name: 'replay', cell: replayButton },
         {
           name: 'reason',
           wide: true,

@@ -44,7 +44,7 @@ static void lists_are_empty_at_first(void **state) {
 
 static void the_page_is_inside(void **state) {
     fixture *f = *state;
-    const char *const files[] = {"/", "/app.js", "/style.css"};
+    const char *const files[] = {"/", "/app.js", "/replay.js", "/style.css"};
     for (size_t i = 0; i < 3; i++) {
         fw_http_response r = ask(f, "GET", files[i]);
         assert_int_equal(r.status, 200);

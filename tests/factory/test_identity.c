@@ -195,6 +195,7 @@ static const struct {
     {"POST", "/v1/generations", NULL, "----oA"},
     {"GET", "/v1/generations/", "", "---roA"},
     {"GET", "/v1/generations/", "/curve", "---roA"},
+    {"GET", "/v1/generations/", "/replays", "---roA"},
     {"GET", "/v1/status", NULL, "---roA"},
     {"GET", "/v1/live", NULL, "---roA"},
     {"GET", "/v1/openapi.json", NULL, "---roA"},

@@ -7,6 +7,7 @@ const web = fileURLToPath(new URL('..', import.meta.url));
 const files = {
   '/': ['index.html', 'text/html'],
   '/app.js': ['app.js', 'text/javascript'],
+  '/replay.js': ['replay.js', 'text/javascript'],
   '/style.css': ['style.css', 'text/css'],
   '/uplot.js': ['node_modules/uplot/dist/uPlot.iife.min.js', 'text/javascript'],
   '/uplot.css': ['node_modules/uplot/dist/uPlot.min.css', 'text/css'],

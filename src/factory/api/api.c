@@ -13,6 +13,7 @@
 #include "factory/api/assets.h"
 #include "factory/factory.h"
 #include "factory/generations/registry.h"
+#include "factory/generations/replays.h"
 
 enum { LIST_DEFAULT = 1000, LIST_MAX = 100000, ARGUMENT_MAX = FW_API_ARGUMENT_MAX };
 
@@ -120,6 +121,15 @@ static void get_curve(const fw_api_call *c) {
     fw_error error = {""};
     fw_status status = generation_named(c, &index, &error);
     if (status == FW_OK) status = fw_curve_json(c->factory->catalogue, index, &json, &error);
+    fw_api_answer(c, status, 200, json, &error);
+}
+
+static void get_replays(const fw_api_call *c) {
+    int64_t index;
+    char *json = NULL;
+    fw_error error = {""};
+    fw_status status = generation_named(c, &index, &error);
+    if (status == FW_OK) status = fw_replays_json(&c->factory->generations, index, &json, &error);
     fw_api_answer(c, status, 200, json, &error);
 }
 
@@ -245,6 +255,7 @@ static const fw_api_route routes[] = {
     {"POST", "/v1/generations", NULL, post_generation, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "/curve", get_curve, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/generations/", "/replays", get_replays, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/records", NULL, post_records, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
     {"GET", "/v1/records", NULL, fw_api_records_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/metrics", NULL, fw_api_metrics_get, FW_SCOPE_READ, FW_UNIT_NEVER},

@@ -11,6 +11,7 @@
 #include "factory/generations/job.h"
 #include "factory/catalogue/recordings.h"
 #include "factory/generations/registry.h"
+#include "factory/generations/replays.h"
 
 enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
 
@@ -290,6 +291,7 @@ static fw_status take_gate(fw_generations *g, const fw_generation_row *row, cons
     if (db) status = fw_catalogue_end(g->catalogue, status, error);
     free(gate);
     if (status != FW_OK) return status;
+    fw_replays_keep(g, row->n);
     fw_generation_folder(g, row->n, folder);
     return fw_folder_remove(folder, error);
 }

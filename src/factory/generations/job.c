@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "lines/driving/learn/learn.h"
+#include "lines/driving/learn/score/gate.h"
 #include "nn/run/cpu/class.h"
 
 enum { INPUT_MAX_BYTES = 64 << 20, RECORDINGS_MAX = 1 << 20 };
