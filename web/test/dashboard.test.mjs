@@ -318,6 +318,70 @@ test('a training is drawn while it goes on, over the earlier ones', async (t) =>
   assert.deepEqual(page.problems, []);
 });
 
+/* A straight road: the champion runs into a standing car after 1 s, the candidate stops and stays. */
+const replays = () => {
+  const frame = (x, speed, veto) => ({
+    speed,
+    accel: 0,
+    curvature: 0,
+    veto,
+    light: 0,
+    boxes: [
+      [0, x, 0, 0, 4.5, 1.8, speed],
+      [1, 30, 0, 0, 4.5, 1.8, 0],
+    ],
+  });
+  const drive = (driver, end, failed, frames) => ({ driver, track: 0, end, failed, red_light: false, frames });
+  const one = {
+    format: 1,
+    scenario: H('a'),
+    site: 'somewhere',
+    tick_s: 0.1,
+    first_tick: 0,
+    lanes: [{ left: [[-20, 2], [60, 2]], right: [[-20, -2], [60, -2]] }],
+    route: [[-20, 0, 4], [60, 0, 4]],
+    drives: [
+      drive('champion', 'collision, at fault', true, Array.from({ length: 10 }, (_, i) => frame(i * 2.5, 25, 0))),
+      drive('candidate', 'time is over', false, Array.from({ length: 30 }, (_, i) => frame(Math.min(i, 20), 1, 1))),
+    ],
+  };
+  return { generation: 1, champion: CONSTANT, candidate: CHAMPION, replays: [one, { ...one, lanes: [] }] };
+};
+
+test('a failure and its fix play side by side, one click away', async (t) => {
+  const given = lists();
+  given['/v1/generations/1/replays'] = replays();
+  const { page } = await withPage(t, { lists: given });
+  const open = page.locator('#generations').getByRole('button', { name: 'failure and fix' });
+  await open.last().click(); // the list is newest first
+  await page.locator('#replay-stage canvas').nth(1).waitFor();
+  assert.match(await text(page, '#replay-note'), /^generation 1, 2 held-out drives that the champion failed/);
+  await page.getByText('collision, at fault', { exact: true }).waitFor(); // it plays by itself
+  assert.equal(await page.locator('#replay-play').textContent(), 'Pause');
+
+  await page.locator('#replay-at').fill('0');
+  assert.equal(await page.locator('#replay-play').textContent(), 'Play');
+  const reds = () =>
+    page.locator('#replay-stage canvas').evaluateAll((all) =>
+      all.map((canvas) => {
+        const [r, g, b] = canvas.getContext('2d').getImageData(2, 2, 1, 1).data;
+        return r > 120 && r > g + 40 && r > b + 40;
+      }),
+    );
+  assert.deepEqual(await reds(), [false, false]);
+  await page.locator('#replay-at').fill('9');
+  assert.match(await text(page, '#replay-time'), /^0\.9 s$/);
+  assert.deepEqual(await reds(), [true, false]);
+  assert.match(await text(page, '#replay-stage'), /candidate\s+1\.0 m\/s, guard brakes/);
+  await page.locator('#replay-which').selectOption('1'); // without lanes the route is the road
+  await page.locator('#replay-at').fill('29');
+  assert.match(await text(page, '#replay-stage'), /candidate\s+time is over/);
+
+  await open.first().click(); // generation 2 has none
+  await page.locator('#replay-none').waitFor();
+  assert.equal(await page.locator('#replay-box').isVisible(), false);
+});
+
 test('tables list every generation, unit, event and decision', async (t) => {
   const { page } = await withPage(t, { exams: exams() });
   await page.locator('#generations tbody tr').nth(2).waitFor();
