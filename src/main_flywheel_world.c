@@ -13,6 +13,7 @@
 
 #include "base/args.h"
 #include "base/log.h"
+#include "worlds/exam/compare.h"
 #include "worlds/exam/publish.h"
 #include "worlds/fleet/fleet.h"
 
@@ -94,19 +95,34 @@ static fw_status list_exams(const char *store, bool as_json, fw_error *error) {
     return FW_OK;
 }
 
+static void print_failures(const json_t *result) {
+    const json_t *one = NULL;
+    size_t i = 0;
+    json_array_foreach(json_object_get(result, "failures"), i, one) {
+        char *text = json_dumps(one, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        puts(text ? text : "?");
+        free(text);
+    }
+}
+
+/* How a result is shown. */
+typedef enum show { SHOW_LINE, SHOW_JSON, SHOW_FAILURES } show;
+
 static fw_status examine(const fw_exam_config *config, const char *store, const char *label,
-                         bool as_json, fw_error *error) {
+                         show how, fw_error *error) {
     json_t *key = NULL, *result = NULL;
     FW_TRY(fw_exam_store_open(store, error));
     FW_TRY(fw_exam_key(config, &key, error));
     fw_status status = fw_exam_store_find(store, key, &result, error);
     if (status == FW_NOT_FOUND) {
-        status = fw_exam_run(config, &result, error);
+        status = fw_exam_take(config, &result, error);
         if (status == FW_OK)
             status = fw_exam_store_put(fw_env_real(), store, key, label, result, error);
     }
-    if (status == FW_OK && as_json) print_json(result);
-    else if (status == FW_OK) print_result(result);
+    if (status == FW_OK && how == SHOW_FAILURES) print_failures(result);
+    if (status == FW_OK && how == SHOW_LINE) print_result(result);
+    json_object_del(result, "failures");
+    if (status == FW_OK && how == SHOW_JSON) print_json(result);
     json_decref(result);
     json_decref(key);
     return status;
@@ -114,14 +130,16 @@ static fw_status examine(const fw_exam_config *config, const char *store, const 
 
 static int run_exam(int argc, char **argv) {
     const char *network = "acosta", *policy = NULL, *store = NULL, *label = NULL;
-    uint64_t drives = 300, cars = 32, runs = 10;
-    bool guard = false, as_json = false, list = false;
+    uint64_t drives = 300, cars = 32, runs = 10, jobs = 1;
+    bool guard = false, as_json = false, list = false, failures = false;
     const fw_arg table[] = {
         {"--network", FW_ARG_TEXT, &network, 1, 40}, {"--policy", FW_ARG_TEXT, &policy, 1, 400},
         {"--guard", FW_ARG_FLAG, &guard, 0, 0}, {"--store", FW_ARG_TEXT, &store, 1, 400},
         {"--drives", FW_ARG_U64, &drives, 1, FW_EXAM_DRIVES_MAX},
         {"--cars", FW_ARG_U64, &cars, 1, FW_WORLD_CARS_MAX},
         {"--runs", FW_ARG_U64, &runs, 1, FW_EXAM_RUNS_MAX},
+        {"--jobs", FW_ARG_U64, &jobs, 1, FW_EXAM_JOBS_MAX},
+        {"--failures", FW_ARG_FLAG, &failures, 0, 0},
         {"--label", FW_ARG_TEXT, &label, 1, 40},
         {"--json", FW_ARG_FLAG, &as_json, 0, 0}, {"--list", FW_ARG_FLAG, &list, 0, 0}};
     fw_error error = {""};
@@ -137,9 +155,46 @@ static int run_exam(int argc, char **argv) {
     }
     fw_exam_config config = {.network = network, .policy = policy, .guard = guard,
                              .drives = (uint32_t)drives, .cars = (uint32_t)cars,
-                             .runs = (uint32_t)(runs < drives ? runs : drives)};
+                             .runs = (uint32_t)(runs < drives ? runs : drives),
+                             .jobs = (uint32_t)jobs};
+    const show how = failures ? SHOW_FAILURES : as_json ? SHOW_JSON : SHOW_LINE;
     fw_status status = list ? list_exams(store, as_json, &error)
-                            : examine(&config, store, label, as_json, &error);
+                            : examine(&config, store, label, how, &error);
+    return status == FW_OK ? DONE : failed(&error);
+}
+
+static void print_comparison(const json_t *comparison) {
+    const json_t *f = NULL;
+    size_t i = 0;
+    printf("%-22s %9s %9s %9s   95 %% of the difference\n", "figure", "A", "B", "B - A");
+    json_array_foreach(json_object_get(comparison, "figures"), i, f) {
+        const char *better = json_string_value(json_object_get(f, "better"));
+        printf("%-22s %9.4f %9.4f %+9.4f   [%+.4f %+.4f]%s%s\n", json_string_value(json_object_get(f, "name")),
+               figure(f, "a"), figure(f, "b"), figure(f, "difference"), figure(f, "low"), figure(f, "high"),
+               better && *better ? "  better: " : "", better ? better : "");
+    }
+}
+
+static int run_compare(int argc, char **argv) {
+    const char *a_path = NULL, *b_path = NULL;
+    bool as_json = false;
+    const fw_arg table[] = {{"--a", FW_ARG_TEXT, &a_path, 1, 400},
+                            {"--b", FW_ARG_TEXT, &b_path, 1, 400},
+                            {"--json", FW_ARG_FLAG, &as_json, 0, 0}};
+    fw_error error = {""};
+    json_t *a = NULL, *b = NULL, *out = NULL;
+    if (fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], &error) != FW_OK)
+        return usage_error(&error);
+    if (a_path == NULL || b_path == NULL) {
+        (void)!fw_fail(&error, FW_INVALID, "compare needs --a RESULT.json and --b RESULT.json");
+        return usage_error(&error);
+    }
+    fw_status status = fw_exam_result_read(a_path, &a, &error);
+    if (status == FW_OK) status = fw_exam_result_read(b_path, &b, &error);
+    if (status == FW_OK) status = fw_exam_compare(a, b, &out, &error);
+    if (status == FW_OK && as_json) print_json(out);
+    else if (status == FW_OK) print_comparison(out);
+    json_decref(out), json_decref(a), json_decref(b);
     return status == FW_OK ? DONE : failed(&error);
 }
 
@@ -197,8 +252,12 @@ static const command commands[] = {
      "      [--mode drive-results]\n"
      "      the city, and our cars' units on the bus; commands on stdin: run TICKS, go TICKS, quit"},
     {"exam", run_exam, "exam --store DIR --policy FILE|sumo [--guard] [--network acosta|pasubio]\n"
-     "      [--drives 300] [--cars 32] [--runs 10] [--label TEXT] [--json], or exam --store DIR --list [--json]\n"
-     "      the sealed evaluation of one policy; results are kept in the store"},
+     "      [--drives 300] [--cars 32] [--runs 10] [--jobs 1] [--label TEXT] [--json | --failures],\n"
+     "      or exam --store DIR --list [--json]\n"
+     "      the sealed evaluation of one policy; results are kept in the store. --failures: one failed drive\n"
+     "      a line, with how and where"},
+    {"compare", run_compare, "compare --a RESULT.json --b RESULT.json [--json]\n"
+     "      two exams of the same runs: every figure of both and B - A, paired by run, with 95 % intervals"},
     {"exam-serve", run_exam_serve, "exam-serve --store DIR [--listen 127.0.0.1:8081]\n"
      "      GET /exams.json and /report.json for the dashboard"},
 };

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +18,8 @@
 #include "base/statistics.h"
 #include "fake_world.h"
 #include "lines/driving/act/policy.h"
+#include "worlds/exam/compare.h"
+#include "worlds/exam/jobs.h"
 #include "worlds/exam/publish.h"
 
 static char folder[32], model_path[64];
@@ -52,7 +55,7 @@ static bool near(double a, double b) { return fabs(a - b) < 1e-6; }
 static void figures_are_sums_of_drives(void **state) {
     (void)state;
     fw_exam_config config = {.network = "acosta", .policy = "x", .drives = 4, .cars = 2, .runs = 2};
-    fw_exam_sums sums[2] = {0};
+    fw_exam_run sums[2] = {0};
     fw_exam_add(&sums[0], &(fw_drive_result){.ticks = 600, .distance_m = 500, .jerk_rms_mps3 = 2,
                                              .listed_junction = true});
     fw_exam_add(&sums[0], &(fw_drive_result){.ticks = 200, .distance_m = 100, .collision = true,
@@ -60,7 +63,7 @@ static void figures_are_sums_of_drives(void **state) {
     fw_exam_add(&sums[1], &(fw_drive_result){.ticks = 600, .distance_m = 400, .red_light = true,
                                              .red_light_runs = 2, .hard_brakes = 3});
     fw_exam_add(&sums[1], &(fw_drive_result){.ticks = 10, .desync = true});
-    json_t *r = fw_exam_result(&config, sums, 2);
+    json_t *r = fw_exam_result(&config, sums);
     fw_interval wilson = fw_wilson95(1, 3);
     assert_int_equal(figure(r, "drives"), 3);
     assert_int_equal(figure(r, "desync"), 1);
@@ -85,11 +88,11 @@ static void figures_are_sums_of_drives(void **state) {
 /* A failure counts although the world lost the car afterwards. */
 static void desync_hides_no_failure(void **state) {
     (void)state;
-    fw_exam_sums sums = {0};
-    fw_exam_add(&sums, &(fw_drive_result){.ticks = 90, .desync = true, .red_light = true});
-    assert_int_equal(sums.drives, 1);
-    assert_int_equal(sums.clean, 0);
-    assert_int_equal(sums.desync, 1);
+    fw_exam_run run = {0};
+    fw_exam_add(&run, &(fw_drive_result){.ticks = 90, .desync = true, .red_light = true});
+    assert_int_equal(run.sums.drives, 1);
+    assert_int_equal(run.sums.clean, 0);
+    assert_int_equal(run.sums.desync, 1);
 }
 
 static void sealed_seeds_differ_and_are_sealed(void **state) {
@@ -109,7 +112,7 @@ static void each_run_scores_a_fixed_set(void **state) {
     json_t *r = NULL;
     fake.drive_ticks = 20;
     assert_int_equal(fw_exam_quota(&config), 6); /* 5 and one spare */
-    assert_int_equal(fw_exam_run(&config, &r, NULL), FW_OK);
+    assert_int_equal(fw_exam_take(&config, &r, NULL), FW_OK);
     assert_int_equal(figure(r, "drives"), 12);
     assert_int_equal(figure(r, "not_started"), 0);
     assert_int_equal(fake.steps, 40);
@@ -125,7 +128,7 @@ static void more_drives_than_cars_are_taken_one_after_another(void **state) {
     json_t *r = NULL;
     fake.drive_ticks = 10;
     fake.desync_car = 1;
-    assert_int_equal(fw_exam_run(&config, &r, NULL), FW_OK);
+    assert_int_equal(fw_exam_take(&config, &r, NULL), FW_OK);
     assert_int_equal(figure(r, "drives") + figure(r, "desync"), 2 * fw_exam_quota(&config));
     assert_int_equal(figure(r, "desync"), 8);
     json_decref(r);
@@ -138,10 +141,110 @@ static void a_run_whose_sumo_died_is_done_again(void **state) {
     json_t *r = NULL;
     fake.drive_ticks = 10;
     fake.die_at_tick = 5;
-    assert_int_equal(fw_exam_run(&config, &r, NULL), FW_OK);
+    assert_int_equal(fw_exam_take(&config, &r, NULL), FW_OK);
     assert_int_equal(fake.opened, 2);
     assert_int_equal(figure(r, "drives"), 3);
     json_decref(r);
+}
+
+/* Runs in processes of their own give the result of one process, to the last byte. */
+static void jobs_change_nothing(void **state) {
+    (void)state;
+    fw_exam_config config = {.network = "acosta", .policy = model_path, .drives = 28, .cars = 4,
+                             .runs = 5};
+    json_t *alone = NULL, *together = NULL;
+    fake.drive_ticks = 10;
+    fake.bump = true;
+    assert_int_equal(fw_exam_take(&config, &alone, NULL), FW_OK);
+    config.jobs = 3;
+    assert_int_equal(fw_exam_take(&config, &together, NULL), FW_OK);
+    assert_true(json_equal(alone, together));
+    assert_int_equal(json_array_size(json_object_get(alone, "failures")), 35);
+    json_decref(alone), json_decref(together);
+}
+
+static fw_status two_go_wrong(const void *context, uint32_t index, fw_exam_run *out, fw_error *error) {
+    (void)context;
+    out->sums.drives = index + 1;
+    if (index == 1) raise(SIGKILL);
+    return index == 3 ? fw_fail(error, FW_CLOSED, "run %u said so", index) : FW_OK;
+}
+
+static fw_status last_goes_wrong(const void *context, uint32_t index, fw_exam_run *out, fw_error *error) {
+    if (index == 1) return FW_OK;
+    return two_go_wrong(context, index, out, error);
+}
+
+static void a_failed_job_ends_the_exam(void **state) {
+    (void)state;
+    fw_exam_run runs[4];
+    fw_error error = {""};
+    assert_int_equal(fw_exam_jobs(two_go_wrong, NULL, 4, 1, runs, NULL, &error), FW_CLOSED);
+    assert_non_null(strstr(error.text, "exam run 2 ended early"));
+    assert_int_equal(fw_exam_jobs(last_goes_wrong, NULL, 4, 2, runs, NULL, &error), FW_CLOSED);
+    assert_string_equal(error.text, "run 3 said so");
+    assert_int_equal(fw_exam_jobs(last_goes_wrong, NULL, 3, 2, runs, NULL, &error), FW_OK);
+    assert_int_equal(runs[2].sums.drives, 3);
+}
+
+/* A result of `runs` runs, in run i: clean[i] of 10 drives, 1 km in 100 s. */
+static json_t *result_of(const uint32_t *clean, uint32_t runs, double speed) {
+    fw_exam_run run[8] = {0};
+    fw_exam_config config = {.network = "acosta", .policy = "x", .drives = 10 * runs, .cars = 2, .runs = runs};
+    for (uint32_t i = 0; i < runs; i++)
+        for (uint32_t d = 0; d < 10; d++)
+            fw_exam_add(&run[i], &(fw_drive_result){.ticks = 100, .distance_m = 10 * speed, .jerk_rms_mps3 = 2,
+                                                    .stuck = d >= clean[i]});
+    return fw_exam_result(&config, run);
+}
+
+static const json_t *row_of(const json_t *comparison, const char *name) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(comparison, "figures"), i, row)
+        if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0) return row;
+    fail_msg("no figure %s", name);
+    return NULL;
+}
+
+/* Runs differ more than policies do: only the pairing shows that B is one drive in ten better in each. */
+static void differences_are_paired_by_run(void **state) {
+    (void)state;
+    static const uint32_t first[] = {9, 2, 7, 4, 1, 8}, second[] = {10, 3, 8, 5, 2, 9};
+    json_t *a = result_of(first, 6, 10), *b = result_of(second, 6, 10), *c = NULL, *back = NULL;
+    assert_int_equal(fw_exam_compare(a, b, &c, NULL), FW_OK);
+    const json_t *clean = row_of(c, "clean");
+    assert_true(near(figure(clean, "difference"), 0.1));
+    assert_true(near(figure(clean, "low"), 0.1) && near(figure(clean, "high"), 0.1));
+    assert_string_equal(json_string_value(json_object_get(clean, "better")), "b");
+    assert_string_equal(json_string_value(json_object_get(row_of(c, "mean_speed_mps"), "better")), "");
+    assert_true(near(figure(row_of(c, "jerk_rms"), "a"), 2));
+    assert_int_equal(fw_exam_compare(b, a, &back, NULL), FW_OK);
+    assert_string_equal(json_string_value(json_object_get(row_of(back, "stuck"), "better")), "a");
+    json_decref(a), json_decref(b), json_decref(c), json_decref(back);
+}
+
+static void only_the_same_runs_are_compared(void **state) {
+    (void)state;
+    static const uint32_t some[] = {9, 2, 7};
+    static const char *const must_match[] = {"exam_version", "network", "runs", "cars", "drives_wanted"};
+    json_t *a = result_of(some, 3, 10), *b = result_of(some, 3, 10), *c = NULL;
+    for (size_t i = 0; i < sizeof must_match / sizeof *must_match; i++) {
+        json_t *other = json_deep_copy(b);
+        assert_non_null(json_object_get(other, must_match[i]));
+        json_object_set_new(other, must_match[i], json_string("another"));
+        assert_int_equal(fw_exam_compare(a, other, &c, NULL), FW_INVALID);
+        json_object_del(other, must_match[i]);
+        assert_int_equal(fw_exam_compare(a, other, &c, NULL), FW_INVALID);
+        json_decref(other);
+    }
+    json_t *list = json_object_get(json_object_get(b, "per_run"), "clean");
+    json_array_set_new(list, 1, json_string("9"));
+    assert_int_equal(fw_exam_compare(a, b, &c, NULL), FW_CORRUPT);
+    json_array_remove(list, 1);
+    assert_int_equal(fw_exam_compare(a, b, &c, NULL), FW_CORRUPT);
+    assert_null(c);
+    json_decref(a), json_decref(b);
 }
 
 static void nonsense_is_refused(void **state) {
@@ -149,10 +252,10 @@ static void nonsense_is_refused(void **state) {
     fw_exam_config config = {.network = "acosta", .policy = model_path, .drives = 1, .cars = 2,
                              .runs = 2};
     json_t *r = NULL;
-    assert_int_equal(fw_exam_run(&config, &r, NULL), FW_INVALID);
+    assert_int_equal(fw_exam_take(&config, &r, NULL), FW_INVALID);
     config.drives = 4;
     config.policy = folder;
-    assert_true(fw_exam_run(&config, &r, NULL) != FW_OK);
+    assert_true(fw_exam_take(&config, &r, NULL) != FW_OK);
     assert_null(r);
 }
 
@@ -282,6 +385,10 @@ int main(void) {
                                         make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_run_whose_sumo_died_is_done_again, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(jobs_change_nothing, make_folder, remove_folder),
+        cmocka_unit_test(a_failed_job_ends_the_exam),
+        cmocka_unit_test(differences_are_paired_by_run),
+        cmocka_unit_test(only_the_same_runs_are_compared),
         cmocka_unit_test_setup_teardown(nonsense_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_store_hands_out_only_what_matches, make_folder,
                                         remove_folder),

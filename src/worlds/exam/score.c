@@ -1,12 +1,14 @@
 /* score.c - sums of drives, and the figures made of them; see exam.h */
 #include <math.h>
+#include <stdio.h>
 
 #include "base/statistics.h"
-#include "worlds/exam/exam.h"
+#include "worlds/exam/compare.h"
 
 enum { BOOTSTRAP_DRAWS = 2000, BOOTSTRAP_SEED = 1979 };
 
-void fw_exam_add(fw_exam_sums *sums, const fw_drive_result *r) {
+void fw_exam_add(fw_exam_run *run, const fw_drive_result *r) {
+    fw_exam_sums *sums = &run->sums;
     bool clean = fw_drive_result_clean(r);
     sums->desync += r->desync;
     if (r->desync && clean) { /* nothing failed before the world lost it: not scored */
@@ -14,10 +16,15 @@ void fw_exam_add(fw_exam_sums *sums, const fw_drive_result *r) {
         return;
     }
     double time_s = (double)r->ticks * (double)FW_DRIVE_TICK_S;
+    if (!clean && run->failure_count < FW_EXAM_FAILURES_MAX)
+        run->failures[run->failure_count++] = *r;
     sums->drives++;
     sums->clean += clean;
     sums->collisions += r->collision;
     sums->at_fault += r->collision && r->at_fault;
+    sums->met[r->met < FW_DRIVE_MET_COUNT ? r->met : FW_DRIVE_MET_NOBODY] += r->collision;
+    sums->met_no_fault[r->met < FW_DRIVE_MET_COUNT ? r->met : FW_DRIVE_MET_NOBODY] +=
+        r->collision && !r->at_fault;
     sums->off_lane += r->off_lane;
     sums->stuck += r->stuck;
     sums->red_light += r->red_light;
@@ -42,6 +49,10 @@ static fw_exam_sums total_of(const fw_exam_sums *s, uint32_t runs) {
         t.hard_brakes += s[i].hard_brakes, t.ticks += s[i].ticks, t.vetoes += s[i].vetoes;
         t.decisions += s[i].decisions, t.distance_m += s[i].distance_m;
         t.time_s += s[i].time_s, t.jerk2_s += s[i].jerk2_s;
+        for (int m = 0; m < FW_DRIVE_MET_COUNT; m++) {
+            t.met[m] += s[i].met[m];
+            t.met_no_fault[m] += s[i].met_no_fault[m];
+        }
     }
     return t;
 }
@@ -77,30 +88,72 @@ static void put_clean(json_t *out, const fw_exam_sums *sums, uint32_t runs, bool
     put(out, "clean_cluster_high", cluster.high);
 }
 
-json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_sums *sums, uint32_t runs) {
-    FW_ASSERT(runs >= 1 && runs <= FW_EXAM_RUNS_MAX);
-    fw_exam_sums t = total_of(sums, runs);
-    double km = t.distance_m / 1000;
+/* Every figure of the table, its interval over whole runs beside it. */
+static void put_figures(json_t *out, const fw_exam_sums *sums, uint32_t runs) {
+    char name[64];
+    for (const fw_exam_figure *f = fw_exam_figures(); f->name; f++) {
+        const fw_interval of = fw_exam_interval(f, sums, runs);
+        put(out, f->name, fw_exam_value(f, sums, runs));
+        snprintf(name, sizeof name, "%s_cluster_low", f->name);
+        put(out, name, of.low);
+        snprintf(name, sizeof name, "%s_cluster_high", f->name);
+        put(out, name, of.high);
+    }
+}
+
+static const char *met_name(fw_drive_met met) {
+    static const char *const names[] = {"nobody", "ahead",    "behind",
+                                        "change", "junction", "beside"};
+    _Static_assert(sizeof names / sizeof *names == FW_DRIVE_MET_COUNT, "a name for each");
+    return names[met < FW_DRIVE_MET_COUNT ? met : FW_DRIVE_MET_NOBODY];
+}
+
+/* Collisions by how they came about: [all, not at fault]. */
+static json_t *collisions_of(const fw_exam_sums *t) {
     json_t *out = json_object();
-    json_object_set_new(out, "network", json_string(config->network));
-    json_object_set_new(out, "guard", json_boolean(config->guard));
+    for (int m = 1; m < FW_DRIVE_MET_COUNT; m++)
+        json_object_set_new(out, met_name((fw_drive_met)m),
+                            json_pack("[i, i]", (int)t->met[m], (int)t->met_no_fault[m]));
+    return out;
+}
+
+static json_t *failures_of(const fw_exam_run *runs, uint32_t count) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < runs[i].failure_count; k++) {
+            const fw_drive_result *r = &runs[i].failures[k];
+            json_t *one = json_pack("{s:i, s:i, s:i, s:i, s:s, s:b, s:b, s:f, s:f}", "run", (int)i, "car",
+                                    (int)r->car, "drive", (int)r->drive, "ticks", (int)r->ticks, "what",
+                                    r->collision  ? met_name(r->met)
+                                    : r->off_lane ? "off_lane"
+                                    : r->stuck    ? "stuck"
+                                                  : "red_light",
+                                    "at_fault", r->at_fault, "met_ours", r->met_ours, "x_m",
+                                    rounded((double)r->x_m, 0.1), "y_m", rounded((double)r->y_m, 0.1));
+            FW_ASSERT(one != NULL);
+            json_array_append_new(list, one);
+        }
+    return list;
+}
+
+json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_run *run) {
+    const uint32_t runs = config->runs;
+    fw_exam_sums sums[FW_EXAM_RUNS_MAX];
+    FW_ASSERT(runs >= 1 && runs <= FW_EXAM_RUNS_MAX);
+    for (uint32_t i = 0; i < runs; i++) sums[i] = run[i].sums;
+    fw_exam_sums t = total_of(sums, runs);
+    json_t *out = json_pack("{s:i, s:s, s:b, s:i, s:i, s:i}", "exam_version", FW_EXAM_VERSION, "network",
+                            config->network, "guard", config->guard, "runs", (int)runs, "cars",
+                            (int)config->cars, "drives_wanted", (int)config->drives);
+    FW_ASSERT(out != NULL);
+    put_figures(out, sums, runs);
     put_clean(out, sums, runs, false);
-    put(out, "collisions_per_km", share(t.collisions, km));
-    put(out, "at_fault_per_km", share(t.at_fault, km));
-    put(out, "red_light_runs_per_km", share((double)t.red_light_runs, km));
-    put(out, "off_lane", share(t.off_lane, t.drives));
-    put(out, "stuck", share(t.stuck, t.drives));
-    put(out, "collision", share(t.collisions, t.drives));
     put(out, "red_light", share(t.red_light, t.drives));
-    put(out, "hard_brakes_per_km", share((double)t.hard_brakes, km));
-    put(out, "mean_speed_mps", share(t.distance_m, t.time_s));
-    put(out, "jerk_rms", sqrt(share(t.jerk2_s, t.time_s)));
-    put(out, "km", km);
+    put(out, "km", t.distance_m / 1000);
     put(out, "veto_share", share((double)t.vetoes, (double)t.decisions));
     json_object_set_new(out, "desync", json_integer(t.desync));
     json_object_set_new(out, "not_started", json_integer(t.not_started));
     json_object_set_new(out, "unfinished", json_integer(t.unfinished));
-    json_object_set_new(out, "runs", json_integer(runs));
     json_t *by_run = json_array(); /* for whoever resamples runs over several exams */
     for (uint32_t i = 0; i < runs; i++)
         json_array_append_new(by_run, json_pack("[i, i]", (int)sums[i].drives, (int)sums[i].clean));
@@ -111,5 +164,8 @@ json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_sums *sums, u
     json_t *without = json_object();
     put_clean(without, sums, runs, true);
     json_object_set_new(out, "clean_without_listed_junctions", without);
+    json_object_set_new(out, "collisions", collisions_of(&t));
+    json_object_set_new(out, "per_run", fw_exam_sums_write(sums, runs));
+    json_object_set_new(out, "failures", failures_of(run, runs));
     return out;
 }

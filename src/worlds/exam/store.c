@@ -40,19 +40,39 @@ static void path_of(char path[FW_PATH_MAX], const char *folder, json_t *key) {
     fw_path_join(path, FW_PATH_MAX, folder, name);
 }
 
-static fw_status read_entry(const char *path, json_t **entry, fw_error *error) {
+static fw_status read_object(const char *path, json_t **object, fw_error *error) {
     char *bytes = NULL;
     size_t size = 0;
     json_error_t why;
     FW_TRY(fw_file_read(path, FW_EXAM_FILE_MAX, &bytes, &size, error));
-    json_t *object = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &why);
+    json_t *read = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &why);
     free(bytes);
+    if (!json_is_object(read)) {
+        json_decref(read);
+        return fw_fail(error, FW_CORRUPT, "%s is no exam result", path);
+    }
+    *object = read;
+    return FW_OK;
+}
+
+static fw_status read_entry(const char *path, json_t **entry, fw_error *error) {
+    json_t *object = NULL;
+    FW_TRY(read_object(path, &object, error));
     if (!json_is_object(json_object_get(object, "key")) ||
         !json_is_object(json_object_get(object, "result"))) {
         json_decref(object);
         return fw_fail(error, FW_CORRUPT, "%s is no exam result", path);
     }
     *entry = object;
+    return FW_OK;
+}
+
+fw_status fw_exam_result_read(const char *path, json_t **result, fw_error *error) {
+    json_t *object = NULL;
+    FW_TRY(read_object(path, &object, error));
+    json_t *inner = json_object_get(object, "result");
+    *result = json_incref(json_is_object(inner) ? inner : object);
+    json_decref(object);
     return FW_OK;
 }
 
@@ -91,6 +111,8 @@ fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, 
 /* One flat row of the list from an entry, which is released. */
 static json_t *row_of(json_t *entry, const char *file_name) {
     json_t *row = json_copy(json_object_get(entry, "result"));
+    json_object_del(row, "per_run");
+    json_object_del(row, "failures");
     json_t *policy = json_object_get(json_object_get(entry, "key"), "policy");
     if (policy) json_object_set(row, "policy", policy);
     static const char *const beside[] = {"label", "finished_ns"};

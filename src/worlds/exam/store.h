@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "worlds/exam/exam.h"
 
-enum { FW_EXAM_FILE_MAX = 1 << 16, FW_EXAM_LIST_MAX = 4096 };
+enum { FW_EXAM_FILE_MAX = 1 << 20, FW_EXAM_LIST_MAX = 4096 };
 
 /* Makes the folder, or narrows an existing one to mode 0700. */
 fw_status fw_exam_store_open(const char *folder, fw_error *error) FW_MUST;
@@ -26,11 +26,14 @@ fw_status fw_exam_key(const fw_exam_config *config, json_t **key, fw_error *erro
 /* FW_NOT_FOUND when no result with this key is there. The caller owns *result. */
 fw_status fw_exam_store_find(const char *folder, json_t *key, json_t **result,
                              fw_error *error) FW_MUST;
+/* A result from a file: an entry of a store, or what `exam --json` printed. The caller owns *result. */
+fw_status fw_exam_result_read(const char *path, json_t **result, fw_error *error) FW_MUST;
 /* `label`: a name for people, no part of the key; may be NULL. */
 fw_status fw_exam_store_put(const fw_env *env, const char *folder, json_t *key, const char *label,
                             json_t *result, fw_error *error) FW_MUST;
-/* All results as {"exams": [...]}, in order of file name: each the result's figures, with "policy"
- * (hash or "sumo"), "label", "finished_ns" and "id" beside them. The caller owns *out. */
+/* All results as {"exams": [...]}, in order of file name: each the result's figures (without
+ * per_run and failures), with "policy" (hash or "sumo"), "label", "finished_ns" and "id" beside
+ * them. The caller owns *out. */
 fw_status fw_exam_store_list(const char *folder, json_t **out, fw_error *error) FW_MUST;
 
 #endif

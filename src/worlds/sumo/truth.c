@@ -14,6 +14,7 @@
 #define DESYNC_M 5.0f      /* along the way */
 #define DESYNC_POSE_M 9.0f /* anywhere: paths round corners that SUMO takes with a kink */
 #define DESYNC_TICKS 20
+#define IN_LINE_SHARE 0.8f /* centres this far apart, of half both lengths: bumper to bumper */
 #define LISTED_AROUND_M 10.0
 
 static void middle_of(const fw_car *car, float *x, float *y) {
@@ -43,6 +44,31 @@ static float impact_of(const fw_car *car, const fw_vehicle *v) {
     return fmaxf(10, 0.5f * hypotf(dx, dy) / FW_DRIVE_TICK_S);
 }
 
+static bool in_junction(const fw_car *car) {
+    const float rear = car->front_s_m - car->length_m;
+    for (uint32_t i = 0; i < car->path.link_count; i++)
+        if (car->path.links[i].s0_m < car->front_s_m && car->path.links[i].s1_m > rear) return true;
+    return false;
+}
+
+static bool in_change(const fw_car *car) {
+    const float rear = car->front_s_m - car->length_m;
+    for (uint32_t i = 0; i < car->path.change_count; i++)
+        if (car->path.changes[i].s0_m < car->front_s_m && car->path.changes[i].s1_m > rear)
+            return true;
+    return false;
+}
+
+/* Bumper to bumper, or by what we were doing. */
+static fw_drive_met how_met(const fw_car *car, const fw_vehicle *v, float ahead_m) {
+    const float turn = remainderf(v->yaw_rad - car->yaw_rad, 2 * (float)M_PI);
+    const bool in_line = fabsf(turn) < (float)M_PI / 4 &&
+                         fabsf(ahead_m) > IN_LINE_SHARE * 0.5f * (car->length_m + v->length_m);
+    if (in_line) return ahead_m > 0 ? FW_DRIVE_MET_AHEAD : FW_DRIVE_MET_BEHIND;
+    if (in_change(car)) return FW_DRIVE_MET_CHANGE;
+    return in_junction(car) ? FW_DRIVE_MET_JUNCTION : FW_DRIVE_MET_BESIDE;
+}
+
 static void judge_collision(fw_world *world, uint32_t index) {
     fw_car *car = &world->cars[index];
     const fw_vehicle *other = find_collision(world, car);
@@ -53,6 +79,8 @@ static void judge_collision(fw_world *world, uint32_t index) {
         (other->x_m - x) * cosf(car->yaw_rad) + (other->y_m - y) * sinf(car->yaw_rad);
     car->result.collision = true;
     car->result.at_fault = car->speed_mps > MOVES_MPS && ahead > 0;
+    car->result.met = how_met(car, other, ahead);
+    car->result.met_ours = other->car != FW_CITY_NO_CAR;
     car->ended = true;
     const float impact = impact_of(car, other);
     fw_world_observe(world, index);
@@ -214,5 +242,6 @@ void fw_world_finish_result(fw_car *car) {
     fw_drive_result *r = &car->result;
     const double time_s = r->ticks * (double)FW_DRIVE_TICK_S;
     r->mean_speed_mps = time_s > 0 ? r->distance_m / time_s : 0;
+    middle_of(car, &r->x_m, &r->y_m);
     r->jerk_rms_mps3 = car->jerk_count ? sqrt(car->jerk_square_sum / car->jerk_count) : 0;
 }

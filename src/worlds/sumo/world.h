@@ -35,6 +35,17 @@ typedef struct fw_world_config {
     bool sumo_drives;    /* SUMO's own drivers keep the wheel; ours are only watched and scored */
 } fw_world_config;
 
+/* How a collision came about; docs/truth.md. */
+typedef enum fw_drive_met {
+    FW_DRIVE_MET_NOBODY,
+    FW_DRIVE_MET_AHEAD,    /* we ran into the one ahead */
+    FW_DRIVE_MET_BEHIND,   /* the one behind ran into us */
+    FW_DRIVE_MET_CHANGE,   /* side by side while our path changed lanes */
+    FW_DRIVE_MET_JUNCTION, /* crossing or merging */
+    FW_DRIVE_MET_BESIDE,   /* side by side on a street, our path straight on */
+    FW_DRIVE_MET_COUNT,
+} fw_drive_met;
+
 /* What one drive was worth, by the world's own measure. Definitions: docs/truth.md. */
 typedef struct fw_drive_result {
     uint32_t car, drive, ticks;
@@ -50,6 +61,9 @@ typedef struct fw_drive_result {
                              acosta), where SUMO's own boxes overlap */
     uint32_t red_light_runs, hard_brakes; /* hard brake: accel <= -4 m/s2 begun */
     double distance_m, mean_speed_mps, jerk_rms_mps3;
+    fw_drive_met met; /* collisions: how */
+    bool met_ours;    /* and whether the other was one of our cars */
+    float x_m, y_m;   /* where the drive ended: our box's centre */
 } fw_drive_result;
 
 /* clean: none of collision, off_lane, red_light, stuck. */
