@@ -12,9 +12,20 @@ typedef struct fw_interval {
 /* Wilson score interval of k successes in n trials, 95 % (Wilson 1927). n = 0 gives [0, 1]. */
 fw_interval fw_wilson95(uint64_t k, uint64_t n);
 
-/* Percentile bootstrap (Efron 1979), 95 %, of the ratio sum(numerator)/sum(denominator), whole
- * clusters resampled with replacement; `clusters` >= 1; `draws` resamples from `seed`. */
+enum { FW_BOOTSTRAP_DRAWS_MAX = 4096 };
+
+/* Bootstrap (Efron 1979), 95 %, of the ratio sum(numerator)/sum(denominator): whole clusters are resampled
+ * with replacement, `draws` (1 .. FW_BOOTSTRAP_DRAWS_MAX) times from `seed`; draws without a denominator are
+ * left out, [0, 0] when all are. The percentiles are widened for few clusters, as Student's t is beside
+ * the normal distribution (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", 4.1.3); one
+ * cluster gives its own ratio twice. clusters >= 1. */
 fw_interval fw_cluster_bootstrap95(const double *numerator, const double *denominator,
                                    size_t clusters, unsigned draws, uint64_t seed);
+
+/* The same of the difference of two ratios, a minus b, over the same clusters: paired. */
+typedef struct fw_ratio {
+    const double *numerator, *denominator; /* (clusters) */
+} fw_ratio;
+fw_interval fw_cluster_difference95(fw_ratio a, fw_ratio b, size_t clusters, unsigned draws, uint64_t seed);
 
 #endif

@@ -12,6 +12,7 @@
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/ppo.h"
 #include "lines/driving/learn/old_sim.h"
+#include "lines/driving/learn/score/gate.h"
 
 typedef struct scenario_set {
     fw_old_scenario **items;

@@ -1,5 +1,5 @@
-/* learn.h - the factory's half of the driving line: recordings -> scenarios -> PPO -> candidate,
- * and the gate's evidence on held-out scenarios.
+/* learn.h - the factory's half of the driving line: recordings -> scenarios -> PPO -> candidate.
+ * The gate's evidence on held-out scenarios: score/gate.h.
  *
  * Jobs call these; they read recordings and model files, and nothing else. Same inputs, same seed,
  * same build and CPU class -> same bytes out, whatever the number of threads and ranks.
@@ -56,25 +56,6 @@ typedef struct fw_driving_train_result {
 
 fw_status fw_driving_train(const fw_driving_train_config *config, fw_driving_train_result *out,
                            fw_error *error) FW_MUST;
-
-typedef struct fw_driving_gate_config {
-    const char *const *recordings; /* held-out share, sorted by hash */
-    uint32_t recording_count;
-    const char *champion_path, *candidate_path;
-    uint32_t threads;
-    fw_driving_progress progress;
-} fw_driving_gate_config;
-
-typedef struct fw_driving_gate_result {
-    uint32_t scenarios;                  /* n, pairs */
-    double champion_clean, candidate_clean; /* shares of n */
-    double difference, low, high;        /* candidate - champion, 95 % */
-    bool promote;
-    char reason[240]; /* one sentence with the figures */
-} fw_driving_gate_result;
-
-fw_status fw_driving_gate(const fw_driving_gate_config *config, fw_driving_gate_result *out,
-                          fw_error *error) FW_MUST;
 
 /* An untrained network's model file for a seed (the baseline "untrained"). */
 fw_status fw_driving_untrained(uint64_t seed, const char *out_path, fw_hash *hash,

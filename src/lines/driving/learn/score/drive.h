@@ -1,0 +1,23 @@
+/* drive.h - private to score/: one scenario's cases, driven by one row. */
+#ifndef FW_LINES_DRIVING_SCORE_DRIVE_H
+#define FW_LINES_DRIVING_SCORE_DRIVE_H
+
+#include <stdatomic.h>
+
+#include "lines/driving/learn/score/score.h"
+
+typedef struct fw_score_run_of {
+    const fw_scenario *scenario;
+    const fw_driver *driver;
+    fw_sim_traffic traffic;
+    const fw_score_case *cases; /* (count) of this scenario, in order */
+    uint32_t count, ticks_max;
+    uint64_t seed;
+    const atomic_bool *stop;
+    fw_sim_drive *drives; /* (count) out; ticks 0: it could not begin */
+    _Atomic uint32_t *bins; /* (FW_SCORE_BINS) of decision times, added to */
+} fw_score_run_of;
+
+fw_status fw_score_drive_all(const fw_score_run_of *run, fw_sim *sim, fw_error *error) FW_MUST;
+
+#endif

@@ -1,0 +1,67 @@
+#include "lines/driving/learn/score/driver.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+fw_status fw_driver_baseline(const char *name, fw_driver *out, fw_error *error) {
+    static const struct {
+        const char *name;
+        fw_driver_kind kind;
+        fw_policy_kind policy;
+    } baselines[] = {{"log", FW_DRIVER_LOG, 0},
+                     {"constant", FW_DRIVER_STRAIGHT, 0},
+                     {"pursuit", FW_DRIVER_POLICY, FW_POLICY_CONSTANT},
+                     {"idm", FW_DRIVER_POLICY, FW_POLICY_IDM}};
+    for (size_t i = 0; i < sizeof baselines / sizeof *baselines; i++) {
+        if (strcmp(name, baselines[i].name) != 0) continue;
+        *out = (fw_driver){.kind = baselines[i].kind,
+                           .policy.kind = baselines[i].policy,
+                           .training_core_s = NAN,
+                           .training_agent_steps = NAN};
+        snprintf(out->name, sizeof out->name, "%s", name);
+        return FW_OK;
+    }
+    return fw_fail(error, FW_INVALID, "no baseline '%.40s': log, constant, pursuit or idm", name);
+}
+
+static double word_number(const fw_policy *policy, const char *name) {
+    const char *text = json_string_value(json_object_get(policy->model.words, name));
+    char *end = NULL;
+    double number = text ? strtod(text, &end) : NAN;
+    return text && end != text && *end == '\0' ? number : NAN;
+}
+
+static void name_of(const char *path, char *out, size_t room) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    int size = (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base));
+    snprintf(out, room, "%.*s", size, base);
+}
+
+fw_status fw_driver_model(const char *path, fw_driver *out, fw_error *error) {
+    fw_driver driver = {.kind = FW_DRIVER_POLICY};
+    fw_error why = {""};
+    fw_status status = fw_policy_load_file(path, &driver.policy, &why);
+    if (status != FW_OK) return fw_fail(error, status, "%.200s: %.190s", path, why.text);
+    name_of(path, driver.name, sizeof driver.name);
+    driver.training_core_s = word_number(&driver.policy, "core_s");
+    driver.training_agent_steps = word_number(&driver.policy, "agent_steps");
+    *out = driver;
+    return FW_OK;
+}
+
+void fw_driver_clear(fw_driver *driver) {
+    fw_policy_clear(&driver->policy);
+    *driver = (fw_driver){0};
+}
+
+fw_status fw_driver_sit(const fw_driver *driver, fw_driver_seat *out, fw_error *error) {
+    fw_driver_seat seat = {0};
+    if (driver->kind == FW_DRIVER_POLICY)
+        FW_TRY(fw_policy_session_open(&driver->policy, &seat.session, error));
+    *out = seat;
+    return FW_OK;
+}
+
+void fw_driver_rise(fw_driver_seat *seat) { fw_policy_session_close(&seat->session); }
+
