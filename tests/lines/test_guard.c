@@ -114,11 +114,14 @@ static void test_only_lowers(void **state) {
         assert_true(after.curvature_pm == before.curvature_pm);
         fw_drive_view view;
         float features[FW_FEATURES];
-        fw_drive_look(&o, &view);
-        fw_drive_features(&o, &view, features);
+        fw_drive_scene_room room;
+        fw_drive_scene scene;
+        fw_drive_scene_of(&o, &room, &scene);
+        fw_drive_look(&scene, &view);
+        fw_drive_features(&scene, &view, features);
         for (int i = 0; i < FW_FEATURES; i++)
             assert_true(isfinite(features[i]) && fabsf(features[i]) < 20);
-        assert_true(isfinite(fw_idm_accel(&o, &view)));
+        assert_true(isfinite(fw_idm_accel(&scene, &view)));
     }
     assert_true(vetoes > 100);
 }

@@ -1,4 +1,4 @@
-/* Model files of the driving line: of both forms, of any graph with the right ends, refused ones, and
+/* Model files of the driving line: its own network, any graph with the right ends, refused ones, and
  * without pointers through the unit's slot. */
 #include <math.h>
 #include <setjmp.h>
@@ -35,90 +35,110 @@ static fw_drive_obs street(fw_random *r) {
     return o;
 }
 
-/* ---- files of the form before graphs ---- */
+/* ---- the line's own network ---- */
 
-typedef struct flat {
-    float w0[FW_FEATURES * HIDDEN], b0[HIDDEN], w1[HIDDEN * HIDDEN], b1[HIDDEN],
-        w2[HIDDEN * FW_OUTPUTS], b2[FW_OUTPUTS];
-} flat;
-
-static void flat_file(const flat *f, const char *version, uint32_t tensors, char **bytes,
-                      size_t *size_bytes) {
-    const fw_tensor all[] = {
-        {.name = "w0", .dims = 2, .shape = {FW_FEATURES, HIDDEN}, .data = f->w0},
-        {.name = "b0", .dims = 1, .shape = {HIDDEN}, .data = f->b0},
-        {.name = "w1", .dims = 2, .shape = {HIDDEN, HIDDEN}, .data = f->w1},
-        {.name = "b1", .dims = 1, .shape = {HIDDEN}, .data = f->b1},
-        {.name = "w2", .dims = 2, .shape = {HIDDEN, FW_OUTPUTS}, .data = f->w2},
-        {.name = "b2", .dims = 1, .shape = {FW_OUTPUTS}, .data = f->b2}};
-    fw_tensor some[6];
-    memcpy(some, all, sizeof some);
-    fw_safetensors file = {.count = tensors, .tensors = some,
-                           .metadata = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy",
-                                                 "network", "features_version", version)};
-    assert_int_equal(fw_safetensors_write(&file, bytes, size_bytes, NULL), FW_OK);
-    fw_safetensors_clear(&file);
+/* Its file with weights of order one, at a path of a new folder. */
+static void own_file(char folder[32], char path[64], fw_hash *hash) {
+    fw_nn_graph *g;
+    fw_nn_layout layout;
+    fw_random r = fw_random_named(3, "weights");
+    strcpy(folder, "/tmp/fw_policy_XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, 64, "%s/model", folder);
+    assert_int_equal(fw_drive_network_graph(HIDDEN, &g, NULL), FW_OK);
+    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
+    float *params = fw_nn_vector_new(layout.floats);
+    for (size_t i = 0; i < layout.floats; i++) params[i] = 0.3f * fw_random_normal(&r);
+    assert_int_equal(fw_drive_network_save(g, params, path, hash, NULL), FW_OK);
+    free(params);
+    fw_nn_layout_clear(&layout);
+    fw_nn_graph_free(g);
 }
 
-/* y (n) = x (m) w (m, n) + b, in float64. */
-static void layer(const double *x, const float *w, const float *b, uint32_t m, uint32_t n, double *y) {
+/* A parameter of the policy by name. */
+static const float *parameter(const fw_policy *policy, const char *name) {
+    fw_nn_value value = fw_nn_find(policy->model.graph, name);
+    assert_true(value != FW_NN_NONE);
+    return policy->model.params + policy->model.layout.offsets[value];
+}
+
+/* y (n) = w (n, m) x (m) + b, in float64. */
+static void layer(const fw_policy *policy, const char *name, const double *x, uint32_t m, uint32_t n,
+                  double *y) {
+    char full[32];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const float *w = parameter(policy, full);
+    snprintf(full, sizeof full, "%s.bias", name);
+    const float *b = parameter(policy, full);
     for (uint32_t j = 0; j < n; j++) {
         y[j] = (double)b[j];
-        for (uint32_t i = 0; i < m; i++) y[j] += x[i] * (double)w[i * n + j];
+        for (uint32_t i = 0; i < m; i++) y[j] += x[i] * (double)w[j * m + i];
     }
 }
 
-static void flat_scores(const flat *f, const float *features, double *y) {
-    double x[FW_FEATURES], h0[HIDDEN], h1[HIDDEN];
+/* The drawing of network.h, once more. */
+static void scores_of(const fw_policy *policy, const float *features, double scores[FW_OUTPUTS]) {
+    double x[FW_FEATURES], state[FW_FEATURES_EGO + FW_DRIVE_USER_HIDDEN] = {0}, one[FW_DRIVE_USER_HIDDEN];
+    double h0[HIDDEN], h1[HIDDEN], *most = state + FW_FEATURES_EGO;
     for (int i = 0; i < FW_FEATURES; i++) x[i] = (double)features[i];
-    layer(x, f->w0, f->b0, FW_FEATURES, HIDDEN, h0);
+    memcpy(state, x, FW_FEATURES_EGO * sizeof *x);
+    for (int k = 0; k < FW_FEATURE_USERS; k++) {
+        if (x[FW_FEATURES_MASK_AT + k] < 0.5) continue;
+        layer(policy, "user", x + FW_FEATURES_USERS_AT + k * FW_FEATURE_EACH, FW_FEATURE_EACH,
+              FW_DRIVE_USER_HIDDEN, one);
+        for (int i = 0; i < FW_DRIVE_USER_HIDDEN; i++) most[i] = fmax(most[i], one[i]);
+    }
+    layer(policy, "l0", state, FW_FEATURES_EGO + FW_DRIVE_USER_HIDDEN, HIDDEN, h0);
     for (int i = 0; i < HIDDEN; i++) h0[i] = tanh(h0[i]);
-    layer(h0, f->w1, f->b1, HIDDEN, HIDDEN, h1);
+    layer(policy, "l1", h0, HIDDEN, HIDDEN, h1);
     for (int i = 0; i < HIDDEN; i++) h1[i] = tanh(h1[i]);
-    layer(h1, f->w2, f->b2, HIDDEN, FW_OUTPUTS, y);
+    layer(policy, "heads", h1, HIDDEN, FW_OUTPUTS, scores);
 }
 
-static flat *random_flat(uint64_t seed) {
-    flat *f = malloc(sizeof *f);
-    fw_random r = fw_random_named(seed, "flat");
-    float *numbers = (float *)f;
-    for (size_t i = 0; i < sizeof *f / sizeof *numbers; i++)
-        numbers[i] = 0.3f * fw_random_normal(&r);
-    return f;
+static void compare(const fw_policy *policy, const fw_policy_session *session, const double *scores) {
+    const float *accel = fw_nn_session_value(session->network, policy->ends.accel);
+    const float *steer = fw_nn_session_value(session->network, policy->ends.steer);
+    const float *value = fw_nn_session_value(session->network, policy->ends.value);
+    double mean = 0, square = 0;
+    for (int i = 0; i < FW_ACCELS; i++) assert_true(fabs((double)accel[i] - scores[i]) < 1e-4);
+    for (int i = 0; i < FW_STEERS; i++) assert_true(fabs((double)steer[i] - scores[FW_ACCELS + i]) < 1e-4);
+    for (int i = 0; i < FW_VALUES; i++) assert_true(fabs((double)value[i] - scores[FW_VALUE_AT + i]) < 1e-4);
+    for (int i = 0; i < FW_VALUES; i++) mean += scores[FW_VALUE_AT + i] / FW_VALUES;
+    for (int i = 0; i < FW_VALUES; i++) square += pow(scores[FW_VALUE_AT + i] - mean, 2) / FW_VALUES;
+    assert_true(fabs((double)session->uncertainty - sqrt(square) * (double)FW_DRIVE_VALUE_SCALE) < 1e-3);
 }
 
-static void test_flat_files_become_the_graph(void **state) {
+static void test_the_network_is_the_one_drawn(void **state) {
     (void)state;
-    flat *f = random_flat(3);
-    char *bytes;
-    size_t size;
+    char folder[32], path[64];
+    fw_hash hash;
     fw_policy policy;
     fw_policy_session session;
     fw_random r = fw_random_named(4, "street");
-    flat_file(f, "1", 6, &bytes, &size);
-    assert_int_equal(fw_policy_load(bytes, size, &policy, NULL), FW_OK);
-    assert_string_equal(policy.hash.hex, fw_hash_bytes(bytes, size).hex);
+    own_file(folder, path, &hash);
+    assert_int_equal(fw_policy_load_file(path, &policy, NULL), FW_OK);
+    assert_string_equal(policy.hash.hex, hash.hex);
     assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
     for (int round = 0; round < 100; round++) {
         fw_drive_obs o = street(&r);
+        fw_drive_scene_room room;
+        fw_drive_scene scene;
         fw_drive_view view;
-        fw_drive_action action;
+        fw_drive_action action, again;
         float features[FW_FEATURES];
-        double y[FW_OUTPUTS];
+        double scores[FW_OUTPUTS];
         fw_policy_act(&policy, &session, &o, &action);
-        fw_drive_look(&o, &view);
-        fw_drive_features(&o, &view, features);
-        flat_scores(f, features, y);
-        const float *accel = fw_nn_session_value(session.network, policy.ends.accel);
-        const float *steer = fw_nn_session_value(session.network, policy.ends.steer);
-        for (int i = 0; i < FW_ACCELS; i++) assert_true(fabs((double)accel[i] - y[i]) < 1e-4);
-        for (int i = 0; i < FW_STEERS; i++)
-            assert_true(fabs((double)steer[i] - y[FW_ACCELS + i]) < 1e-4);
+        fw_drive_scene_of(&o, &room, &scene);
+        fw_drive_look(&scene, &view);
+        fw_drive_features(&scene, &view, features);
+        scores_of(&policy, features, scores);
+        compare(&policy, &session, scores);
+        fw_policy_act_scene(&policy, &session, &scene, &view, &again);
+        assert_memory_equal(&action, &again, sizeof action);
     }
     fw_policy_session_close(&session);
     fw_policy_clear(&policy);
-    free(bytes);
-    free(f);
+    assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);
 }
 
 static void refuse(const char *bytes, size_t size, fw_status wanted, const char *word) {
@@ -128,27 +148,31 @@ static void refuse(const char *bytes, size_t size, fw_status wanted, const char 
     if (!strstr(error.text, word)) fail_msg("\"%s\" does not say %s", error.text, word);
 }
 
-static void test_broken_flat_files_are_refused(void **state) {
+/* ---- answers ---- */
+
+static void test_driving_goes_between_two_choices(void **state) {
     (void)state;
-    flat *f = random_flat(5);
-    char *bytes;
-    size_t size;
-    flat_file(f, "2", 6, &bytes, &size);
-    refuse(bytes, size, FW_UNSUPPORTED, "version 2");
-    free(bytes);
-    flat_file(f, "1", 5, &bytes, &size);
-    refuse(bytes, size, FW_CORRUPT, "b2");
-    free(bytes);
-    f->w1[7] = NAN;
-    flat_file(f, "1", 6, &bytes, &size);
-    refuse(bytes, size, FW_CORRUPT, "w1 is not finite");
-    free(bytes);
-    free(f);
+    const fw_drive_view view = {.aim_x_m = 6, .aim_cos = 1};
+    float accel[FW_ACCELS], steer[FW_STEERS] = {0};
+    for (int i = 0; i < FW_ACCELS; i++) accel[i] = -100;
+    accel[3] = 2, steer[4] = 90;
+    fw_drive_action a = fw_drive_blend(&view, accel, steer);
+    assert_true(a.accel_mps2 == fw_drive_accels_mps2[3]); /* certain: the choice itself */
+    assert_true(a.curvature_pm == fw_drive_choice(&view, 3, 4).curvature_pm && a.curvature_pm > 0.03f);
+    accel[4] = 2, steer[3] = 90;
+    a = fw_drive_blend(&view, accel, steer);
+    assert_true(fabsf(a.accel_mps2 - 0.5f * (fw_drive_accels_mps2[3] + fw_drive_accels_mps2[4])) < 1e-6f);
+    float middle = 0.5f * (fw_drive_steers_m[3] + fw_drive_steers_m[4]);
+    assert_true(fabsf(a.curvature_pm - fw_drive_pursuit(&view, middle)) < 1e-6f);
+    accel[8] = 1.9f; /* a far rival of the best is no neighbour */
+    assert_true(fw_drive_blend(&view, accel, steer).accel_mps2 == a.accel_mps2);
+    for (int i = 0; i < FW_ACCELS; i++) accel[i] = NAN;
+    assert_true(fw_drive_blend(&view, accel, steer).accel_mps2 == fw_drive_accels_mps2[0]);
 }
 
 /* ---- graphs ---- */
 
-typedef enum fault { NO_FAULT, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, LARGE, FAULTS } fault;
+typedef enum fault { NO_FAULT, OTHER_FEATURES, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, LARGE, FAULTS } fault;
 
 /* Another network than the line's own: one layer, rectified, two heads, no value. */
 static void graph_file(fault with, char **bytes, size_t *size_bytes) {
@@ -183,7 +207,7 @@ static void graph_file(fault with, char **bytes, size_t *size_bytes) {
     float *params = fw_nn_vector_new(layout.floats);
     fw_nn_initialise(g, &layout, 9, params);
     json_t *words = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
-                              "features_version", "1");
+                              "features_version", with == OTHER_FEATURES ? "1" : "2");
     assert_int_equal(fw_nn_model_write(g, params, words, bytes, size_bytes, NULL), FW_OK);
     json_decref(words);
     free(params);
@@ -196,7 +220,8 @@ static void test_graphs_without_the_ends_are_refused(void **state) {
     static const struct {
         fw_status status;
         const char *word;
-    } wanted[FAULTS] = {[NO_STEER] = {FW_UNSUPPORTED, "steer"},
+    } wanted[FAULTS] = {[OTHER_FEATURES] = {FW_UNSUPPORTED, "version 1 of the features"},
+                        [NO_STEER] = {FW_UNSUPPORTED, "steer"},
                         [WIDE_ACCEL] = {FW_UNSUPPORTED, "accel"},
                         [SECOND_INPUT] = {FW_UNSUPPORTED, "features"},
                         [MANY_NODES] = {FW_TOO_BIG, "nodes"},
@@ -279,45 +304,36 @@ static void test_policies_go_through_the_slot(void **state) {
     graph_file(NO_FAULT, &bytes, &size);
     round_trip(bytes, size);
     free(bytes);
-    flat *f = random_flat(3);
-    flat_file(f, "1", 6, &bytes, &size);
+    char folder[32], path[64];
+    fw_hash hash;
+    own_file(folder, path, &hash);
+    assert_int_equal(fw_file_read(path, FW_POLICY_FILE_MAX, &bytes, &size, NULL), FW_OK);
     round_trip(bytes, size);
     free(bytes);
-    free(f);
+    assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);
 }
 
 /* The line's own network, saved and read: the same file again. */
 static void test_saved_networks_are_read_back(void **state) {
     (void)state;
-    char folder[] = "/tmp/fw_policy_XXXXXX", path[2][64];
-    fw_nn_graph *g;
-    fw_nn_layout layout;
+    char folder[32], path[64];
     fw_policy policy;
     fw_hash hash[2];
-    assert_non_null(mkdtemp(folder));
-    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], "%s/%d", folder, i);
-    assert_int_equal(fw_drive_network_graph(FW_DRIVE_HIDDEN, &g, NULL), FW_OK);
-    assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
-    float *params = fw_nn_vector_new(layout.floats);
-    fw_nn_initialise(g, &layout, 9, params);
-    assert_int_equal(fw_drive_network_save(g, params, path[0], &hash[0], NULL), FW_OK);
-    assert_int_equal(fw_policy_load_file(path[0], &policy, NULL), FW_OK);
+    own_file(folder, path, &hash[0]);
+    assert_int_equal(fw_policy_load_file(path, &policy, NULL), FW_OK);
     assert_string_equal(policy.hash.hex, hash[0].hex);
     assert_true(policy.ends.value != FW_NN_NONE);
-    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, path[1],
-                                           &hash[1], NULL), FW_OK);
+    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, path, &hash[1], NULL),
+                     FW_OK);
     assert_string_equal(hash[0].hex, hash[1].hex);
     fw_policy_clear(&policy);
-    free(params);
-    fw_nn_layout_clear(&layout);
-    fw_nn_graph_free(g);
     assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat_files_become_the_graph),
-        cmocka_unit_test(test_broken_flat_files_are_refused),
+        cmocka_unit_test(test_the_network_is_the_one_drawn),
+        cmocka_unit_test(test_driving_goes_between_two_choices),
         cmocka_unit_test(test_graphs_without_the_ends_are_refused),
         cmocka_unit_test(test_policies_go_through_the_slot),
         cmocka_unit_test(test_saved_networks_are_read_back),

@@ -93,7 +93,6 @@ static bool self_test(const fw_policy *policy, fw_policy_session *session) {
     };
     fw_drive_action action = {0};
     fw_policy_act(policy, session, &road, &action);
-    session->drive = 0, session->set_speed_mps = 0; /* it has seen nothing yet */
     return isfinite(action.accel_mps2) && isfinite(action.curvature_pm);
 }
 

@@ -3,41 +3,56 @@
 #include <math.h>
 #include <string.h>
 
-static const float accels_mps2[FW_ACCELS] = {-8, -5, -3, -1.5f, -0.5f, 0, 0.7f, 1.5f, 2.8f};
-static const float steers_pm[FW_STEERS] = {-0.015f, 0, 0.015f};
+enum { USERS = FW_DRIVE_SCENE_USERS, ROWS = FW_FEATURE_USERS, EACH = FW_FEATURE_EACH };
 
-static float clampf(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+const float fw_drive_accels_mps2[FW_ACCELS] = {-8, -5, -3, -1.5f, -0.5f, 0, 0.7f, 1.5f, 2.8f};
+const float fw_drive_steers_m[FW_STEERS] = {-0.8f, -0.3f, 0, 0.3f, 0.8f};
 
-static float *ego_features(const fw_drive_obs *obs, const fw_drive_view *view, float *f) {
-    *f++ = obs->speed_mps / 10;
+/* A NaN becomes low. */
+static float clampf(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
+
+/* ---- ego ---- */
+
+static float *own_features(const fw_drive_scene *scene, const fw_drive_view *view, float *f) {
+    *f++ = scene->speed_mps / 10;
     *f++ = clampf(view->lateral_m, -3, 3);
     *f++ = 2 * clampf(view->heading_rad, -1, 1);
-    *f++ = obs->accel_mps2 / 4;
-    *f++ = 10 * obs->curvature_pm;
+    *f++ = scene->accel_mps2 / 4;
+    *f++ = 10 * scene->curvature_pm;
     *f++ = 10 * view->pursuit_pm;
-    *f++ = 1 / (1 + obs->speed_mps);
-    *f++ = obs->length_m / 10;
+    *f++ = 1 / (1 + scene->speed_mps);
+    *f++ = scene->length_m / 10;
     return f;
 }
 
-static float *route_features(const fw_drive_obs *obs, const fw_drive_view *view, float *f) {
-    static const int curves[] = {0, 1, 2, 3, 5, 7, 10, 15}, turns[] = {4, 8, 14};
+static float *route_features(const fw_drive_scene *scene, const fw_drive_view *view, float *f) {
+    static const int curves[] = {0, 1, 2, 4, 6, 9, 13, 19}, turns[] = {5, 10, 17};
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
         *f++ = clampf(10 * view->curvature_pm[curves[i]], -2.5f, 2.5f);
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++)
         *f++ = clampf(view->turn_rad[turns[i]], -2, 2);
-    *f++ = clampf((fw_drive_allowed_mps(view, 3.0f, 2.0f) - obs->speed_mps) / 4, -2, 2);
-    *f++ = clampf((fw_drive_allowed_mps(view, 2.0f, 1.5f) - obs->speed_mps) / 4, -2, 2);
+    *f++ = clampf((fw_drive_allowed_mps(view, 3.0f, 2.0f) - scene->speed_mps) / 4, -2, 2);
+    *f++ = clampf((fw_drive_allowed_mps(view, 2.0f, 1.5f) - scene->speed_mps) / 4, -2, 2);
     *f++ = view->limit_mps[0] / 15;
-    *f++ = view->limit_mps[10] / 15;
-    *f++ = clampf((view->limit_mps[0] - obs->speed_mps) / 4, -2, 2);
-    *f++ = clampf(obs->route_left_m / 50, 0, 2);
+    *f++ = view->limit_mps[12] / 15;
+    *f++ = clampf((view->limit_mps[0] - scene->speed_mps) / 4, -2, 2);
+    *f++ = clampf(scene->route_left_m / 50, 0, 2);
     return f;
 }
 
-static float *leader_features(const fw_drive_obs *obs, const fw_drive_view *view, float *f) {
+/* Room between our box and the lane's edge, left and right, if we keep our offset: here, and 8, 16, 24 m on. */
+static float *room_features(const fw_drive_scene *scene, const fw_drive_view *view, float *f) {
+    for (int k = 0; k <= 12; k += 4) {
+        float room = 0.5f * (view->lane_m[k] - scene->width_m);
+        *f++ = clampf(room - view->lateral_m, -3, 3);
+        *f++ = clampf(room + view->lateral_m, -3, 3);
+    }
+    return f;
+}
+
+static float *leader_features(const fw_drive_scene *scene, const fw_drive_view *view, float *f) {
     const fw_drive_leader *l = &view->leader, *m = &view->second;
-    float gap = clampf(l->gap_m, 0, 60), closing = obs->speed_mps - l->speed_mps;
+    float gap = clampf(l->gap_m, 0, 60), closing = scene->speed_mps - l->speed_mps;
     *f++ = l->exists;
     *f++ = l->exists ? gap / 30 : 2;
     *f++ = l->exists ? 3 / (1 + gap) : 0;
@@ -45,76 +60,128 @@ static float *leader_features(const fw_drive_obs *obs, const fw_drive_view *view
     *f++ = l->exists ? l->speed_mps / 10 : 0;
     *f++ = l->exists ? fminf(3, clampf(closing, 0, 20) / fmaxf(0.5f, gap)) : 0;
     float v = l->speed_mps, room = gap - 1 + v * v / 12;
-    *f++ = l->exists ? clampf(fw_drive_stop_mps2(obs->speed_mps, room) / 4, 0, 2.5f) : 0;
+    *f++ = l->exists ? clampf(fw_drive_stop_mps2(scene->speed_mps, room) / 4, 0, 2.5f) : 0;
     *f++ = m->exists ? clampf(m->gap_m, 0, 60) / 30 : 2;
-    *f++ = m->exists ? (obs->speed_mps - m->speed_mps) / 5 : 0;
+    *f++ = m->exists ? (scene->speed_mps - m->speed_mps) / 5 : 0;
     return f;
 }
 
-static float *light_features(const fw_drive_obs *obs, const fw_drive_view *view, float *f) {
+static float *light_features(const fw_drive_scene *scene, const fw_drive_view *view, float *f) {
     bool there = view->light_matters;
     *f++ = there && view->light == FW_DRIVE_LIGHT_GREEN;
     *f++ = there && view->light == FW_DRIVE_LIGHT_YELLOW;
     bool red = there && view->light == FW_DRIVE_LIGHT_RED;
     *f++ = red;
     *f++ = there ? clampf(view->light_m, -1, 60) / 30 : 2;
-    float demand = there ? clampf(fw_drive_stop_mps2(obs->speed_mps, view->light_m) / 4, 0, 2.5f) : 0;
-    *f++ = demand;
+    *f++ = there ? clampf(fw_drive_stop_mps2(scene->speed_mps, view->light_m) / 4, 0, 2.5f) : 0;
     *f++ = red ? 2 / (1 + fmaxf(0, view->light_m)) : 0;
     return f;
 }
 
-static float *meeting_features(const fw_drive_obs *obs, const fw_drive_view *view, float *f) {
-    for (uint32_t k = 0; k < 4; k++, f += 9) {
-        memset(f, 0, 9 * sizeof *f);
-        if (k >= view->meeting_count) continue;
-        const fw_drive_meeting *m = &view->meetings[k];
-        float pace = fmaxf(obs->speed_mps, 1.0f);
-        f[0] = 1;
-        f[1] = m->must_yield;
-        f[2] = clampf(m->enter_m / 20, -1, 3);
-        f[3] = clampf(m->clear_m / 20, 0, 3);
-        f[4] = clampf(m->foe_enter_m / 20, -1, 3);
-        f[5] = m->foe_speed_mps / 10;
-        f[6] = clampf(m->foe_enter_s / 3, -1, 3);
-        f[7] = clampf((m->foe_enter_s - m->clear_m / pace) / 3, -2, 2);
-        f[8] = clampf((m->enter_m / pace - m->foe_clear_s) / 3, -2, 2);
+/* ---- users ---- */
+
+/* Rows of the scene that go in: the nearest; one with a meeting takes the place of the farthest without. */
+static uint32_t choose_users(const fw_drive_view *view, uint8_t row[ROWS]) {
+    uint32_t count = view->user_count < ROWS ? view->user_count : ROWS;
+    for (uint32_t k = 0; k < ROWS; k++) row[k] = (uint8_t)k;
+    if (view->user_count <= ROWS) return count;
+    bool meets[USERS] = {false};
+    for (uint32_t i = 0; i < view->meeting_count; i++) meets[view->meetings[i].user] = true;
+    for (uint32_t k = ROWS, out = ROWS; k < view->user_count; k++) {
+        if (!meets[k]) continue;
+        while (out > 0 && meets[row[out - 1]]) out--;
+        if (out == 0) break;
+        row[--out] = (uint8_t)k;
     }
-    return f;
+    return count;
 }
 
-static float *neighbour_features(const fw_drive_obs *obs, float *f) {
-    float c = cosf(obs->yaw_rad), s = sinf(obs->yaw_rad);
-    uint32_t put = 0;
-    for (uint32_t k = 0; k < obs->user_count && put < 6; k++) {
-        const fw_drive_user *u = &obs->users[k];
-        float dx = u->x_m - obs->x_m, dy = u->y_m - obs->y_m;
-        float forward = c * dx + s * dy, left = -s * dx + c * dy;
-        if (forward < -12.0f) continue;
-        float turn = u->yaw_rad - obs->yaw_rad;
-        f[0] = clampf(forward / 20, -1, 2.5f);
-        f[1] = clampf(left / 10, -3, 3);
-        f[2] = (u->speed_mps * cosf(turn) - obs->speed_mps) / 10;
-        f[3] = u->speed_mps * sinf(turn) / 10;
-        f[4] = 3 / (1 + sqrtf(dx * dx + dy * dy));
-        f += 5;
-        put++;
+/* The box and its way: columns 0 to 10, all users at once, one row of `c` a column. */
+static void box_columns(const fw_drive_scene *scene, const fw_drive_view *view, float c[EACH][USERS]) {
+    const fw_drive_relations *r = &view->users;
+    float speed[USERS], length[USERS], width[USERS], own = scene->speed_mps;
+    for (uint32_t k = 0; k < USERS; k++) {
+        bool there = k < view->user_count;
+        speed[k] = there ? scene->users[k].speed_mps : 0;
+        length[k] = there ? scene->users[k].length_m : 0;
+        width[k] = there ? scene->users[k].width_m : 0;
     }
-    memset(f, 0, (6 - put) * 5 * sizeof *f);
-    return f + (6 - put) * 5;
+    for (int k = 0; k < USERS; k++) {
+        float x = r->forward_m[k], y = r->left_m[k];
+        c[0][k] = clampf(x / 10, -5, 5);
+        c[1][k] = clampf(y / 10, -5, 5);
+        c[2][k] = r->cos_turn[k];
+        c[3][k] = r->sin_turn[k];
+        c[4][k] = (speed[k] * r->cos_turn[k] - own) / 10;
+        c[5][k] = speed[k] * r->sin_turn[k] / 10;
+        c[6][k] = length[k] / 10;
+        c[7][k] = width[k] / 2;
+        c[8][k] = 1 / (1 + sqrtf(x * x + y * y));
+        c[9][k] = clampf(r->gap_m[k] / 20, -1, 3);
+        c[10][k] = clampf(r->lateral_m[k] / 3, -2, 2);
+    }
 }
 
-void fw_drive_features(const fw_drive_obs *obs, const fw_drive_view *view,
-                       float out[FW_FEATURES]) {
-    float *f = ego_features(obs, view, out);
-    f = route_features(obs, view, f);
-    f = leader_features(obs, view, f);
-    f = light_features(obs, view, f);
-    f = meeting_features(obs, view, f);
-    f = neighbour_features(obs, f);
-    FW_ASSERT(f == out + FW_FEATURES);
+/* Its most urgent meeting: columns 11 to 15. The list has the most urgent first, so it is written last. */
+static void meeting_columns(const fw_drive_scene *scene, const fw_drive_view *view, float c[EACH][USERS]) {
+    float pace = 1 / fmaxf(scene->speed_mps, 1.0f);
+    memset(c[11], 0, 5 * sizeof c[11]);
+    for (uint32_t i = view->meeting_count; i-- > 0;) {
+        const fw_drive_meeting *m = &view->meetings[i];
+        c[11][m->user] = m->must_yield;
+        c[12][m->user] = !m->must_yield;
+        c[13][m->user] = clampf(m->enter_m / 20, -1, 3);
+        c[14][m->user] = clampf((m->foe_enter_s - m->clear_m * pace) / 3, -2, 2);
+        c[15][m->user] = clampf((m->enter_m * pace - m->foe_clear_s) / 3, -2, 2);
+    }
 }
+
+static void user_features(const fw_drive_scene *scene, const fw_drive_view *view, float *rows, float *mask) {
+    float c[EACH][USERS];
+    uint8_t row[ROWS];
+    uint32_t count = choose_users(view, row);
+    memset(rows + count * EACH, 0, (ROWS - count) * EACH * sizeof *rows);
+    for (uint32_t k = 0; k < ROWS; k++) mask[k] = k < count;
+    if (count == 0) return;
+    box_columns(scene, view, c);
+    meeting_columns(scene, view, c);
+    for (uint32_t k = 0; k < count; k++)
+        for (int i = 0; i < EACH; i++) rows[k * EACH + (uint32_t)i] = c[i][row[k]];
+}
+
+void fw_drive_features(const fw_drive_scene *scene, const fw_drive_view *view, float out[FW_FEATURES]) {
+    float *f = own_features(scene, view, out);
+    f = route_features(scene, view, f);
+    f = room_features(scene, view, f);
+    f = leader_features(scene, view, f);
+    f = light_features(scene, view, f);
+    FW_ASSERT(f == out + FW_FEATURES_EGO);
+    user_features(scene, view, out + FW_FEATURES_USERS_AT, out + FW_FEATURES_MASK_AT);
+}
+
+/* ---- answers ---- */
 
 fw_drive_action fw_drive_choice(const fw_drive_view *view, uint32_t accel, uint32_t steer) {
-    return (fw_drive_action){accels_mps2[accel], view->pursuit_pm + steers_pm[steer]};
+    return (fw_drive_action){fw_drive_accels_mps2[accel], fw_drive_pursuit(view, fw_drive_steers_m[steer])};
+}
+
+/* A score that is no number weighs nothing; if all are none, the first choice stands. */
+static float blend(const float *score, const float *of, uint32_t count) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (score[i] > score[best]) best = i;
+    float sum = 1, mean = of[best];
+    for (uint32_t i = best > 0 ? best - 1 : 1; i < count && i <= best + 1; i += 2) {
+        float below = score[i] - score[best];
+        float weight = below > -20.0f ? expf(below) : 0.0f;
+        sum += weight;
+        mean += weight * of[i];
+    }
+    return mean / sum;
+}
+
+fw_drive_action fw_drive_blend(const fw_drive_view *view, const float accel[FW_ACCELS],
+                               const float steer[FW_STEERS]) {
+    return (fw_drive_action){blend(accel, fw_drive_accels_mps2, FW_ACCELS),
+                             fw_drive_pursuit(view, blend(steer, fw_drive_steers_m, FW_STEERS))};
 }

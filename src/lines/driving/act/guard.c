@@ -23,8 +23,11 @@ static float demand_after(const fw_drive_obs *obs, const fw_drive_action *action
 }
 
 fw_guard_veto fw_guard(const fw_drive_obs *obs, fw_drive_action *action) {
+    fw_drive_scene_room kept;
+    fw_drive_scene scene;
     fw_drive_view view;
-    fw_drive_look(obs, &view);
+    fw_drive_scene_of(obs, &kept, &scene);
+    fw_drive_look(&scene, &view);
     fw_guard_veto veto = FW_GUARD_NONE;
     if (view.leader.exists) {
         float v = view.leader.speed_mps;

@@ -39,8 +39,8 @@ static bool must_wait(const fw_drive_meeting *m, float speed, float top) {
     return in < foe_out + 0.7f && out > foe_in - 1.2f;
 }
 
-float fw_idm_accel(const fw_drive_obs *obs, const fw_drive_view *view) {
-    float speed = obs->speed_mps;
+float fw_idm_accel(const fw_drive_scene *scene, const fw_drive_view *view) {
+    float speed = scene->speed_mps;
     float wanted = fmaxf(1.0f, fw_drive_allowed_mps(view, 2.2f, 1.5f));
     float free_term = speed / wanted;
     free_term = free_term * free_term * free_term * free_term;

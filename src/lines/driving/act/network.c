@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "lines/driving/act/flat_model.h"
 #include "nn/run/layers.h"
 #include "nn/run/safetensors.h"
 
@@ -31,18 +30,33 @@ static void head(fw_nn_graph *g, const char *name, fw_nn_value heads, uint32_t f
     fw_nn_output_add(g, name, fw_nn_slice(g, name, heads, 0, first, count));
 }
 
+/* What the road users come to, whatever their order. */
+static fw_nn_value users_of(fw_nn_graph *g, fw_nn_value features) {
+    fw_nn_value rows = fw_nn_slice(g, "rows", features, 0, FW_FEATURES_USERS_AT,
+                                   FW_FEATURE_USERS * FW_FEATURE_EACH);
+    fw_nn_value mask = fw_nn_slice(g, "mask", features, 0, FW_FEATURES_MASK_AT, FW_FEATURE_USERS);
+    rows = fw_nn_reshape(g, "users", rows, fw_nn_shape2(FW_FEATURE_USERS, FW_FEATURE_EACH));
+    rows = dense(g, "user", rows, FW_FEATURE_EACH, FW_DRIVE_USER_HIDDEN, 1);
+    rows = fw_nn_apply(g, FW_NN_RELU, "user.relu", rows);
+    return fw_nn_apply2(g, FW_NN_SET_MAX, "user.most", rows, mask);
+}
+
 fw_status fw_drive_network_graph(uint32_t hidden, fw_nn_graph **out, fw_error *error) {
     fw_nn_graph *g;
     if (hidden == 0 || hidden > FW_DRIVE_HIDDEN_MAX)
         return fw_fail(error, FW_INVALID, "a hidden layer has 1 to %d numbers", FW_DRIVE_HIDDEN_MAX);
     FW_TRY(fw_nn_graph_new(&g, error));
-    fw_nn_value x = fw_nn_input(g, "features", FW_NN_F32, fw_nn_shape1(FW_FEATURES));
-    x = fw_nn_apply(g, FW_NN_TANH, "l0.tanh", dense(g, "l0", x, FW_FEATURES, hidden, 1));
+    fw_nn_value features = fw_nn_input(g, "features", FW_NN_F32, fw_nn_shape1(FW_FEATURES));
+    const fw_nn_value parts[] = {fw_nn_slice(g, "ego", features, 0, 0, FW_FEATURES_EGO),
+                                 users_of(g, features)};
+    fw_nn_value x = fw_nn_concat(g, "state", parts, 2, 0);
+    x = dense(g, "l0", x, FW_FEATURES_EGO + FW_DRIVE_USER_HIDDEN, hidden, 1);
+    x = fw_nn_apply(g, FW_NN_TANH, "l0.tanh", x);
     x = fw_nn_apply(g, FW_NN_TANH, "l1.tanh", dense(g, "l1", x, hidden, hidden, 1));
     x = dense(g, "heads", x, hidden, FW_OUTPUTS, 0.01f);
     head(g, "accel", x, 0, FW_ACCELS);
     head(g, "steer", x, FW_ACCELS, FW_STEERS);
-    head(g, "value", x, FW_VALUE_AT, 1);
+    head(g, "value", x, FW_VALUE_AT, FW_VALUES);
     fw_status status = fw_nn_graph_check(g, error);
     if (status == FW_OK) *out = g;
     else fw_nn_graph_free(g);
@@ -66,7 +80,7 @@ fw_status fw_drive_ends_of(const fw_nn_graph *graph, fw_drive_ends *out, fw_erro
     fw_drive_ends ends = {.features = fw_nn_find(graph, "features"),
                           .accel = output_of(graph, "accel", FW_ACCELS),
                           .steer = output_of(graph, "steer", FW_STEERS),
-                          .value = output_of(graph, "value", 1)};
+                          .value = output_of(graph, "value", FW_VALUES)};
     uint32_t inputs = 0;
     for (uint32_t i = 0; i < graph->value_count; i++) inputs += graph->values[i].kind == FW_NN_INPUT;
     const fw_nn_value_info *x = ends.features == FW_NN_NONE ? NULL : &graph->values[ends.features];
@@ -83,14 +97,12 @@ fw_status fw_drive_ends_of(const fw_nn_graph *graph, fw_drive_ends *out, fw_erro
 
 /* ---- its file ---- */
 
-static fw_status read_parsed(const fw_safetensors *file, const void *bytes, size_t size_bytes,
-                             fw_nn_model *out, fw_error *error) {
+static fw_status check_version(const fw_safetensors *file, fw_error *error) {
     const char *version = fw_safetensors_text(file, "features_version");
-    if (!version || atoi(version) != FW_FEATURES_VERSION)
-        return fw_fail(error, FW_UNSUPPORTED, "model: features version %.20s, this program has %d",
-                       version ? version : "missing", FW_FEATURES_VERSION);
-    if (!fw_safetensors_text(file, FW_NN_MODEL_KEY)) return fw_drive_flat_model(file, out, error);
-    return fw_nn_model_read(bytes, size_bytes, out, error);
+    if (version && atoi(version) == FW_FEATURES_VERSION) return FW_OK;
+    return fw_fail(error, FW_UNSUPPORTED,
+                   "model: made for version %.20s of the features, this program has %d: train it anew",
+                   version ? version : "(none)", FW_FEATURES_VERSION);
 }
 
 fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_model *out,
@@ -99,8 +111,9 @@ fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_mode
     fw_nn_model model = {0};
     fw_drive_ends ends;
     FW_TRY(fw_safetensors_read(bytes, size_bytes, &file, error));
-    fw_status status = read_parsed(&file, bytes, size_bytes, &model, error);
+    fw_status status = check_version(&file, error);
     fw_safetensors_clear(&file);
+    if (status == FW_OK) status = fw_nn_model_read(bytes, size_bytes, &model, error);
     if (status == FW_OK) status = fw_drive_ends_of(model.graph, &ends, error);
     if (status == FW_OK) *out = model;
     else fw_nn_model_clear(&model);

@@ -143,43 +143,51 @@ void fw_policy_session_close(fw_policy_session *session) {
     *session = (fw_policy_session){0};
 }
 
-static uint32_t best_of(const float *score, uint32_t count) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < count; i++)
-        if (score[i] > score[best]) best = i;
-    return best;
+/* How far the value heads are apart. */
+static float spread_of(const float *value) {
+    float mean = 0, square = 0;
+    for (int i = 0; i < FW_VALUES; i++) mean += value[i] / FW_VALUES;
+    for (int i = 0; i < FW_VALUES; i++) square += (value[i] - mean) * (value[i] - mean) / FW_VALUES;
+    return sqrtf(square) * FW_DRIVE_VALUE_SCALE;
 }
 
-static fw_drive_action act_by_network(const fw_policy *policy, fw_nn_session *session,
-                                      const fw_drive_obs *obs, const fw_drive_view *view) {
+static fw_drive_action act_by_network(const fw_policy *policy, fw_policy_session *session,
+                                      const fw_drive_scene *scene, const fw_drive_view *view) {
     float features[FW_FEATURES];
-    FW_ASSERT(session);
-    fw_drive_features(obs, view, features);
-    fw_nn_session_run(session, &(fw_nn_run_args){.parameters = policy->model.params,
-                                                 .packed = policy->packed,
-                                                 .inputs = (const void *const[]){features},
-                                                 .rows = 1});
-    return fw_drive_choice(view, best_of(fw_nn_session_value(session, policy->ends.accel), FW_ACCELS),
-                           best_of(fw_nn_session_value(session, policy->ends.steer), FW_STEERS));
+    FW_ASSERT(session->network);
+    fw_drive_features(scene, view, features);
+    fw_nn_session_run(session->network, &(fw_nn_run_args){.parameters = policy->model.params,
+                                                          .packed = policy->packed,
+                                                          .inputs = (const void *const[]){features},
+                                                          .rows = 1});
+    if (policy->ends.value != FW_NN_NONE)
+        session->uncertainty = spread_of(fw_nn_session_value(session->network, policy->ends.value));
+    return fw_drive_blend(view, fw_nn_session_value(session->network, policy->ends.accel),
+                          fw_nn_session_value(session->network, policy->ends.steer));
+}
+
+static float hold_speed(const fw_drive_scene *scene, const fw_drive_view *view) {
+    float limit = view->limit_mps[0] > 0.5f ? view->limit_mps[0] : constant_mps;
+    float gap = fminf(constant_mps, limit) - scene->speed_mps;
+    return fmaxf(-2.0f, fminf(2.0f, gap / FW_DRIVE_TICK_S));
+}
+
+void fw_policy_act_scene(const fw_policy *policy, fw_policy_session *session, const fw_drive_scene *scene,
+                         const fw_drive_view *view, fw_drive_action *action) {
+    action->curvature_pm = view->pursuit_pm;
+    switch (policy->kind) {
+    case FW_POLICY_CONSTANT: action->accel_mps2 = hold_speed(scene, view); break;
+    case FW_POLICY_IDM: action->accel_mps2 = fw_idm_accel(scene, view); break;
+    case FW_POLICY_NETWORK: *action = act_by_network(policy, session, scene, view); break;
+    }
 }
 
 void fw_policy_act(const fw_policy *policy, fw_policy_session *session, const fw_drive_obs *obs,
                    fw_drive_action *action) {
+    fw_drive_scene_room room;
+    fw_drive_scene scene;
     fw_drive_view view;
-    fw_drive_look(obs, &view);
-    if (session->drive != obs->drive || session->set_speed_mps <= 0.0f) {
-        session->drive = obs->drive;
-        session->set_speed_mps = constant_mps;
-    }
-    action->curvature_pm = view.pursuit_pm;
-    switch (policy->kind) {
-    case FW_POLICY_CONSTANT: {
-        float limit = view.limit_mps[0] > 0.5f ? view.limit_mps[0] : constant_mps;
-        float gap = fminf(session->set_speed_mps, limit) - obs->speed_mps;
-        action->accel_mps2 = fmaxf(-2.0f, fminf(2.0f, gap / FW_DRIVE_TICK_S));
-        break;
-    }
-    case FW_POLICY_IDM: action->accel_mps2 = fw_idm_accel(obs, &view); break;
-    case FW_POLICY_NETWORK: *action = act_by_network(policy, session->network, obs, &view); break;
-    }
+    fw_drive_scene_of(obs, &room, &scene);
+    fw_drive_look(&scene, &view);
+    fw_policy_act_scene(policy, session, &scene, &view, action);
 }

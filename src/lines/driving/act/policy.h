@@ -7,7 +7,10 @@
  *     idm        IDM + pure pursuit with signals and yielding: the strong rule-based bar
  *     network    the learned policy: features -> network.h -> action on top of pure pursuit steering
  *
- *     observation --features.h--> features --nn/run--> scores --> acceleration, curvature
+ *     message --scene.h--> scene --features.h--> features --nn/run--> scores --> acceleration, curvature
+ *
+ * Training draws one of the choices; driving takes the mean around the best one (fw_drive_blend), so that a
+ * car between two choices goes in between instead of jumping.
  *
  * Recipe const, run mutable: fw_policy is never written after load and shared by any number of
  * sessions; fw_policy_session holds what changes, one per car or thread. Both allocate when they are
@@ -17,7 +20,6 @@
 #define FW_LINES_DRIVING_POLICY_H
 
 #include "base/hash.h"
-#include "lines/driving/act/drive.h"
 #include "lines/driving/act/network.h"
 
 typedef enum fw_policy_kind { FW_POLICY_CONSTANT, FW_POLICY_IDM, FW_POLICY_NETWORK } fw_policy_kind;
@@ -33,9 +35,9 @@ typedef struct fw_policy {
 } fw_policy;
 
 typedef struct fw_policy_session {
-    uint32_t drive;         /* the drive the field below belongs to */
-    float set_speed_mps;    /* constant: the speed it keeps */
     fw_nn_session *network; /* of the policy's plan; NULL for a rule; owned */
+    float uncertainty;      /* of the last decision: standard deviation of the value heads, in the unit of the
+                               reward; 0 for a rule and for a network without `value` */
 } fw_policy_session;
 
 /* What a model may ask for; an answer is due within the tick. */
@@ -62,6 +64,9 @@ void fw_policy_session_close(fw_policy_session *session);
 /* Decides. No allocation, no lock, no clock. */
 void fw_policy_act(const fw_policy *policy, fw_policy_session *session, const fw_drive_obs *obs,
                    fw_drive_action *action);
+/* The same on a scene that has been looked at: fw_policy_act is this one behind fw_drive_scene_of. */
+void fw_policy_act_scene(const fw_policy *policy, fw_policy_session *session, const fw_drive_scene *scene,
+                         const fw_drive_view *view, fw_drive_action *action);
 
 /* The bytes of a model file of a rule ("constant", "idm"); malloc'd, the caller frees. */
 fw_status fw_policy_rule_file(fw_policy_kind kind, char **bytes, size_t *size_bytes,

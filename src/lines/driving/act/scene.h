@@ -11,7 +11,8 @@
  *
  * Invariants: (1) users are ordered by distance of their box's centre from ours, nearest first (ties: by id),
  * at most FW_DRIVE_SCENE_USERS of them, none beyond FW_DRIVE_RANGE_M; (2) conflicts[i].user < user_count;
- * (3) path_count >= 2; point i of the path lies at path length (path_first + i) * FW_DRIVE_GRID_M.
+ * (3) path_count >= 2; point i of the path lies at path length (path_first + i) * FW_DRIVE_GRID_M;
+ * (4) yaw_rad and headings within +-pi.
  */
 #ifndef FW_LINES_DRIVING_SCENE_H
 #define FW_LINES_DRIVING_SCENE_H
@@ -49,6 +50,7 @@ typedef struct fw_drive_scene_room {
     float heading_rad[FW_DRIVE_PATH_MAX], curvature_pm[FW_DRIVE_PATH_MAX];
     fw_drive_neighbour users[FW_DRIVE_SCENE_USERS];
     fw_drive_conflict conflicts[FW_DRIVE_CONFLICTS_MAX];
+    fw_drive_point no_path[2]; /* of a message without a route: straight ahead, to be driven at 0 m/s */
 } fw_drive_scene_room;
 
 /* A message's scene. Conflicts with users beyond the nearest are kept: such a user takes the place of the

@@ -3,120 +3,189 @@
 #include <math.h>
 #include <string.h>
 
-static float clampf(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+enum { USERS = FW_DRIVE_SCENE_USERS, PREVIEWS = FW_DRIVE_PREVIEWS };
 
-static float wrap(float angle) {
-    while (angle > 3.14159265f) angle -= 6.28318531f;
-    while (angle < -3.14159265f) angle += 6.28318531f;
-    return angle;
-}
+/* A NaN becomes low: whatever was sent, an index made of it stays in range. */
+static float clampf(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
+static int clampi(int x, int low, int high) { return x > low ? (x < high ? x : high) : low; }
 
-/* The window of the route, with headings of its segments. */
-typedef struct track {
-    const fw_drive_point *points;
-    int count;
-    float first_s;
-    float heading[FW_DRIVE_PATH_MAX]; /* (count): of segment i -> i + 1; last repeats */
-} track;
-
-static void track_of(const fw_drive_obs *obs, track *t) {
-    t->points = obs->path;
-    t->count = (int)obs->path_count;
-    t->first_s = (float)obs->path_first * FW_DRIVE_GRID_M;
-    for (int i = 0; i + 1 < t->count; i++)
-        t->heading[i] = atan2f(t->points[i + 1].y_m - t->points[i].y_m,
-                               t->points[i + 1].x_m - t->points[i].x_m);
-    if (t->count > 0) t->heading[t->count - 1] = t->count > 1 ? t->heading[t->count - 2] : 0.0f;
+/* An angle between two within +-pi, within +-pi. */
+static float turn_between(float from, float to) {
+    const float pi = 3.14159265f;
+    float d = to - from;
+    d = d > pi ? d - 2 * pi : d;
+    return d < -pi ? d + 2 * pi : d;
 }
 
 /* Index of the segment at path length s and the share along it; extrapolates at both ends. */
-static int segment_at(const track *t, float s, float *share) {
-    float at = (s - t->first_s) / FW_DRIVE_GRID_M;
-    int i = (int)floorf(clampf(at, 0.0f, (float)(t->count - 2)));
+static int segment_at(const fw_drive_scene *scene, float s, float *share) {
+    float at = s / FW_DRIVE_GRID_M - (float)scene->path_first;
+    int i = (int)clampf(at, 0.0f, (float)(scene->path_count - 2));
     *share = at - (float)i;
     return i;
 }
 
-static void point_at(const track *t, float s, float *x, float *y) {
-    float share;
-    int i = segment_at(t, s, &share);
-    *x = t->points[i].x_m + share * (t->points[i + 1].x_m - t->points[i].x_m);
-    *y = t->points[i].y_m + share * (t->points[i + 1].y_m - t->points[i].y_m);
-}
+/* ---- the path ---- */
 
-/* Curvature at point i from the headings four metres behind and ahead. */
-static float curvature_at(const track *t, int i) {
-    int back = i >= 2 ? i - 2 : 0, ahead = i + 1 < t->count - 1 ? i + 1 : t->count - 2;
-    if (ahead <= back) return 0.0f;
-    return wrap(t->heading[ahead] - t->heading[back]) / ((float)(ahead - back) * FW_DRIVE_GRID_M);
-}
-
-/* Nearest point of the window to (x, y): path length and lateral offset (left positive). */
-static float project(const track *t, float x, float y, float *lateral, float *heading) {
-    int best = 0;
-    float best_d = 1e30f;
-    for (int i = 0; i < t->count; i += 3) {
-        float dx = x - t->points[i].x_m, dy = y - t->points[i].y_m, d = dx * dx + dy * dy;
-        if (d < best_d) best_d = d, best = i;
+/* Everything on the grid from segment `here` on; beyond the path's end its last segment goes on. */
+static void look_ahead(const fw_drive_scene *scene, int here, fw_drive_view *view) {
+    int last = (int)scene->path_count - 2, left = last - here + 1;
+    int n = left < PREVIEWS ? left : PREVIEWS;
+    const fw_drive_point *points = scene->path + here;
+    memcpy(view->curvature_pm, scene->curvature_pm_path + here, (size_t)n * sizeof(float));
+    for (int k = 0; k < n; k++)
+        view->turn_rad[k] = turn_between(scene->yaw_rad, scene->heading_rad[here + k]);
+    for (int k = 0; k < n; k++) {
+        view->limit_mps[k] = points[k].limit_mps;
+        view->lane_m[k] = points[k].width_m;
     }
-    int low = best >= 3 ? best - 3 : 0, high = best + 2 < t->count - 2 ? best + 2 : t->count - 2;
-    float out_s = 0;
-    best_d = 1e30f;
-    for (int i = low; i <= high; i++) {
-        const fw_drive_point *p = &t->points[i], *q = p + 1;
-        float ex = q->x_m - p->x_m, ey = q->y_m - p->y_m, length2 = ex * ex + ey * ey + 1e-9f;
-        float u = ((x - p->x_m) * ex + (y - p->y_m) * ey) / length2;
-        u = clampf(u, i == 0 ? -10.0f : 0.0f, i == t->count - 2 ? 10.0f : 1.0f);
-        float dx = x - p->x_m - u * ex, dy = y - p->y_m - u * ey, d = dx * dx + dy * dy;
-        if (d >= best_d) continue;
-        best_d = d;
-        out_s = t->first_s + ((float)i + u) * FW_DRIVE_GRID_M;
-        *lateral = (ex * dy - ey * dx) > 0 ? sqrtf(d) : -sqrtf(d);
-        *heading = t->heading[i];
+    for (int k = n; k < PREVIEWS; k++) {
+        view->curvature_pm[k] = view->curvature_pm[n - 1];
+        view->turn_rad[k] = view->turn_rad[n - 1];
+        view->limit_mps[k] = view->limit_mps[n - 1];
+        view->lane_m[k] = view->lane_m[n - 1];
     }
-    return out_s;
 }
 
-static void look_at_path(const fw_drive_obs *obs, const track *t, fw_drive_view *view) {
-    float share, px, py;
-    int here = segment_at(t, obs->s_m, &share);
-    point_at(t, obs->s_m, &px, &py);
-    float heading = t->heading[here];
-    view->lateral_m = -sinf(heading) * (obs->x_m - px) + cosf(heading) * (obs->y_m - py);
-    float middle = curvature_at(t, here) * (share - 0.5f) * FW_DRIVE_GRID_M;
-    view->heading_rad = wrap(obs->yaw_rad - heading - middle);
-    view->width_m = t->points[here].width_m;
-    for (int k = 0; k < FW_DRIVE_PREVIEWS; k++) {
-        int i = segment_at(t, obs->s_m + (float)k * FW_DRIVE_PREVIEW_M, &share);
-        view->curvature_pm[k] = curvature_at(t, i);
-        view->limit_mps[k] = t->points[i].limit_mps;
-        view->turn_rad[k] = wrap(t->heading[i] - obs->yaw_rad);
-    }
-    float ahead = 2.5f + 0.4f * obs->speed_mps, tx, ty;
-    point_at(t, obs->s_m + ahead, &tx, &ty);
-    float c = cosf(obs->yaw_rad), s = sinf(obs->yaw_rad);
-    float dx = tx - obs->x_m, dy = ty - obs->y_m;
-    float left = -s * dx + c * dy, distance2 = dx * dx + dy * dy + 0.01f;
-    view->pursuit_pm = clampf(2.0f * left / distance2, -FW_DRIVE_CURVATURE_MAX_PM,
-                              FW_DRIVE_CURVATURE_MAX_PM);
+/* The point of the route that we steer at, and the route's direction there, in our frame. */
+static void take_aim(const fw_drive_scene *scene, fw_drive_view *view) {
+    float v = scene->speed_mps, share;
+    int i = segment_at(scene, scene->s_m + 2.5f + 0.4f * v + 0.02f * v * v, &share);
+    const fw_drive_point *p = &scene->path[i], *q = p + 1;
+    float ex = q->x_m - p->x_m, ey = q->y_m - p->y_m, scale = 1 / sqrtf(ex * ex + ey * ey + 1e-9f);
+    float dx = p->x_m + share * ex - scene->x_m, dy = p->y_m + share * ey - scene->y_m;
+    float c = scene->cos_yaw, s = scene->sin_yaw;
+    view->aim_x_m = c * dx + s * dy;
+    view->aim_y_m = c * dy - s * dx;
+    view->aim_cos = scale * (c * ex + s * ey);
+    view->aim_sin = scale * (c * ey - s * ex);
+    view->pursuit_pm = fw_drive_pursuit(view, 0.0f);
 }
 
-static void look_at_users(const fw_drive_obs *obs, const track *t, fw_drive_view *view) {
-    float c = cosf(obs->yaw_rad), s = sinf(obs->yaw_rad);
-    float front_s = obs->s_m + view->front_m;
+static void look_at_path(const fw_drive_scene *scene, int here, float share, fw_drive_view *view) {
+    const fw_drive_point *p = &scene->path[here], *q = p + 1;
+    float ex = q->x_m - p->x_m, ey = q->y_m - p->y_m;
+    float dx = scene->x_m - p->x_m - share * ex, dy = scene->y_m - p->y_m - share * ey;
+    view->lateral_m = (ex * dy - ey * dx) / sqrtf(ex * ex + ey * ey + 1e-9f);
+    look_ahead(scene, here, view);
+    float middle = view->curvature_pm[0] * (share - 0.5f) * FW_DRIVE_GRID_M;
+    view->heading_rad = turn_between(view->turn_rad[0] + clampf(middle, -1, 1), 0);
+    view->width_m = p->width_m;
+    take_aim(scene, view);
+}
+
+float fw_drive_pursuit(const fw_drive_view *view, float shift_m) {
+    float x = view->aim_x_m - shift_m * view->aim_sin, y = view->aim_y_m + shift_m * view->aim_cos;
+    return clampf(2 * y / (x * x + y * y + 0.01f), -FW_DRIVE_CURVATURE_MAX_PM, FW_DRIVE_CURVATURE_MAX_PM);
+}
+
+/* ---- the users ----
+ *
+ * All loops run over all columns, used or not: the compiler turns them into a few instructions each. */
+
+typedef struct columns {
+    float x[USERS], y[USERS], c[USERS], s[USERS], speed[USERS], length[USERS], width[USERS];
+    int near[USERS];                /* the nearest point of every second one of the path */
+    float at[USERS];                /* segment of the path, as a number */
+    float px[USERS], py[USERS];     /* its start */
+    float ex[USERS], ey[USERS];     /* and its way */
+    float low[USERS], high[USERS];  /* shares of it that are looked at */
+    float half_length[USERS];       /* of the box along the path */
+} columns;
+
+static void load(const fw_drive_scene *scene, columns *o) {
+    uint32_t n = scene->user_count;
+    for (uint32_t k = 0; k < USERS; k++) {
+        static const fw_drive_neighbour nobody = {.cos_yaw = 1};
+        const fw_drive_neighbour *u = k < n ? &scene->users[k] : &nobody;
+        o->x[k] = u->x_m, o->y[k] = u->y_m, o->c[k] = u->cos_yaw, o->s[k] = u->sin_yaw;
+        o->speed[k] = u->speed_mps, o->length[k] = u->length_m, o->width[k] = u->width_m;
+    }
+}
+
+static void relate_to_us(const fw_drive_scene *scene, const columns *o, fw_drive_relations *r) {
+    float c = scene->cos_yaw, s = scene->sin_yaw, middle = 0.5f * scene->length_m - scene->rear_overhang_m;
+    float x = scene->x_m, y = scene->y_m;
+    for (int k = 0; k < USERS; k++) {
+        float dx = o->x[k] - x, dy = o->y[k] - y;
+        r->forward_m[k] = c * dx + s * dy - middle;
+        r->left_m[k] = c * dy - s * dx;
+        r->cos_turn[k] = c * o->c[k] + s * o->s[k];
+        r->sin_turn[k] = c * o->s[k] - s * o->c[k];
+    }
+}
+
+/* Of every second point from a little behind us to beyond the range of sight. */
+static void find_nearest_points(const fw_drive_scene *scene, int here, columns *o) {
+    float best[USERS];
+    int low = clampi(here - 8, 0, here), high = clampi(here + 36, 0, (int)scene->path_count - 1);
+    for (int k = 0; k < USERS; k++) best[k] = 1e30f, o->near[k] = low;
+    for (int i = low; i <= high; i += 2) {
+        float x = scene->path[i].x_m, y = scene->path[i].y_m;
+        for (int k = 0; k < USERS; k++) {
+            float dx = o->x[k] - x, dy = o->y[k] - y, d = dx * dx + dy * dy;
+            bool nearer = d < best[k];
+            best[k] = nearer ? d : best[k];
+            o->near[k] = nearer ? i : o->near[k];
+        }
+    }
+}
+
+/* 1 when (x, y) lies beyond point i, which is between its neighbours. */
+static int is_beyond(const fw_drive_point *p, int i, float x, float y) {
+    float tx = p[i + 1].x_m - p[i - 1].x_m, ty = p[i + 1].y_m - p[i - 1].y_m;
+    return (x - p[i].x_m) * tx + (y - p[i].y_m) * ty > 0;
+}
+
+/* The segment nearest to each: one of the four around its nearest point. */
+static void find_segments(const fw_drive_scene *scene, columns *o) {
+    const fw_drive_point *p = scene->path;
+    int last = (int)scene->path_count - 2; /* segment */
+    for (uint32_t k = 0; k < scene->user_count; k++) {
+        int near = o->near[k], i = near - 2;
+        if (near >= 2 && near < last) {
+            for (int j = near - 1; j <= near + 1; j++) i += is_beyond(p, j, o->x[k], o->y[k]);
+        } else { /* at an end of the path */
+            i = clampi(i, 0, last);
+            for (int j = i + 1; j <= near + 1 && j <= last; j++) i += is_beyond(p, j, o->x[k], o->y[k]);
+        }
+        o->at[k] = (float)i;
+        o->px[k] = p[i].x_m, o->py[k] = p[i].y_m;
+        o->ex[k] = p[i + 1].x_m - p[i].x_m, o->ey[k] = p[i + 1].y_m - p[i].y_m;
+        o->low[k] = i == 0 ? -10.0f : 0.0f, o->high[k] = i == last ? 10.0f : 1.0f;
+    }
+    for (uint32_t k = scene->user_count; k < USERS; k++)
+        o->at[k] = o->px[k] = o->py[k] = o->ex[k] = o->ey[k] = o->low[k] = o->high[k] = 0;
+}
+
+static void relate_to_path(const fw_drive_scene *scene, float front_m, columns *o, fw_drive_relations *r) {
+    float first = (float)scene->path_first * FW_DRIVE_GRID_M - scene->s_m - front_m;
+    float half = 0.5f * scene->width_m;
+    for (int k = 0; k < USERS; k++) {
+        float ex = o->ex[k], ey = o->ey[k], length2 = ex * ex + ey * ey + 1e-9f, scale = 1 / sqrtf(length2);
+        float dx = o->x[k] - o->px[k], dy = o->y[k] - o->py[k];
+        float share = (dx * ex + dy * ey) * scale * scale;
+        share = share > o->low[k] ? share : o->low[k];
+        share = share < o->high[k] ? share : o->high[k];
+        dx -= share * ex, dy -= share * ey;
+        float c = (o->c[k] * ex + o->s[k] * ey) * scale, s = (o->s[k] * ex - o->c[k] * ey) * scale;
+        float cross = fabsf(s), with = fabsf(c), distance = sqrtf(dx * dx + dy * dy);
+        float half_length = 0.5f * (o->length[k] * with + o->width[k] * cross);
+        float half_width = 0.5f * (o->width[k] * with + o->length[k] * cross);
+        o->half_length[k] = half_length;
+        r->gap_m[k] = (o->at[k] + share) * FW_DRIVE_GRID_M + first - half_length;
+        r->lateral_m[k] = ex * dy - ey * dx > 0 ? distance : -distance;
+        r->aside_m[k] = distance - half_width - half;
+        r->along_mps[k] = o->speed[k] * c;
+    }
+}
+
+static void find_leaders(const fw_drive_relations *r, const columns *o, uint32_t count, fw_drive_view *view) {
     view->leader = view->second = (fw_drive_leader){.gap_m = 100.0f};
-    for (uint32_t k = 0; k < obs->user_count; k++) {
-        const fw_drive_user *u = &obs->users[k];
-        float forward = c * (u->x_m - obs->x_m) + s * (u->y_m - obs->y_m);
-        if (forward < -15.0f) continue;
-        float lateral = 0, heading = 0, at = project(t, u->x_m, u->y_m, &lateral, &heading);
-        float across = fabsf(sinf(u->yaw_rad - heading)), along = cosf(u->yaw_rad - heading);
-        float half_length = 0.5f * (u->length_m * fabsf(along) + u->width_m * across);
-        float half_width = 0.5f * (u->width_m * fabsf(along) + u->length_m * across);
-        if (at + 0.5f * half_length < front_s) continue;
-        if (fabsf(lateral) - half_width > 0.5f * obs->width_m + 0.2f) continue;
-        fw_drive_leader found = {true, at - half_length - front_s,
-                                 fmaxf(0.0f, u->speed_mps * along)};
+    for (uint32_t k = 0; k < count; k++) {
+        bool in_strip = r->aside_m[k] <= 0.2f, ahead = r->gap_m[k] + 1.5f * o->half_length[k] >= 0;
+        if (!in_strip || !ahead || r->forward_m[k] < -15.0f) continue;
+        fw_drive_leader found = {true, r->gap_m[k], fmaxf(0.0f, r->along_mps[k])};
         if (!view->leader.exists || found.gap_m < view->leader.gap_m) {
             view->second = view->leader;
             view->leader = found;
@@ -126,22 +195,37 @@ static void look_at_users(const fw_drive_obs *obs, const track *t, fw_drive_view
     }
 }
 
+static void look_at_users(const fw_drive_scene *scene, int here, fw_drive_view *view) {
+    columns o;
+    view->user_count = scene->user_count;
+    if (scene->user_count > 0) {
+        load(scene, &o);
+        relate_to_us(scene, &o, &view->users);
+        find_nearest_points(scene, here, &o);
+        find_segments(scene, &o);
+        relate_to_path(scene, view->front_m, &o, &view->users);
+    }
+    find_leaders(&view->users, &o, scene->user_count, view);
+}
+
+/* ---- conflicts ---- */
+
 static float urgency(const fw_drive_meeting *m) {
     float u = fmaxf(m->enter_m, 0.0f) * 0.1f + fmaxf(m->foe_enter_s, 0.0f);
     return m->must_yield ? u : u + 4.0f;
 }
 
-static void look_at_conflicts(const fw_drive_obs *obs, fw_drive_view *view) {
-    float front_s = obs->s_m + view->front_m;
+static void look_at_conflicts(const fw_drive_scene *scene, fw_drive_view *view) {
+    float front_s = scene->s_m + view->front_m;
     view->meeting_count = 0;
-    for (uint32_t k = 0; k < obs->conflict_count; k++) {
-        const fw_drive_conflict *c = &obs->conflicts[k];
-        float speed = obs->users[c->user].speed_mps, pace = fmaxf(speed, 1.0f);
+    for (uint32_t k = 0; k < scene->conflict_count; k++) {
+        const fw_drive_conflict *c = &scene->conflicts[k];
+        float speed = scene->users[c->user].speed_mps, pace = fmaxf(speed, 1.0f);
         fw_drive_meeting m = {
             .must_yield = c->must_yield != 0,
             .change = c->kind == FW_DRIVE_CONFLICT_CHANGE,
             .enter_m = c->enter_s_m - front_s,
-            .clear_m = c->exit_s_m + obs->length_m - front_s,
+            .clear_m = c->exit_s_m + scene->length_m - front_s,
             .foe_enter_m = c->foe_enter_m,
             .foe_clear_m = c->foe_exit_m,
             .foe_speed_mps = speed,
@@ -160,29 +244,29 @@ static void look_at_conflicts(const fw_drive_obs *obs, fw_drive_view *view) {
     }
 }
 
-void fw_drive_look(const fw_drive_obs *obs, fw_drive_view *view) {
-    track t;
-    memset(view, 0, sizeof *view);
-    view->front_m = obs->length_m - obs->rear_overhang_m;
-    view->leader.gap_m = view->second.gap_m = 100.0f;
-    if (obs->path_count < 2) return;
-    track_of(obs, &t);
-    look_at_path(obs, &t, view);
-    look_at_users(obs, &t, view);
-    look_at_conflicts(obs, view);
-    view->light_m = obs->light_s_m - obs->s_m - view->front_m;
-    view->light = (fw_drive_light)obs->light;
-    view->light_matters = obs->light != FW_DRIVE_LIGHT_NONE && view->light_m > -0.5f;
+/* ---- the whole ---- */
+
+void fw_drive_look(const fw_drive_scene *scene, fw_drive_view *view) {
+    float share;
+    int here = segment_at(scene, scene->s_m, &share);
+    FW_ASSERT(scene->path_count >= 2 && scene->user_count <= USERS);
+    view->front_m = scene->length_m - scene->rear_overhang_m;
+    look_at_path(scene, here, share, view);
+    look_at_users(scene, here, view);
+    look_at_conflicts(scene, view);
+    view->light = (fw_drive_light)scene->light;
+    view->light_m = scene->light_s_m - scene->s_m - view->front_m;
+    view->light_matters = scene->light != FW_DRIVE_LIGHT_NONE && view->light_m > -0.5f;
 }
 
 float fw_drive_allowed_mps(const fw_drive_view *view, float lateral_mps2, float brake_mps2) {
-    float allowed2 = 1e6f;
-    for (int k = 0; k < FW_DRIVE_PREVIEWS; k++) {
-        float curve2 = lateral_mps2 / fmaxf(fabsf(view->curvature_pm[k]), 1e-4f);
-        float limit2 = view->limit_mps[k] * view->limit_mps[k];
-        float here2 = fminf(curve2, limit2) + 2 * brake_mps2 * (float)k * FW_DRIVE_PREVIEW_M;
-        allowed2 = fminf(allowed2, here2);
+    float here2[PREVIEWS], allowed2 = 1e6f;
+    for (int k = 0; k < PREVIEWS; k++) {
+        float curvature = fabsf(view->curvature_pm[k]), limit2 = view->limit_mps[k] * view->limit_mps[k];
+        float curve2 = lateral_mps2 / (curvature > 1e-4f ? curvature : 1e-4f);
+        here2[k] = (curve2 < limit2 ? curve2 : limit2) + 2 * brake_mps2 * (float)k * FW_DRIVE_PREVIEW_M;
     }
+    for (int k = 0; k < PREVIEWS; k++) allowed2 = here2[k] < allowed2 ? here2[k] : allowed2;
     return sqrtf(allowed2);
 }
 

@@ -69,9 +69,12 @@ static int32_t draw(const float *score, uint32_t count, fw_random *random, float
 
 static void see(fw_old_sim *sim, float *x, fw_drive_view *view) {
     fw_drive_obs obs;
+    fw_drive_scene_room room;
+    fw_drive_scene scene;
     fw_old_sim_observe(sim, &obs);
-    fw_drive_look(&obs, view);
-    fw_drive_features(&obs, view, x);
+    fw_drive_scene_of(&obs, &room, &scene);
+    fw_drive_look(&scene, view);
+    fw_drive_features(&scene, view, x);
 }
 
 static const float *run_network(const fw_ppo_rollouts *r, fw_nn_session *session, const float *x,
@@ -83,11 +86,18 @@ static const float *run_network(const fw_ppo_rollouts *r, fw_nn_session *session
     return fw_nn_session_value(session, wanted);
 }
 
+/* The mean of the value heads. */
+static float worth_of(const float value[FW_VALUES]) {
+    float mean = 0;
+    for (int i = 0; i < FW_VALUES; i++) mean += value[i] / FW_VALUES;
+    return mean * FW_DRIVE_VALUE_SCALE;
+}
+
 static float value_of(const fw_ppo_rollouts *r, tile *own, fw_old_sim *sim) {
     float x[FW_FEATURES];
     fw_drive_view view;
     see(sim, x, &view);
-    return *run_network(r, own->alone, x, 1, r->ends.value) * FW_DRIVE_VALUE_SCALE;
+    return worth_of(run_network(r, own->alone, x, 1, r->ends.value));
 }
 
 static void step_car(const fw_ppo_rollouts *r, tile *own, uint32_t car, size_t row) {
@@ -133,7 +143,7 @@ static void roll_tile(void *self, uint32_t task) {
             see(&own->sims[car], own->x + car * FW_FEATURES, &own->views[car]);
         const float *value = run_network(r, own->all, own->x, CARS, r->ends.value);
         for (uint32_t car = 0; car < CARS; car++) {
-            float worth = value[car] * FW_DRIVE_VALUE_SCALE;
+            float worth = worth_of(value + car * FW_VALUES);
             size_t row = ((size_t)i * CARS + car) * STEPS + step;
             if (step == STEPS) {
                 r->batch->last_value[i * CARS + car] = worth;

@@ -15,7 +15,7 @@ static const float clip = 0.2f, value_weight = 0.5f, max_norm = 0.5f, final_shar
 typedef struct minibatch {
     float x[MINIBATCH * FW_FEATURES];
     int32_t accel[MINIBATCH], steer[MINIBATCH];
-    float log_p[MINIBATCH], advantage[MINIBATCH], target[MINIBATCH], entropy_weight[MINIBATCH];
+    float log_p[MINIBATCH], advantage[MINIBATCH], target[MINIBATCH * FW_VALUES], entropy_weight[MINIBATCH];
 } minibatch;
 
 struct fw_ppo_update {
@@ -51,7 +51,7 @@ static fw_nn_value objective(fw_nn_graph *g, const fw_drive_ends *ends) {
     fw_nn_value log_p = log_p_of(g, ends);
     fw_nn_value then = fw_nn_input(g, "ppo.log_p", FW_NN_F32, fw_nn_shape0());
     fw_nn_value advantage = fw_nn_input(g, "ppo.advantage", FW_NN_F32, fw_nn_shape0());
-    fw_nn_value target = fw_nn_input(g, "ppo.target", FW_NN_F32, fw_nn_shape1(1));
+    fw_nn_value target = fw_nn_input(g, "ppo.target", FW_NN_F32, fw_nn_shape1(FW_VALUES));
     fw_nn_value gain = fw_nn_node_add(g, FW_NN_PPO, "surrogate",
                                       (fw_nn_value[]){log_p, then, advantage}, 3,
                                       (fw_nn_attr){.f = {clip}}, NULL);
@@ -102,7 +102,7 @@ static void gather_tile(void *self, uint32_t tile) {
                FW_FEATURES * sizeof(float));
         to->accel[i] = b->accel[row], to->steer[i] = b->steer[row];
         to->log_p[i] = b->log_p[row], to->advantage[i] = b->advantage[row];
-        to->target[i] = b->target[row];
+        for (int v = 0; v < FW_VALUES; v++) to->target[i * FW_VALUES + (uint32_t)v] = b->target[row];
     }
 }
 
