@@ -18,16 +18,15 @@ static uint64_t seed_of(const fw_score_run_of *run, uint32_t track, uint32_t tic
 }
 
 static void decide(const fw_score_run_of *run, fw_driver_seat *seat, const fw_sim *sim, uint32_t agent,
-                   uint32_t drive, fw_drive_action *action) {
+                   fw_drive_action *action) {
     fw_drive_scene scene;
     fw_sim_scene(sim, agent, &scene);
     double before_us = cpu_us();
-    (void)fw_driver_act(run->driver, seat, drive, &scene, action);
+    (void)fw_driver_act(run->driver, seat, &scene, action);
     atomic_fetch_add_explicit(&run->bins[fw_score_cost_bin(cpu_us() - before_us)], 1, memory_order_relaxed);
 }
 
-/* first: number of the drive of agent 0. */
-static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat *seats, uint32_t first) {
+static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat *seats) {
     fw_drive_action actions[FW_SIM_AGENTS_MAX];
     fw_sim_outcome outcomes[FW_SIM_AGENTS_MAX];
     uint32_t agents = fw_sim_agents(sim);
@@ -37,7 +36,7 @@ static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_sea
             continue;
         }
         for (uint32_t a = 0; a < agents; a++)
-            if (fw_sim_running(sim, a)) decide(run, &seats[a], sim, a, first + a + 1, &actions[a]);
+            if (fw_sim_running(sim, a)) decide(run, &seats[a], sim, a, &actions[a]);
         fw_sim_step(sim, actions, outcomes);
     }
 }
@@ -57,7 +56,7 @@ static void drive_world(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat 
         if (run->cases[at + i].tick < start.tick) start.tick = run->cases[at + i].tick;
     fw_sim_seed(sim, seed_of(run, count > 1 ? FW_SCENARIO_NONE : tracks[0], start.tick));
     if (fw_sim_begin(sim, &start, &ignored) != FW_OK) return;
-    drive_through(run, sim, seats, at);
+    drive_through(run, sim, seats);
     for (uint32_t i = 0; i < count; i++) run->drives[at + i] = *fw_sim_drive_of(sim, i);
 }
 

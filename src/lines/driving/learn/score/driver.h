@@ -43,9 +43,8 @@ void fw_driver_clear(fw_driver *driver);
 /* The driver outlives the seat. */
 fw_status fw_driver_sit(const fw_driver *driver, fw_driver_seat *out, fw_error *error) FW_MUST;
 void fw_driver_rise(fw_driver_seat *seat);
-/* Decides; not for the log. `drive` is another number for every drive. Returns the guard's veto, FW_GUARD_NONE
- * without one. */
-fw_guard_veto fw_driver_act(const fw_driver *driver, fw_driver_seat *seat, uint32_t drive,
-                            const fw_drive_scene *scene, fw_drive_action *action);
+/* Decides; not for the log. Returns the guard's veto, FW_GUARD_NONE without one. */
+fw_guard_veto fw_driver_act(const fw_driver *driver, fw_driver_seat *seat, const fw_drive_scene *scene,
+                            fw_drive_action *action);
 
 #endif
