@@ -133,7 +133,7 @@ static void test_driving(void **state) {
     float *params = fw_nn_vector_new(layout.floats);
     fw_nn_initialise(g, &layout, 1, params);
     snprintf(path, sizeof path, "%s/driving.safetensors", folder);
-    assert_int_equal(fw_drive_network_save(g, params, path, NULL, NULL), FW_OK);
+    assert_int_equal(fw_drive_network_save(g, params, NULL, path, NULL, NULL), FW_OK);
     free(params);
     fw_nn_layout_clear(&layout);
     fw_nn_graph_free(g);

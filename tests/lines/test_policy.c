@@ -49,7 +49,7 @@ static void own_file(char folder[32], char path[64], fw_hash *hash) {
     assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
     float *params = fw_nn_vector_new(layout.floats);
     for (size_t i = 0; i < layout.floats; i++) params[i] = 0.3f * fw_random_normal(&r);
-    assert_int_equal(fw_drive_network_save(g, params, path, hash, NULL), FW_OK);
+    assert_int_equal(fw_drive_network_save(g, params, NULL, path, hash, NULL), FW_OK);
     free(params);
     fw_nn_layout_clear(&layout);
     fw_nn_graph_free(g);
@@ -323,7 +323,7 @@ static void test_saved_networks_are_read_back(void **state) {
     assert_int_equal(fw_policy_load_file(path, &policy, NULL), FW_OK);
     assert_string_equal(policy.hash.hex, hash[0].hex);
     assert_true(policy.ends.value != FW_NN_NONE);
-    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, path, &hash[1], NULL),
+    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, NULL, path, &hash[1], NULL),
                      FW_OK);
     assert_string_equal(hash[0].hex, hash[1].hex);
     fw_policy_clear(&policy);

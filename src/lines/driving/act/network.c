@@ -1,5 +1,6 @@
 #include "lines/driving/act/network.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,14 +121,28 @@ fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_mode
     return status;
 }
 
-fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const char *path,
-                                fw_hash *hash, fw_error *error) {
-    char version[16], *bytes = NULL;
-    size_t size_bytes = 0;
-    fw_hash made;
+/* The line's words; NULL: no memory. */
+static json_t *words_of(const fw_drive_card *card) {
+    char version[16], threshold[32], steps[24];
     snprintf(version, sizeof version, "%d", FW_FEATURES_VERSION);
     json_t *words = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
                               "features_version", version);
+    if (!words || !card) return words;
+    snprintf(threshold, sizeof threshold, "%.6g", card->uncertainty_threshold);
+    snprintf(steps, sizeof steps, "%" PRIu64, card->agent_steps);
+    if (json_object_set_new(words, "uncertainty_threshold", json_string(threshold)) == 0 &&
+        json_object_set_new(words, "agent_steps", json_string(steps)) == 0)
+        return words;
+    json_decref(words);
+    return NULL;
+}
+
+fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const fw_drive_card *card,
+                                const char *path, fw_hash *hash, fw_error *error) {
+    char *bytes = NULL;
+    size_t size_bytes = 0;
+    fw_hash made;
+    json_t *words = words_of(card);
     if (!words) return fw_fail(error, FW_NO_MEMORY, "no memory for a model");
     fw_status status = fw_nn_model_write(graph, params, words, &bytes, &size_bytes, error);
     json_decref(words);

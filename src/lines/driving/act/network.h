@@ -43,8 +43,14 @@ fw_status fw_drive_ends_of(const fw_nn_graph *graph, fw_drive_ends *out, fw_erro
 /* Reads a model file's bytes; the ends are checked. FW_UNSUPPORTED: made for other features. */
 fw_status fw_drive_network_read(const void *bytes, size_t size_bytes, fw_nn_model *out,
                                 fw_error *error) FW_MUST;
-/* Writes a model file durably; *hash (may be NULL) is that of its bytes. */
-fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const char *path,
-                                fw_hash *hash, fw_error *error) FW_MUST;
+
+/* What a training knows of the network it made; further words of the file. */
+typedef struct fw_drive_card {
+    double uncertainty_threshold; /* an uncertainty (policy.h) above it is unusual */
+    uint64_t agent_steps;         /* that it learned from */
+} fw_drive_card;
+/* Writes a model file durably; *hash (may be NULL) is that of its bytes. card NULL: none is known. */
+fw_status fw_drive_network_save(const fw_nn_graph *graph, const float *params, const fw_drive_card *card,
+                                const char *path, fw_hash *hash, fw_error *error) FW_MUST;
 
 #endif

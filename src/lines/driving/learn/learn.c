@@ -119,7 +119,7 @@ static fw_status add_times(const fw_nn_ranks *ranks, double own_s, double *out_s
 static fw_status save(const fw_driving_train_config *config, const beginning *trained, fw_hash *out,
                       fw_error *error) {
     if (config->ranks->rank == 0)
-        FW_TRY(fw_drive_network_save(trained->network, trained->params, config->out_path, out,
+        FW_TRY(fw_drive_network_save(trained->network, trained->params, NULL, config->out_path, out,
                                      error));
     return fw_nn_ranks_broadcast(config->ranks, out, sizeof *out, error);
 }
@@ -173,7 +173,7 @@ fw_status fw_driving_untrained(uint64_t seed, const char *out_path, fw_hash *has
     beginning fresh = {0};
     fw_status status = begin_fresh(seed, &fresh, error);
     if (status == FW_OK)
-        status = fw_drive_network_save(fresh.network, fresh.params, out_path, hash, error);
+        status = fw_drive_network_save(fresh.network, fresh.params, NULL, out_path, hash, error);
     beginning_clear(&fresh);
     return status;
 }
