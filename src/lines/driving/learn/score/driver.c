@@ -65,3 +65,14 @@ fw_status fw_driver_sit(const fw_driver *driver, fw_driver_seat *out, fw_error *
 
 void fw_driver_rise(fw_driver_seat *seat) { fw_policy_session_close(&seat->session); }
 
+fw_guard_veto fw_driver_act(const fw_driver *driver, fw_driver_seat *seat, const fw_drive_scene *scene,
+                            fw_drive_action *action) {
+    fw_drive_view view;
+    FW_ASSERT(driver->kind != FW_DRIVER_LOG);
+    *action = (fw_drive_action){0, 0};
+    if (driver->kind == FW_DRIVER_STRAIGHT && !driver->guard) return FW_GUARD_NONE;
+    fw_drive_look(scene, &view);
+    if (driver->kind == FW_DRIVER_POLICY)
+        fw_policy_act_scene(&driver->policy, &seat->session, scene, &view, action);
+    return FW_GUARD_NONE;
+}

@@ -90,9 +90,20 @@ typedef struct fw_score_config {
 fw_status fw_score_run(const fw_score_config *config, fw_score *out, fw_error *error) FW_MUST;
 void fw_score_clear(fw_score *score);
 
-/* Scenarios of files, read in `threads` threads; a slot stays NULL where a file makes none, and `refused`
- * counts those. The caller frees each and the array. */
-fw_status fw_score_read(const char *const *paths, uint32_t count, uint32_t threads, fw_scenario ***out,
-                        uint32_t *refused, fw_error *error) FW_MUST;
+/* Scenarios of files, read in `threads` threads. Of `refused` files none was made. The caller clears the
+ * set. FW_INVALID when no file makes one, with the first one's reason. */
+typedef struct fw_score_read_config {
+    const char *const *paths; /* (count) */
+    uint32_t count, threads;
+    fw_score_progress progress; /* files */
+} fw_score_read_config;
+typedef struct fw_score_set {
+    fw_scenario **items; /* (count), in the order of the paths */
+    uint32_t *path_of;   /* (count): which path each was made of */
+    uint32_t count, refused;
+    fw_error why; /* of the first that was refused */
+} fw_score_set;
+fw_status fw_score_read(const fw_score_read_config *config, fw_score_set *out, fw_error *error) FW_MUST;
+void fw_score_set_clear(fw_score_set *set);
 
 #endif
