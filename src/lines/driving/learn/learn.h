@@ -22,6 +22,8 @@ typedef struct fw_driving_point {
                                    entropy of both choices together, in nats */
     double gradient_norm; /* before clipping, the mean over the minibatches */
     double clean_share;   /* of the drives that ended in this update; NaN: none did */
+    double collision_share, off_road_share; /* likewise: how the others failed */
+    double vacant_share;  /* of the batch's rows: nobody drove in them */
 } fw_driving_point;
 
 typedef struct fw_driving_progress {
@@ -38,7 +40,8 @@ typedef struct fw_driving_train_config {
     uint32_t recording_count;
     const char *base_path;  /* champion's model file; a rule file means: start from scratch */
     uint64_t seed;
-    uint64_t agent_steps;   /* budget */
+    uint64_t imitation_steps; /* first: of the humans in recorded scenes; 0: none */
+    uint64_t agent_steps;   /* budget of what follows; 0: imitation is all */
     uint32_t threads;       /* 1 .. 16; changes nothing but the time */
     const char *out_path;   /* safetensors, written durably */
     fw_driving_progress progress;
@@ -51,6 +54,7 @@ typedef struct fw_driving_train_result {
     uint32_t scenarios, scenarios_refused; /* recordings too short or without a route */
     double core_s;       /* CPU time of all threads of all ranks */
     double clean_share;  /* of the training drives in the last tenth of the run */
+    double uncertainty_threshold; /* stands in the model's file */
     fw_hash model;
 } fw_driving_train_result;
 
