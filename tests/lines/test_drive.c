@@ -1,4 +1,4 @@
-/* The driving line's messages, bicycle and boxes. */
+/* The driving line's messages and boxes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,37 +130,6 @@ static void random_bytes_never_break_the_invariants(void **state) {
     }
 }
 
-static void bicycle_drives_a_circle(void **state) {
-    (void)state;
-    float x = 0, y = 0, yaw = 0, v = 5;
-    fw_drive_action done;
-    for (int i = 0; i < 100; i++) {
-        fw_drive_bicycle(&x, &y, &yaw, &v, (fw_drive_action){0, 0.1f}, 0.1f, &done);
-        assert_true(fabsf(hypotf(x, y - 10) - 10) < 1e-3f); /* centre (0, 10), radius 10 */
-    }
-    assert_true(fabsf(yaw - (float)remainder(5.0, 2 * M_PI)) < 1e-4f);
-}
-
-static void bicycle_keeps_its_limits(void **state) {
-    (void)state;
-    float x = 0, y = 0, yaw = 0, v = 0.5f;
-    fw_drive_action done;
-    fw_drive_bicycle(&x, &y, &yaw, &v, (fw_drive_action){-100, 9}, 0.1f, &done);
-    assert_true(v == 0.0f && fabsf(done.accel_mps2 + 5) < 1e-4f); /* what really happened */
-    assert_true(fabsf(x * x + y * y - 0.025f * 0.025f) < 1e-6f);
-    assert_true(done.curvature_pm == FW_DRIVE_CURVATURE_MAX_PM);
-    v = 20;
-    fw_drive_bicycle(&x, &y, &yaw, &v, (fw_drive_action){50, -9}, 0.1f, &done);
-    assert_true(fabsf(done.accel_mps2 - 3) < 1e-4f);
-    assert_true(fabsf(done.curvature_pm * v * v + 4) < 1e-3f);
-    v = 20;
-    fw_drive_bicycle(&x, &y, &yaw, &v, (fw_drive_action){NAN, NAN}, 0.1f, &done);
-    assert_true(fabsf(done.accel_mps2 + 8) < 1e-4f && done.curvature_pm == 0);
-    v = 10;
-    fw_drive_bicycle(&x, &y, &yaw, &v, (fw_drive_action){INFINITY, -INFINITY}, 0.1f, &done);
-    assert_true(isfinite(x) && isfinite(y) && isfinite(yaw));
-}
-
 static void boxes(void **state) {
     (void)state;
     const float q = (float)M_PI / 4;
@@ -186,8 +155,6 @@ int main(void) {
         cmocka_unit_test(every_other_length_is_refused),
         cmocka_unit_test(hostile_values_are_refused),
         cmocka_unit_test(random_bytes_never_break_the_invariants),
-        cmocka_unit_test(bicycle_drives_a_circle),
-        cmocka_unit_test(bicycle_keeps_its_limits),
         cmocka_unit_test(boxes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "lines/driving/act/features.h"
 #include "lines/driving/act/guard.h"
 #include "lines/driving/act/policy.h"
+#include "lines/driving/act/vehicle.h"
 
 /* A car at 10 m/s on a straight street along x; its front bumper at x = 14. */
 static fw_drive_obs street(float speed) {
@@ -136,10 +137,12 @@ static void test_pursuit_converges(void **state) {
         assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
         o.y_m = side;
         for (int t = 0; t < 60; t++) {
-            fw_drive_action a, done;
+            fw_drive_action a;
+            fw_vehicle_state car = {o.x_m, o.y_m, o.yaw_rad, o.speed_mps, o.accel_mps2, o.curvature_pm};
             fw_policy_act(&policy, &session, &o, &a);
-            fw_drive_bicycle(&o.x_m, &o.y_m, &o.yaw_rad, &o.speed_mps, a, 0.1f, &done);
-            o.s_m = o.x_m;
+            fw_vehicle_move(&fw_vehicles_builtin()->kinds[0], &car, a, 0.1f);
+            o.x_m = o.s_m = car.x_m, o.y_m = car.y_m, o.yaw_rad = car.yaw_rad;
+            o.speed_mps = car.speed_mps, o.accel_mps2 = car.accel_mps2, o.curvature_pm = car.curvature_pm;
         }
         assert_true(fabsf(o.y_m) < 0.05f && fabsf(o.yaw_rad) < 0.02f);
         fw_policy_session_close(&session);

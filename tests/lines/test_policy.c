@@ -18,7 +18,7 @@
 #include "nn/run/layers.h"
 #include "nn/run/safetensors.h"
 
-enum { HIDDEN = 20, WIDE = 400 };
+enum { HIDDEN = 20, WIDE = 300, AGAIN = 300 };
 
 /* A car somewhere on a straight street, others around it. */
 static fw_drive_obs street(fw_random *r) {
@@ -188,7 +188,7 @@ static void graph_file(fault with, char **bytes, size_t *size_bytes) {
     if (with == COSTLY) h = fw_nn_linear(g, "wide", h, WIDE, true);
     fw_nn_value again = with == COSTLY ? fw_nn_parameter(g, "again", fw_nn_shape2(WIDE, WIDE),
                                                          FW_NN_INIT_NORMAL, 0.01f) : x;
-    for (int i = 0; with == COSTLY && i < 200; i++) {
+    for (int i = 0; with == COSTLY && i < AGAIN; i++) {
         char name[16];
         snprintf(name, sizeof name, "again%d", i);
         h = fw_nn_apply2(g, FW_NN_LINEAR, name, h, again);

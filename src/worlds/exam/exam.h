@@ -28,7 +28,7 @@
 
 #define FW_EXAM_SEED_SEALED (1ULL << 63)
 enum {
-    FW_EXAM_VERSION = 2, /* raise it when the meaning of a figure changes: old results are redone */
+    FW_EXAM_VERSION = 3, /* raise it when the meaning of a figure changes: old results are redone */
     FW_EXAM_RUNS_MAX = 64,
     FW_EXAM_DRIVES_MAX = 10000,
     FW_EXAM_RESTARTS_MAX = 3, /* tries of one run whose SUMO died */

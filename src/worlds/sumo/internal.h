@@ -7,6 +7,7 @@
 #define FW_WORLDS_SUMO_INTERNAL_H
 
 #include "base/random.h"
+#include "lines/driving/act/vehicle.h"
 #include "worlds/sumo/city.h"
 #include "worlds/sumo/path.h"
 #include "worlds/sumo/world.h"
@@ -17,6 +18,7 @@ typedef struct fw_car {
     uint32_t vehicle; /* slot in the city */
     uint32_t serial;  /* of that vehicle, to notice when the slot was given away */
     uint32_t drive;   /* number of this drive */
+    fw_vehicle_kind kind; /* what it can do; of its own length and width */
     float length_m, width_m, overhang_m;
     /* pose of the rear axle: the truth */
     float x_m, y_m, yaw_rad, speed_mps, accel_mps2, curvature_pm;

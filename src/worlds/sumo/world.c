@@ -93,7 +93,8 @@ static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
     if (overlaps_any(w, slot)) return false;
     car->length_m = v->length_m;
     car->width_m = v->width_m;
-    car->overhang_m = FW_DRIVE_REAR_OVERHANG_SHARE * v->length_m;
+    car->kind = fw_vehicles_like(fw_vehicles_builtin(), v->length_m, v->width_m);
+    car->overhang_m = car->kind.rear_overhang_m;
     const float front = fw_car_front_m(car);
     const fw_path_start start = {.edges = v->route + v->route_index,
                                  .edge_count = v->route_count - v->route_index,
@@ -186,11 +187,12 @@ static void lead_copy(fw_world *w, fw_car *car) {
 }
 
 static void drive_car(fw_world *w, fw_car *car, fw_drive_action action) {
-    fw_drive_action done;
-    fw_drive_bicycle(&car->x_m, &car->y_m, &car->yaw_rad, &car->speed_mps, action, FW_DRIVE_TICK_S,
-                     &done);
-    car->accel_mps2 = done.accel_mps2;
-    car->curvature_pm = done.curvature_pm;
+    fw_vehicle_state state = {car->x_m, car->y_m, car->yaw_rad, car->speed_mps, car->accel_mps2,
+                              car->curvature_pm};
+    fw_vehicle_move(&car->kind, &state, action, FW_DRIVE_TICK_S);
+    car->x_m = state.x_m, car->y_m = state.y_m, car->yaw_rad = state.yaw_rad;
+    car->speed_mps = state.speed_mps;
+    car->accel_mps2 = state.accel_mps2, car->curvature_pm = state.curvature_pm;
     car->s_m = fw_path_project(&car->path, car->x_m, car->y_m, car->s_m, NULL);
     car->front_s_m = car->s_m + fw_car_front_m(car);
     lead_copy(w, car);

@@ -1,4 +1,4 @@
-/* drive.c - the driving line's two messages, the bicycle and the boxes (drive.h). */
+/* drive.c - the driving line's two messages and the boxes (drive.h). */
 #include "lines/driving/act/drive.h"
 
 #include <math.h>
@@ -114,45 +114,6 @@ fw_status fw_drive_obs_decode(const void *bytes, size_t size_bytes, fw_drive_obs
     FW_TRY(check_values(&o, error));
     *out = o;
     return FW_OK;
-}
-
-/* ---- the bicycle ---- */
-
-static double clamp(double value, double low, double high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-/* sin(x)/x. */
-static double sinc(double x) {
-    return fabs(x) < 1e-4 ? 1.0 - x * x / 6.0 : sin(x) / x;
-}
-
-void fw_drive_bicycle(float *x_m, float *y_m, float *yaw_rad, float *speed_mps,
-                      fw_drive_action wanted, float dt_s, fw_drive_action *done) {
-    const double dt = (double)dt_s, v0 = (double)*speed_mps;
-    /* An answer that is no number is a fault of the driver's: brake fully, wheels straight. */
-    const double asked =
-        isnan(wanted.accel_mps2) ? (double)FW_DRIVE_ACCEL_MIN_MPS2 : (double)wanted.accel_mps2;
-    const double turn = isnan(wanted.curvature_pm) ? 0.0 : (double)wanted.curvature_pm;
-    const double accel =
-        clamp(asked, (double)FW_DRIVE_ACCEL_MIN_MPS2, (double)FW_DRIVE_ACCEL_MAX_MPS2);
-    const double v1 = fmax(0.0, v0 + accel * dt);
-    const double fastest = fmax(v0, v1);
-    const double grip = (double)FW_DRIVE_LATERAL_MAX_MPS2 / fmax(fastest * fastest, 1e-6);
-    const double limit = fmin((double)FW_DRIVE_CURVATURE_MAX_PM, grip);
-    const double curvature = clamp(turn, -limit, limit);
-
-    /* Along an arc of length d and turn a, the chord is d * sinc(a/2) in direction yaw + a/2. */
-    const double distance = 0.5 * (v0 + v1) * dt, arc = curvature * distance;
-    const double chord = distance * sinc(0.5 * arc), yaw = (double)*yaw_rad;
-    *x_m = (float)((double)*x_m + chord * cos(yaw + 0.5 * arc));
-    *y_m = (float)((double)*y_m + chord * sin(yaw + 0.5 * arc));
-    *yaw_rad = (float)remainder(yaw + arc, 2.0 * 3.14159265358979323846);
-    *speed_mps = (float)v1;
-    if (done) {
-        done->accel_mps2 = (float)((v1 - v0) / dt);
-        done->curvature_pm = (float)curvature;
-    }
 }
 
 /* ---- boxes ---- */

@@ -38,11 +38,8 @@ enum {
 #define FW_DRIVE_GRID_M 2.0f         /* arc length between path points */
 #define FW_DRIVE_TICK_S 0.1f         /* one tick */
 #define FW_DRIVE_RANGE_M 50.0f       /* road users within this distance are seen */
-#define FW_DRIVE_ACCEL_MIN_MPS2 -8.0f
-#define FW_DRIVE_ACCEL_MAX_MPS2 3.0f
-#define FW_DRIVE_LATERAL_MAX_MPS2 4.0f
-#define FW_DRIVE_CURVATURE_MAX_PM 0.25f /* 1/m: radius 4 m */
-#define FW_DRIVE_REAR_OVERHANG_SHARE 0.2f /* rear bumper to rear axle, share of the length */
+#define FW_DRIVE_ACCEL_MIN_MPS2 -8.0f   /* the hardest braking that anybody asks for */
+#define FW_DRIVE_CURVATURE_MAX_PM 0.25f /* 1/m: radius 4 m, the sharpest turn that anybody asks for */
 
 /* One point of the route. */
 typedef struct fw_drive_point {
@@ -102,7 +99,7 @@ typedef struct fw_drive_obs {
     fw_drive_conflict conflicts[FW_DRIVE_CONFLICTS_MAX];
 } fw_drive_obs;
 
-/* The answer. The world clamps it to the car's limits above. */
+/* The answer. The world clamps it to what the vehicle can do (vehicle.h). */
 typedef struct fw_drive_action {
     float accel_mps2;
     float curvature_pm; /* 1/m, positive turns left */
@@ -115,13 +112,6 @@ size_t fw_drive_obs_encode(const fw_drive_obs *obs, void *out);
 /* Decodes; checks invariants 1-3 and the exact length; FW_CORRUPT with a reason otherwise. */
 fw_status fw_drive_obs_decode(const void *bytes, size_t size_bytes, fw_drive_obs *out,
                               fw_error *error) FW_MUST;
-
-/* Moves a rear-axle pose one tick: clamps the action to the car's limits (acceleration, curvature,
- * lateral acceleration v^2*kappa, no reverse), integrates a kinematic bicycle exactly along the
- * arc, and stores what was carried out in *done. Shared by the world and the training simulator.
- * x, y, yaw, speed in and out; dt_s > 0. */
-void fw_drive_bicycle(float *x_m, float *y_m, float *yaw_rad, float *speed_mps,
-                      fw_drive_action wanted, float dt_s, fw_drive_action *done);
 
 /* True when two boxes (centre, yaw, length, width) overlap: separating axes, full size. */
 bool fw_drive_boxes_overlap(float ax, float ay, float ayaw, float alength, float awidth, float bx,

@@ -71,6 +71,7 @@ void fw_old_sim_begin(fw_old_sim *sim, const fw_old_scenario *s, uint32_t tick, 
     FW_ASSERT(tick < s->recorded);
     const fw_old_scenario_ego *e = &s->ego[tick];
     sim->scenario = s;
+    sim->kind = fw_vehicles_like(fw_vehicles_builtin(), s->length_m, s->width_m);
     sim->tick = sim->start_tick = tick;
     float side = jitter * 0.25f * fw_random_normal(&sim->random);
     sim->x_m = e->x_m - sinf(e->yaw_rad) * side;
@@ -316,16 +317,17 @@ static bool stands_idle(const fw_old_sim *sim) {
 
 fw_old_sim_outcome fw_old_sim_step(fw_old_sim *sim, fw_drive_action action) {
     const fw_old_scenario *s = sim->scenario;
-    fw_drive_action done;
     float front_m = s->length_m - s->rear_overhang_m, before = sim->s_m, lateral = 0, width = 3.2f;
     float sideways = sim->speed_mps * sim->speed_mps * fabsf(action.curvature_pm); /* asked for */
     if (sim->tick + 2 >= s->ticks) return (fw_old_sim_outcome){0, FW_OLD_SIM_TIME_OUT};
     sim->forced = 0;
     move_tracks(sim);
-    fw_drive_bicycle(&sim->x_m, &sim->y_m, &sim->yaw_rad, &sim->speed_mps, action, FW_DRIVE_TICK_S,
-                     &done);
+    fw_vehicle_state done = {sim->x_m, sim->y_m, sim->yaw_rad, sim->speed_mps, sim->accel_mps2,
+                             sim->curvature_pm};
+    fw_vehicle_move(&sim->kind, &done, action, FW_DRIVE_TICK_S);
     float jerk = (done.accel_mps2 - sim->accel_mps2) / FW_DRIVE_TICK_S;
     bool brakes = done.accel_mps2 <= -4.0f && sim->accel_mps2 > -4.0f;
+    sim->x_m = done.x_m, sim->y_m = done.y_m, sim->yaw_rad = done.yaw_rad, sim->speed_mps = done.speed_mps;
     sim->accel_mps2 = done.accel_mps2;
     sim->curvature_pm = done.curvature_pm;
     sim->tick++;

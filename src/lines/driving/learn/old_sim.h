@@ -14,6 +14,7 @@
 #define FW_LINES_DRIVING_OLD_SIM_H
 
 #include "base/random.h"
+#include "lines/driving/act/vehicle.h"
 #include "lines/driving/learn/old_scenario.h"
 
 typedef enum fw_old_sim_end {
@@ -34,6 +35,7 @@ typedef struct fw_old_sim_pose {
 typedef struct fw_old_sim {
     const fw_old_scenario *scenario;
     fw_random random;
+    fw_vehicle_kind kind;
     uint32_t tick, start_tick;
     float x_m, y_m, yaw_rad, speed_mps, accel_mps2, curvature_pm, s_m;
     float light_hold_s; /* how long a light keeps its last recorded state */
