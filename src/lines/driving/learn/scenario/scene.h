@@ -53,13 +53,14 @@ typedef struct fw_scene_lanelet {
 typedef struct fw_scene_object {
     char id[FW_SCENE_ID_MAX];
     bool vehicle; /* it drives on lanes: no pedestrian, no bicycle, nothing static */
-    double length_m, width_m;
+    bool still;   /* static: where its one state says, all the time */
+    double length_m, width_m; /* 1 m each where the scene gives no rectangle */
     uint32_t state_first, state_count; /* in states */
 } fw_scene_object;
 
 /* Where an object's box was at a step. Speed and yaw may be missing (NaN). */
 typedef struct fw_scene_state {
-    uint32_t step;
+    uint32_t object, step;
     double x_m, y_m, yaw_rad, speed_mps;
 } fw_scene_state;
 
@@ -108,7 +109,7 @@ typedef struct fw_scene_report {
     uint32_t fates[FW_SCENE_FATE_COUNT]; /* of tracks */
     uint32_t off_area;      /* starts whose logged drive has a corner off the area at some tick */
     double residual_rms_m, residual_p99_m; /* of smoothed against given positions, all ticks of all tracks */
-    fw_scene_spread accel_before, accel_after; /* m/s2, from second differences of positions; of moving ticks */
+    fw_scene_spread accel_before, accel_after; /* m/s2, from differences of speeds as given and as smoothed */
     double curvature_max_pm; /* of all routes */
     double goal_side_max_m;  /* of all routes */
 } fw_scene_report;
