@@ -40,11 +40,11 @@ static double tail_of(size_t clusters) {
     return normal_below(-sqrt(g / (g - 1)) * student975(clusters - 1));
 }
 
-static fw_interval percentiles(double *draws, unsigned count, size_t clusters) {
+fw_interval fw_bootstrap_interval95(double *values, unsigned count, size_t clusters) {
     if (count == 0) return (fw_interval){0.0, 0.0};
-    qsort(draws, count, sizeof *draws, compare_double);
+    qsort(values, count, sizeof *values, compare_double);
     unsigned out = (unsigned)(tail_of(clusters) * count);
-    return (fw_interval){draws[out], draws[count - 1 - out]};
+    return (fw_interval){values[out], values[count - 1 - out]};
 }
 
 /* b NULL: a alone. */
@@ -65,7 +65,7 @@ static fw_interval resample(const fw_ratio *a, const fw_ratio *b, size_t cluster
         if (bottom[0] <= 0 || (b && bottom[1] <= 0)) continue;
         value[count++] = top[0] / bottom[0] - (b ? top[1] / bottom[1] : 0);
     }
-    return percentiles(value, count, clusters);
+    return fw_bootstrap_interval95(value, count, clusters);
 }
 
 fw_interval fw_cluster_bootstrap95(const double *numerator, const double *denominator,

@@ -28,4 +28,8 @@ typedef struct fw_ratio {
 } fw_ratio;
 fw_interval fw_cluster_difference95(fw_ratio a, fw_ratio b, size_t clusters, unsigned draws, uint64_t seed);
 
+/* For whoever resamples in a way of its own (clusters within clusters): the interval of `count` values that it
+ * drew, widened for so many clusters at the outer level. Sorts the values; [0, 0] for none. */
+fw_interval fw_bootstrap_interval95(double *values, unsigned count, size_t clusters);
+
 #endif
