@@ -64,7 +64,7 @@ static void say_camera(FILE *out, const fw_trace *t, uint32_t frame, uint32_t tr
 }
 static void say_failed(FILE *out, const fw_trace *t, uint32_t frame, uint32_t track) {
     (void)track;
-    fputs(frame + 1 == t->frame_count && fw_drawing_failed(&t->drive) ? "visible" : "hidden", out);
+    fputs(frame + 1 == t->frame_count && fw_trace_failed(&t->drive) ? "visible" : "hidden", out);
 }
 
 static void car(const stage *st, const fw_trace *t, const fw_sim_box *box) {

@@ -100,7 +100,3 @@ void fw_drawing_text(FILE *out, const char *text) {
         else if ((unsigned char)*text >= ' ') fputc(*text, out);
     }
 }
-
-bool fw_drawing_failed(const fw_sim_drive *d) {
-    return d->end == FW_SIM_COLLISION || d->end == FW_SIM_OFF_ROAD || d->red_light || d->stuck;
-}

@@ -29,7 +29,5 @@ void fw_drawing_car(FILE *out, float length_m, float width_m, const char *colour
 void fw_drawing_plan(FILE *out, const fw_trace_frame *frame, const char *colour);
 /* Text that may hold anything, escaped. */
 void fw_drawing_text(FILE *out, const char *text);
-/* True when the drive is what nobody wants. */
-bool fw_drawing_failed(const fw_sim_drive *drive);
 
 #endif

@@ -14,7 +14,7 @@ static const fw_sim_box *own_box(const fw_trace *t, uint32_t frame) {
 
 static void boxes(FILE *out, const fw_trace *t, uint32_t at, bool last) {
     const fw_trace_frame *f = &t->frames[at];
-    const char *mine = last && fw_drawing_failed(&t->drive) ? FW_DRAWING_BAD : FW_DRAWING_GOOD;
+    const char *mine = last && fw_trace_failed(&t->drive) ? FW_DRAWING_BAD : FW_DRAWING_GOOD;
     for (uint32_t i = f->box_count; i-- > 0;) { /* the own car last, on top */
         const fw_sim_box *b = &t->boxes[f->box_first + i];
         fprintf(out, "<g transform=\"translate(%.2f %.2f) rotate(%.2f)\">", (double)b->x_m, (double)b->y_m,
@@ -36,7 +36,7 @@ static void panel(FILE *out, const fw_scenario *s, const fw_trace *t, uint32_t a
     fw_drawing_map(out, s, s->tracks[t->track].route, &w);
     boxes(out, t, at, last);
     fprintf(out, "</g>\n<rect width=\"100%%\" height=\"100%%\" fill=\"none\" stroke=\"%s\" stroke-width=\"%d\"/>\n",
-            last && fw_drawing_failed(&t->drive) ? FW_DRAWING_BAD : "#d5dae1", last ? 4 : 1);
+            last && fw_trace_failed(&t->drive) ? FW_DRAWING_BAD : "#d5dae1", last ? 4 : 1);
     fprintf(out, "<text x=\"8\" y=\"%d\" class=\"small\">%.1f m/s%s</text></svg>\n", PANEL_HIGH - 8,
             (double)t->frames[at].speed_mps, t->frames[at].veto ? ", guard" : "");
 }
@@ -46,7 +46,7 @@ static void label(FILE *out, const fw_trace *t, int y) {
     fw_drawing_text(out, t->driver);
     fprintf(out, "</text><text x=\"8\" y=\"%d\" class=\"small\" fill=\"%s\">%s</text><text x=\"8\" y=\"%d\" "
                  "class=\"small\">after %.1f s</text>\n", y + 44,
-            fw_drawing_failed(&t->drive) ? FW_DRAWING_BAD : FW_DRAWING_GOOD, fw_trace_end_words(&t->drive), y + 62,
+            fw_trace_failed(&t->drive) ? FW_DRAWING_BAD : FW_DRAWING_GOOD, fw_trace_end_words(&t->drive), y + 62,
             (double)(t->frame_count - 1) * (double)FW_DRIVE_TICK_S);
 }
 

@@ -70,12 +70,6 @@ fw_status fw_trace_add(fw_trace *trace, const fw_sim *sim, uint32_t agent, fw_dr
     return add(trace, sim, &frame, error);
 }
 
-fw_status fw_trace_end(fw_trace *trace, const fw_sim *sim, uint32_t agent, fw_error *error) {
-    trace->drive = *fw_sim_drive_of(sim, agent);
-    fw_trace_frame frame = trace->frame_count ? trace->frames[trace->frame_count - 1] : (fw_trace_frame){0};
-    return add(trace, sim, &frame, error);
-}
-
 const char *fw_trace_end_words(const fw_sim_drive *drive) {
     switch (drive->end) {
     case FW_SIM_COLLISION: return drive->at_fault ? "collision, at fault" : "collision, hit by another";
@@ -86,6 +80,10 @@ const char *fw_trace_end_words(const fw_sim_drive *drive) {
     case FW_SIM_RUNS: break;
     }
     return "still driving";
+}
+
+bool fw_trace_failed(const fw_sim_drive *d) {
+    return d->end == FW_SIM_COLLISION || d->end == FW_SIM_OFF_ROAD || d->red_light || d->stuck;
 }
 
 /* ---- for the page ---- */
@@ -119,10 +117,8 @@ static json_t *trace_json(const fw_trace *trace) {
     json_t *frames = json_array();
     for (uint32_t i = 0; i < trace->frame_count; i++)
         json_array_append_new(frames, frame_json(trace, &trace->frames[i]));
-    bool failed = trace->drive.end == FW_SIM_COLLISION || trace->drive.end == FW_SIM_OFF_ROAD ||
-                  trace->drive.red_light || trace->drive.stuck;
     return json_pack("{s:s, s:i, s:s, s:b, s:b, s:o}", "driver", trace->driver, "track", (int)trace->track, "end",
-                     fw_trace_end_words(&trace->drive), "failed", failed, "red_light", trace->drive.red_light, "frames",
+                     fw_trace_end_words(&trace->drive), "failed", fw_trace_failed(&trace->drive), "red_light", trace->drive.red_light, "frames",
                      frames);
 }
 

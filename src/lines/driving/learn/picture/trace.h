@@ -6,7 +6,7 @@
  *
  * A frame holds every box on the road near the car, the car's own pose, and what it had in mind: the arc
  * its wheels were on and the acceleration it chose, from which pictures draw where it would be in two
- * seconds. The last frame is the moment the drive ended.
+ * seconds. The last frame is the moment before the drive ended.
  *
  * Invariants: (1) frames are one tick apart; (2) a frame's boxes are boxes[first, first + count), the own
  * car's is the first; (3) nothing of a trace refers to the simulator it came from.
@@ -44,10 +44,10 @@ void fw_trace_begin(fw_trace *trace, const char *driver, uint32_t track, uint32_
 /* What is on the road now, and what `agent` is about to do. */
 fw_status fw_trace_add(fw_trace *trace, const fw_sim *sim, uint32_t agent, fw_drive_action action,
                        fw_guard_veto veto, fw_error *error) FW_MUST;
-/* How it ended, and the world then. */
-fw_status fw_trace_end(fw_trace *trace, const fw_sim *sim, uint32_t agent, fw_error *error) FW_MUST;
 void fw_trace_clear(fw_trace *trace);
 
+/* True when the drive is what nobody wants: a collision, off the road, over a red light, stuck. */
+bool fw_trace_failed(const fw_sim_drive *drive);
 /* "collision", "off the road", "goal" ...: in a reader's words, with the time. */
 const char *fw_trace_end_words(const fw_sim_drive *drive);
 

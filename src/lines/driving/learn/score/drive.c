@@ -22,8 +22,15 @@ static void decide(const fw_score_run_of *run, fw_driver_seat *seat, const fw_si
     fw_drive_scene scene;
     fw_sim_scene(sim, agent, &scene);
     double before_us = cpu_us();
-    (void)fw_driver_act(run->driver, seat, &scene, action);
+    fw_guard_veto veto = fw_driver_act(run->driver, seat, &scene, action);
     atomic_fetch_add_explicit(&run->bins[fw_score_cost_bin(cpu_us() - before_us)], 1, memory_order_relaxed);
+    if (run->watch) run->watch->decided(run->watch->self, sim, agent, *action, veto);
+}
+
+static void look_on(const fw_score_run_of *run, const fw_sim *sim) {
+    for (uint32_t a = 0; run->watch && a < fw_sim_agents(sim); a++)
+        if (fw_sim_running(sim, a))
+            run->watch->decided(run->watch->self, sim, a, (fw_drive_action){0}, FW_GUARD_NONE);
 }
 
 static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat *seats) {
@@ -32,6 +39,7 @@ static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_sea
     uint32_t agents = fw_sim_agents(sim);
     for (uint32_t t = 0; !fw_sim_over(sim) && (run->ticks_max == 0 || t < run->ticks_max); t++) {
         if (run->driver->kind == FW_DRIVER_LOG) {
+            look_on(run, sim);
             fw_sim_step_logged(sim, outcomes);
             continue;
         }
