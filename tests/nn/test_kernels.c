@@ -128,6 +128,13 @@ static fw_nn_value gru(fw_nn_graph *g, fw_random *r) {
     return recurrent(g, r, FW_NN_GRU, 3);
 }
 
+static fw_nn_value sets(fw_nn_graph *g, fw_random *r) {
+    fw_nn_shape shape = fw_nn_shape2(up_to(r, 14), up_to(r, 70));
+    fw_nn_value x = learned_input(g, shape);
+    fw_nn_value mask = fw_nn_input(g, "mask", FW_NN_F32, fw_nn_shape1(shape.d[0]));
+    return distance(g, fw_nn_apply2(g, FW_NN_SET_MAX, "set", x, mask));
+}
+
 static fw_nn_value classes(fw_nn_graph *g, fw_random *r) {
     fw_nn_shape shape = fw_nn_shape2(up_to(r, 9), up_to(r, 200));
     fw_nn_value x = learned_input(g, shape);
@@ -261,7 +268,7 @@ static void networks_agree(void **state) {
     static const struct {
         const char *name;
         builder *build;
-    } all[] = {{"linear layers", layers}, {"norms and residuals", residuals}, {"convolutions", images},
+    } all[] = {{"linear layers", layers}, {"norms and residuals", residuals}, {"convolutions", images}, {"sets", sets},
                {"attention", attentive},  {"LSTM", lstm}, {"GRU", gru}, {"classes", classes}, {"entropy", entropy},
                {"element-wise", simple}};
     (void)state;
