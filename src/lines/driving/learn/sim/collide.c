@@ -1,0 +1,48 @@
+/* collide.c - full-size boxes against each other, corners against the drivable area's edge. */
+#include <math.h>
+
+#include "lines/driving/learn/sim/inside.h"
+
+/* Half the shadow of a box on a unit axis at the angle whose cosine and sine against it are given. */
+static float half_shadow(const fw_drive_neighbour *box, float cosine, float sine) {
+    return 0.5f * (box->length_m * fabsf(cosine) + box->width_m * fabsf(sine));
+}
+
+/* Separating axes along and across a. */
+static bool apart(const fw_drive_neighbour *a, const fw_drive_neighbour *b, float cos_turn, float sin_turn) {
+    float dx = b->x_m - a->x_m, dy = b->y_m - a->y_m;
+    float along = fabsf(dx * a->cos_yaw + dy * a->sin_yaw), across = fabsf(dy * a->cos_yaw - dx * a->sin_yaw);
+    return along >= 0.5f * a->length_m + half_shadow(b, cos_turn, sin_turn) ||
+           across >= 0.5f * a->width_m + half_shadow(b, sin_turn, cos_turn);
+}
+
+bool fw_sim_boxes_overlap(const fw_drive_neighbour *a, const fw_drive_neighbour *b) {
+    float cos_turn = a->cos_yaw * b->cos_yaw + a->sin_yaw * b->sin_yaw;
+    float sin_turn = a->cos_yaw * b->sin_yaw - a->sin_yaw * b->cos_yaw;
+    return !apart(a, b, cos_turn, sin_turn) && !apart(b, a, cos_turn, sin_turn);
+}
+
+fw_drive_neighbour fw_sim_box_of(const fw_sim_agent *agent, uint32_t id) {
+    return (fw_drive_neighbour){id,
+                                agent->x_m,
+                                agent->y_m,
+                                agent->cos_yaw,
+                                agent->sin_yaw,
+                                agent->state.speed_mps,
+                                agent->kind.length_m,
+                                agent->kind.width_m};
+}
+
+bool fw_sim_off_area(const fw_sim *sim, const fw_sim_agent *agent) {
+    const fw_scenario_area *area = &sim->scenario->area;
+    if (area->columns == 0) return false;
+    /* Distances change by no more than sqrt(2) a metre between cells: far inside, no corner is off. */
+    if (fw_scenario_area_at(area, agent->x_m, agent->y_m) > 1.5f * agent->half_diagonal_m) return false;
+    float lx = 0.5f * agent->kind.length_m * agent->cos_yaw, ly = 0.5f * agent->kind.length_m * agent->sin_yaw;
+    float wx = -0.5f * agent->kind.width_m * agent->sin_yaw, wy = 0.5f * agent->kind.width_m * agent->cos_yaw;
+    for (int corner = 0; corner < 4; corner++) {
+        float l = corner & 1 ? 1.0f : -1.0f, w = corner & 2 ? 1.0f : -1.0f;
+        if (fw_scenario_area_at(area, agent->x_m + l * lx + w * wx, agent->y_m + l * ly + w * wy) < 0) return true;
+    }
+    return false;
+}
