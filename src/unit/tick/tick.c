@@ -246,11 +246,16 @@ static bool finite_action(const fw_drive_action *action) {
 /* Policy, then guard. A policy that answers no number brakes fully, wheels straight. */
 static fw_drive_decision decide(fw_unit_tick *tick) {
     fw_drive_decision decision = {.model = tick->policy.hash};
-    fw_policy_act(&tick->policy, &tick->session, &tick->obs, &decision.policy);
+    fw_drive_scene_room room;
+    fw_drive_scene scene;
+    fw_drive_view view;
+    fw_drive_scene_of(&tick->obs, &room, &scene);
+    fw_drive_look(&scene, &view);
+    fw_policy_act_scene(&tick->policy, &tick->session, &scene, &view, &decision.policy);
     if (!finite_action(&decision.policy))
         decision.policy = (fw_drive_action){.accel_mps2 = FW_DRIVE_ACCEL_MIN_MPS2};
     decision.action = decision.policy;
-    decision.veto = fw_guard(&tick->obs, &decision.action);
+    decision.veto = fw_guard(&scene, &view, &decision.action);
     return decision;
 }
 

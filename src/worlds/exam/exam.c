@@ -54,8 +54,13 @@ static void decide(running *run, uint32_t car, const fw_drive_obs *obs) {
     fw_drive_action *action = &run->actions[car];
     *action = (fw_drive_action){0, 0};
     if (run->policy == NULL) return;
-    fw_policy_act(run->policy, &run->session[car], obs, action);
-    fw_guard_veto veto = run->config->guard ? fw_guard(obs, action) : FW_GUARD_NONE;
+    fw_drive_scene_room room;
+    fw_drive_scene scene;
+    fw_drive_view view;
+    fw_drive_scene_of(obs, &room, &scene);
+    fw_drive_look(&scene, &view);
+    fw_policy_act_scene(run->policy, &run->session[car], &scene, &view, action);
+    fw_guard_veto veto = run->config->guard ? fw_guard(&scene, &view, action) : FW_GUARD_NONE;
     if (!run->counted[car]) return;
     run->out->sums.decisions++;
     run->out->sums.vetoes += veto != FW_GUARD_NONE;

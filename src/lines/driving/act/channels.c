@@ -77,7 +77,7 @@ static const char *const schemas[FW_DRIVE_CHANNEL_COUNT] = {
         NUM("policy_accel_mps2", "wanted by the policy") ","
         NUM("policy_curvature_pm", "1/m, wanted by the policy") ","
         NUM("accel_mps2", "after the guard") "," NUM("curvature_pm", "1/m, after the guard") ","
-        INT("veto", "0 none, 1 leader, 2 red light") "," STR("model", "SHA-256 of the model file")),
+        INT("veto", "0 none, 1 leader, 2 red light, 3 corridor, 4 zone, 5 creep") "," STR("model", "SHA-256 of the model file")),
     [FW_DRIVE_CHANNEL_EVENT] = SCHEMA(
         "Event", "A moment the unit flags by itself.",
         STR("event", "hard_brake, veto, impact or low_ttc") ","

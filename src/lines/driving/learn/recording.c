@@ -322,7 +322,7 @@ static fw_status read_action(reading *r, const json_t *json) {
     FW_TRY(check_range(r, RANGE_WISH, "policy_curvature_pm", t->policy.curvature_pm));
     FW_TRY(check_range(r, RANGE_ACCEL, "accel_mps2", t->action.accel_mps2));
     FW_TRY(check_range(r, RANGE_CURVATURE, "curvature_pm", t->action.curvature_pm));
-    FW_TRY(get_u32(r, json, "veto", FW_GUARD_RED_LIGHT, &veto));
+    FW_TRY(get_u32(r, json, "veto", FW_GUARD_COUNT - 1, &veto));
     t->veto = (fw_guard_veto)veto;
     const char *model = json_string_value(json_object_get(json, "model"));
     if (!model) return CORRUPT(r, "model is no text");
