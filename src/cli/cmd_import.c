@@ -30,11 +30,15 @@ static const char help_text[] =
     "  --dbc FILE       candump: what the frames mean\n"
     "  --mapping FILE   csv: what the columns mean (JSON, see docs/import.md)\n"
     "  --line NAME      production line [driving]\n"
+    "  --metadata KEY=VALUE  what else is known of it (site=US101, group=106); may come several times\n"
     "  --out FOLDER     keeps the recordings there and uploads nothing\n"
     "  --url URL        the factory [FLYWHEEL_URL or http://127.0.0.1:8080]\n"
     "  --json           a line of JSON for each recording\n";
 
 typedef struct options {
+    fw_import_label labels[FW_IMPORT_LABELS_MAX];
+    char keys[FW_IMPORT_LABELS_MAX][FW_IMPORT_LABEL_MAX + 1];
+    uint32_t label_count;
     fw_ask ask;
     const char *unit, *line, *out, *mapping, *dbc;
     char folder[FW_PATH_MAX];
@@ -125,6 +129,7 @@ static fw_status import_one(options *o, const char *format, const char *source, 
     fw_error why = {""};
     fw_import_request request = {.source = source, .unit = o->unit, .line = o->line,
                                  .mapping = o->dbc ? o->dbc : o->mapping, .folder = o->folder,
+                                 .labels = o->labels, .label_count = o->label_count,
                                  .interrupted = &interrupted};
     fw_status status = fw_import(format, &request, &made, &why);
     if (status != FW_OK) return fw_fail(error, status, "%.100s: %s", source, why.text);
@@ -190,6 +195,28 @@ static fw_status check_options(const options *o, const char *format, fw_error *e
     return FW_OK;
 }
 
+/* Takes --metadata KEY=VALUE out of the words, as often as it comes. */
+static fw_status take_labels(options *o, int *argc, char **argv, fw_error *error) {
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--metadata") != 0 || i + 1 == *argc) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (o->label_count == FW_IMPORT_LABELS_MAX)
+            return fw_fail(error, FW_INVALID, "--metadata may come %d times", FW_IMPORT_LABELS_MAX);
+        fw_import_label *label = &o->labels[o->label_count];
+        label->key = o->keys[o->label_count];
+        FW_TRY(fw_import_label_parse(argv[++i], o->keys[o->label_count], &label->value, error));
+        for (uint32_t k = 0; k < o->label_count; k++)
+            if (strcmp(o->labels[k].key, label->key) == 0)
+                return fw_fail(error, FW_INVALID, "--metadata has '%s' twice", label->key);
+        o->label_count++;
+    }
+    *argc = kept;
+    return FW_OK;
+}
+
 int fw_cmd_import(int argc, char **argv) {
     static const char *const flags[] = {"--json", "--help", NULL};
     const char **words = calloc(SOURCES_MAX, sizeof *words);
@@ -209,7 +236,8 @@ int fw_cmd_import(int argc, char **argv) {
         return FW_CLI_DONE;
     }
     if (!words) return fw_cli_fail(&(fw_error){"no memory"});
-    fw_status status = fw_cli_words(&argc, argv, flags, words, SOURCES_MAX, &count, &error);
+    fw_status status = take_labels(&o, &argc, argv, &error);
+    if (status == FW_OK) status = fw_cli_words(&argc, argv, flags, words, SOURCES_MAX, &count, &error);
     if (status == FW_OK)
         status = fw_args_parse(argc, argv, table, sizeof table / sizeof *table, &error);
     if (status == FW_OK && count < 2)

@@ -40,3 +40,19 @@ void fw_import_result_clear(fw_import_result *result) {
     free(result->files);
     *result = (fw_import_result){0};
 }
+
+fw_status fw_import_label_parse(const char *text, char *key, const char **value, fw_error *error) {
+    const char *equals = strchr(text, '=');
+    size_t size = equals ? (size_t)(equals - text) : 0, rest = equals ? strlen(equals + 1) : 0;
+    bool fine = size >= 1 && size <= FW_IMPORT_LABEL_MAX && rest >= 1 && rest <= FW_IMPORT_LABEL_MAX;
+    for (size_t i = 0; fine && i < size; i++)
+        fine = strchr("abcdefghijklmnopqrstuvwxyz0123456789_", text[i]) != NULL;
+    for (size_t i = 0; fine && i < rest; i++) fine = equals[1 + i] >= ' ' && equals[1 + i] <= '~';
+    if (!fine)
+        return fw_fail(error, FW_INVALID, "'%.60s' is no KEY=VALUE: a key is a-z 0-9 _, both have 1 to %d bytes", text,
+                       FW_IMPORT_LABEL_MAX);
+    memcpy(key, text, size);
+    key[size] = '\0';
+    *value = equals + 1;
+    return FW_OK;
+}

@@ -39,6 +39,15 @@ enum {
 #define FW_IMPORT_PART_BYTES (32ull << 20)      /* a recording ends when it has this much, or before
                                                    when its data packs very well */
 
+/* What a person says about the data, kept in the recordings' metadata record "labels": site, group. */
+enum { FW_IMPORT_LABELS_MAX = 8, FW_IMPORT_LABEL_MAX = 47 }; /* bytes of a key, of a value */
+typedef struct fw_import_label {
+    const char *key, *value;
+} fw_import_label;
+/* Takes KEY=VALUE apart into key (at least FW_IMPORT_LABEL_MAX + 1 bytes) and *value (within text). FW_INVALID:
+ * a key is a-z 0-9 _, a value printable ASCII, both 1 to FW_IMPORT_LABEL_MAX bytes. */
+fw_status fw_import_label_parse(const char *text, char *key, const char **value, fw_error *error) FW_MUST;
+
 /* What a person asked for. Pointers are the caller's and outlive the import. */
 typedef struct fw_import_request {
     const char *source;  /* file or folder */
@@ -46,6 +55,8 @@ typedef struct fw_import_request {
     const char *unit;    /* whose data it is */
     const char *line;    /* "driving" */
     const char *folder;  /* where the recordings go; it exists */
+    const fw_import_label *labels; /* (label_count) */
+    uint32_t label_count;          /* at most FW_IMPORT_LABELS_MAX; none: no such record */
     uint32_t channels_max; /* 0: FW_IMPORT_CHANNELS_MAX; fewer take less memory */
     const volatile sig_atomic_t *interrupted; /* set: it ends with FW_INTERRUPTED; NULL: never */
 } fw_import_request;

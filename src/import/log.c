@@ -218,6 +218,15 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
+static fw_status write_labels(fw_import_log *log, fw_error *error) {
+    fw_mcap_pair pairs[FW_IMPORT_LABELS_MAX];
+    uint32_t count = log->request->label_count;
+    FW_ASSERT(count <= FW_IMPORT_LABELS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        pairs[i] = (fw_mcap_pair){log->request->labels[i].key, log->request->labels[i].value};
+    return count > 0 ? fw_mcap_writer_metadata(log->writer, "labels", pairs, count, error) : FW_OK;
+}
+
 static fw_status write_metadata(fw_import_log *log, fw_error *error) {
     char part[16], size[24];
     snprintf(part, sizeof part, "%u", log->result.count);
@@ -229,8 +238,9 @@ static fw_status write_metadata(fw_import_log *log, fw_error *error) {
         {"source", base_name(log->request->source)},
         {"source_sha256", log->source_hash.hex},
     };
-    return fw_mcap_writer_metadata(log->writer, "flywheel", pairs, sizeof pairs / sizeof *pairs,
-                                   error);
+    FW_TRY(fw_mcap_writer_metadata(log->writer, "flywheel", pairs, sizeof pairs / sizeof *pairs,
+                                   error));
+    return write_labels(log, error);
 }
 
 /* FOLDER/<sha256>.mcap: the same import again finds the same name. */
