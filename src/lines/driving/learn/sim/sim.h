@@ -85,7 +85,8 @@ void fw_sim_free(fw_sim *sim);
 void fw_sim_seed(fw_sim *sim, uint64_t seed);
 
 /* FW_INVALID when a track has no route, or cannot begin: its box lies off the road or in another's. (Rows of
- * an evaluation count those apart.) With several, those that cannot begin are left out; FW_INVALID if all. */
+ * an evaluation count those apart.) With several, those that cannot begin are left out; FW_INVALID if all. Who
+ * was left out, or waited for its place in vain, never runs: its drive has ticks 0. */
 fw_status fw_sim_begin(fw_sim *sim, const fw_sim_start *start, fw_error *error) FW_MUST;
 
 uint32_t fw_sim_agents(const fw_sim *sim);           /* of this drive: track_count */
