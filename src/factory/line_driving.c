@@ -29,7 +29,8 @@ static fw_status replay(const char *path, fw_line_tick tick, void *self, fw_erro
     FW_TRY(fw_drive_recording_read(path, &recording, error));
     for (uint32_t i = 0; i < recording->tick_count; i++) {
         const fw_drive_recorded_tick *t = &recording->ticks[i];
-        fw_drive_decision decision = {.policy = t->policy, .action = t->action, .veto = t->veto};
+        fw_drive_decision decision = {.policy = t->policy, .action = t->action, .veto = t->veto,
+                                      .uncertainty = t->uncertainty};
         fw_drive_signals_of(&t->obs, &decision, t->events, signals);
         if (!tick(self, signals, t->obs.time_ns)) break;
     }

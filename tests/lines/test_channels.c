@@ -56,7 +56,8 @@ static void make_obs(uint32_t tick, fw_drive_obs *o) {
 static fw_drive_decision make_decision(uint32_t tick) {
     fw_random r = fw_random_indexed(seed + 1, tick);
     fw_drive_decision d = {.policy = {between(&r, -8, 3), between(&r, -.2f, .2f)},
-                           .veto = (fw_guard_veto)fw_random_below(&r, 3),
+                           .veto = (fw_guard_veto)fw_random_below(&r, FW_GUARD_COUNT),
+                           .uncertainty = tick % 3 ? between(&r, 0, 2) : 0, .uncertain = tick % 50 < 3,
                            .model = fw_hash_bytes(&(char){tick < TICKS / 2 ? 'a' : 'b'}, 1)};
     d.action = d.policy;
     if (d.veto != FW_GUARD_NONE) d.action.accel_mps2 -= 1;
@@ -160,6 +161,7 @@ static void test_what_is_written_is_read_back(void **state) {
         near(back->ticks[i].action.accel_mps2, d.action.accel_mps2, 1e-3);
         near(back->ticks[i].action.curvature_pm, d.action.curvature_pm, 1e-5);
         assert_int_equal(back->ticks[i].veto, d.veto);
+        near(back->ticks[i].uncertainty, d.uncertainty, 1e-5);
         double values[FW_DRIVE_EVENT_COUNT];
         uint32_t begun = fw_drive_events(&events, &o, &d, values);
         assert_int_equal(back->ticks[i].events, begun);
@@ -436,8 +438,10 @@ static void test_events_begin_once(void **state) {
     o.users[0].y_m += 3; /* beside our way */
     assert_int_equal(fw_drive_events(&s, &o, &d, values), 0);
     o.users[0].y_m -= 3;
-    o.accel_mps2 = -4, d.veto = FW_GUARD_LEADER, o.impact_mps2 = 9;
-    assert_int_equal(fw_drive_events(&s, &o, &d, values), 15);
+    o.accel_mps2 = -4, d.veto = FW_GUARD_ZONE, o.impact_mps2 = 9;
+    d.uncertain = true, d.uncertainty = 0.5f;
+    assert_int_equal(fw_drive_events(&s, &o, &d, values), 31);
+    assert_true(values[FW_DRIVE_EVENT_VETO] == FW_GUARD_ZONE && values[FW_DRIVE_EVENT_UNCERTAIN] == 0.5);
 }
 
 int main(void) {

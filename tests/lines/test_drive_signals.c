@@ -43,7 +43,8 @@ static void test_every_value_has_its_place(void **state) {
         .x_m = 10, .y_m = 20, .speed_mps = 1, .accel_mps2 = 2, .curvature_pm = 3, .impact_mps2 = 4,
         .route_left_m = 5, .light = FW_DRIVE_LIGHT_RED, .light_s_m = 6, .user_count = 2,
         .conflict_count = 1, .users = {{.x_m = 13, .y_m = 24}, {.x_m = 500}}};
-    static const fw_drive_decision decision = {.policy = {7, 8}, .action = {9, 10}, .veto = 2};
+    static const fw_drive_decision decision = {.policy = {7, 8}, .action = {9, 10}, .veto = 2,
+                                               .uncertainty = 11};
     static const struct {
         const char *name;
         double value;
@@ -52,8 +53,9 @@ static void test_every_value_has_its_place(void **state) {
                 {"/signal.light", 3}, {"/signal.light_s_m", 6}, {"/users.count", 2},
                 {"/users.nearest_m", 5}, {"/conflicts.count", 1}, {"/action.policy_accel_mps2", 7},
                 {"/action.policy_curvature_pm", 8}, {"/action.accel_mps2", 9},
-                {"/action.curvature_pm", 10}, {"/guard.veto", 2}, {"/event.hard_brake", 0},
-                {"/event.veto", 0}, {"/event.impact", 0}, {"/event.low_ttc", 0}};
+                {"/action.curvature_pm", 10}, {"/action.uncertainty", 11}, {"/guard.veto", 2}, {"/event.hard_brake", 0},
+                {"/event.veto", 0}, {"/event.impact", 0}, {"/event.low_ttc", 0},
+                {"/event.uncertain", 0}};
     assert_int_equal(sizeof rows / sizeof *rows, fw_drive_signals.count); /* none forgotten here */
     fw_drive_signals_of(&obs, &decision, 0, signals);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) assert_is(rows[i].name, rows[i].value);
@@ -67,7 +69,8 @@ static void test_events(void **state) {
         fw_drive_event event;
         const char *name;
     } rows[] = {{FW_DRIVE_EVENT_HARD_BRAKE, "/event.hard_brake"}, {FW_DRIVE_EVENT_VETO, "/event.veto"},
-                {FW_DRIVE_EVENT_IMPACT, "/event.impact"}, {FW_DRIVE_EVENT_LOW_TTC, "/event.low_ttc"}};
+                {FW_DRIVE_EVENT_IMPACT, "/event.impact"}, {FW_DRIVE_EVENT_LOW_TTC, "/event.low_ttc"},
+                {FW_DRIVE_EVENT_UNCERTAIN, "/event.uncertain"}};
     assert_int_equal(sizeof rows / sizeof *rows, FW_DRIVE_EVENT_COUNT);
     for (size_t i = 0; i < FW_DRIVE_EVENT_COUNT; i++) {
         fw_drive_signals_of(&obs, &decision, 1u << rows[i].event, signals);

@@ -38,6 +38,8 @@ static fw_drive_obs street(fw_random *r) {
 /* ---- the line's own network ---- */
 
 /* Its file with weights of order one, at a path of a new folder. */
+static const fw_drive_card own_card = {.uncertainty_threshold = 0.375, .agent_steps = 7};
+
 static void own_file(char folder[32], char path[64], fw_hash *hash) {
     fw_nn_graph *g;
     fw_nn_layout layout;
@@ -49,7 +51,7 @@ static void own_file(char folder[32], char path[64], fw_hash *hash) {
     assert_int_equal(fw_nn_layout_make(g, &layout, NULL), FW_OK);
     float *params = fw_nn_vector_new(layout.floats);
     for (size_t i = 0; i < layout.floats; i++) params[i] = 0.3f * fw_random_normal(&r);
-    assert_int_equal(fw_drive_network_save(g, params, NULL, path, hash, NULL), FW_OK);
+    assert_int_equal(fw_drive_network_save(g, params, &own_card, path, hash, NULL), FW_OK);
     free(params);
     fw_nn_layout_clear(&layout);
     fw_nn_graph_free(g);
@@ -118,6 +120,7 @@ static void test_the_network_is_the_one_drawn(void **state) {
     own_file(folder, path, &hash);
     assert_int_equal(fw_policy_load_file(path, &policy, NULL), FW_OK);
     assert_string_equal(policy.hash.hex, hash.hex);
+    assert_true(policy.uncertainty_threshold == 0.375f);
     assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
     for (int round = 0; round < 100; round++) {
         fw_drive_obs o = street(&r);
@@ -172,7 +175,8 @@ static void test_driving_goes_between_two_choices(void **state) {
 
 /* ---- graphs ---- */
 
-typedef enum fault { NO_FAULT, OTHER_FEATURES, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, LARGE, FAULTS } fault;
+typedef enum fault { NO_FAULT, OTHER_FEATURES, NO_STEER, WIDE_ACCEL, SECOND_INPUT, MANY_NODES, COSTLY, LARGE,
+                     NO_THRESHOLD, FAULTS } fault;
 
 /* Another network than the line's own: one layer, rectified, two heads, no value. */
 static void graph_file(fault with, char **bytes, size_t *size_bytes) {
@@ -208,6 +212,7 @@ static void graph_file(fault with, char **bytes, size_t *size_bytes) {
     fw_nn_initialise(g, &layout, 9, params);
     json_t *words = json_pack("{s:s, s:s, s:s}", "line", "driving", "policy", "network",
                               "features_version", with == OTHER_FEATURES ? "1" : "2");
+    if (with == NO_THRESHOLD) json_object_set_new(words, "uncertainty_threshold", json_string("much"));
     assert_int_equal(fw_nn_model_write(g, params, words, bytes, size_bytes, NULL), FW_OK);
     json_decref(words);
     free(params);
@@ -226,7 +231,8 @@ static void test_graphs_without_the_ends_are_refused(void **state) {
                         [SECOND_INPUT] = {FW_UNSUPPORTED, "features"},
                         [MANY_NODES] = {FW_TOO_BIG, "nodes"},
                         [COSTLY] = {FW_TOO_BIG, "operations"},
-                        [LARGE] = {FW_TOO_BIG, "graph and parameters"}};
+                        [LARGE] = {FW_TOO_BIG, "graph and parameters"},
+                        [NO_THRESHOLD] = {FW_CORRUPT, "uncertainty_threshold"}};
     for (fault i = NO_FAULT + 1; i < FAULTS; i++) {
         char *bytes;
         size_t size;
@@ -273,6 +279,7 @@ static void round_trip(const char *bytes, size_t size) {
     assert_int_equal(fw_policy_flatten(&policy, flat_bytes, flat_size - 1, &unused, &error), FW_TOO_BIG);
     assert_int_equal(fw_policy_unflatten(flat_bytes, flat_size, &back, &error), FW_OK);
     same_actions(&policy, &back);
+    assert_true(back.uncertainty_threshold == policy.uncertainty_threshold);
     fw_policy_clear(&back);
     for (size_t cut = 0; cut < flat_size; cut += 37) {
         uint8_t *part = malloc(cut + 1); /* so that asan sees a step too far */
@@ -323,8 +330,8 @@ static void test_saved_networks_are_read_back(void **state) {
     assert_int_equal(fw_policy_load_file(path, &policy, NULL), FW_OK);
     assert_string_equal(policy.hash.hex, hash[0].hex);
     assert_true(policy.ends.value != FW_NN_NONE);
-    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, NULL, path, &hash[1], NULL),
-                     FW_OK);
+    assert_int_equal(fw_drive_network_save(policy.model.graph, policy.model.params, &own_card, path,
+                                           &hash[1], NULL), FW_OK);
     assert_string_equal(hash[0].hex, hash[1].hex);
     fw_policy_clear(&policy);
     assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);

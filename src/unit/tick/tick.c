@@ -255,6 +255,9 @@ static fw_drive_decision decide(fw_unit_tick *tick) {
     if (!finite_action(&decision.policy))
         decision.policy = (fw_drive_action){.accel_mps2 = FW_DRIVE_ACCEL_MIN_MPS2};
     decision.action = decision.policy;
+    decision.uncertainty = tick->session.uncertainty;
+    decision.uncertain = tick->policy.uncertainty_threshold > 0 &&
+                         decision.uncertainty > tick->policy.uncertainty_threshold;
     decision.veto = fw_guard(&scene, &view, &decision.action);
     return decision;
 }

@@ -77,11 +77,13 @@ static const char *const schemas[FW_DRIVE_CHANNEL_COUNT] = {
         NUM("policy_accel_mps2", "wanted by the policy") ","
         NUM("policy_curvature_pm", "1/m, wanted by the policy") ","
         NUM("accel_mps2", "after the guard") "," NUM("curvature_pm", "1/m, after the guard") ","
-        INT("veto", "0 none, 1 leader, 2 red light, 3 corridor, 4 zone, 5 creep") "," STR("model", "SHA-256 of the model file")),
+        INT("veto", "0 none, 1 leader, 2 red light, 3 corridor, 4 zone, 5 creep") ","
+        NUM("uncertainty", "of the policy, in the unit of its reward; left out where it has none") ","
+        STR("model", "SHA-256 of the model file")),
     [FW_DRIVE_CHANNEL_EVENT] = SCHEMA(
         "Event", "A moment the unit flags by itself.",
-        STR("event", "hard_brake, veto, impact or low_ttc") ","
-        NUM("value", "m/s2; for low_ttc s") "," INT("tick", "of the world") ","
+        STR("event", "hard_brake, veto, impact, low_ttc or uncertain") ","
+        NUM("value", "m/s2; for low_ttc s; for veto the rule; for uncertain the uncertainty") "," INT("tick", "of the world") ","
         NUM("x_m", "rear axle") "," NUM("y_m", "rear axle")),
 };
 
@@ -96,6 +98,7 @@ const char *fw_drive_event_name(fw_drive_event event) {
         [FW_DRIVE_EVENT_VETO] = "veto",
         [FW_DRIVE_EVENT_IMPACT] = "impact",
         [FW_DRIVE_EVENT_LOW_TTC] = "low_ttc",
+        [FW_DRIVE_EVENT_UNCERTAIN] = "uncertain",
     };
     FW_ASSERT((unsigned)event < FW_DRIVE_EVENT_COUNT);
     return names[event];
@@ -285,6 +288,7 @@ static void write_action(text *t, const fw_drive_decision *decision) {
     field_m(t, "accel_mps2", (double)decision->action.accel_mps2);
     field_fine(t, "curvature_pm", (double)decision->action.curvature_pm);
     field_integer(t, "veto", decision->veto);
+    if (decision->uncertainty > 0) field_fine(t, "uncertainty", (double)decision->uncertainty);
     field_text(t, "model", decision->model.hex);
     put(t, "}", 1);
 }
@@ -374,10 +378,12 @@ uint32_t fw_drive_events(fw_drive_event_state *state, const fw_drive_obs *obs,
     if (decision->veto != FW_GUARD_NONE) now |= 1u << FW_DRIVE_EVENT_VETO;
     if (obs->impact_mps2 > 0) now |= 1u << FW_DRIVE_EVENT_IMPACT;
     if (ttc < low_ttc_s) now |= 1u << FW_DRIVE_EVENT_LOW_TTC;
+    if (decision->uncertain) now |= 1u << FW_DRIVE_EVENT_UNCERTAIN;
     values[FW_DRIVE_EVENT_HARD_BRAKE] = (double)obs->accel_mps2;
-    values[FW_DRIVE_EVENT_VETO] = (double)(decision->policy.accel_mps2 - decision->action.accel_mps2);
+    values[FW_DRIVE_EVENT_VETO] = decision->veto;
     values[FW_DRIVE_EVENT_IMPACT] = (double)obs->impact_mps2;
     values[FW_DRIVE_EVENT_LOW_TTC] = ttc;
+    values[FW_DRIVE_EVENT_UNCERTAIN] = (double)decision->uncertainty;
     uint32_t begun = now & ~state->active;
     state->active = now;
     return begun;

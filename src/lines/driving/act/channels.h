@@ -40,9 +40,10 @@ typedef enum fw_drive_channel {
 /* Events a unit flags by itself, from what it knows (never from the world's truth). */
 typedef enum fw_drive_event {
     FW_DRIVE_EVENT_HARD_BRAKE,  /* accel <= -4 m/s2 begun */
-    FW_DRIVE_EVENT_VETO,        /* the guard replaced the policy's action: begun */
+    FW_DRIVE_EVENT_VETO,        /* the guard lowered the policy's acceleration: begun */
     FW_DRIVE_EVENT_IMPACT,      /* accelerometer beyond driving */
     FW_DRIVE_EVENT_LOW_TTC,     /* time to collision with the leader < 1.5 s begun */
+    FW_DRIVE_EVENT_UNCERTAIN,   /* the policy less certain than its model calls usual: begun */
     FW_DRIVE_EVENT_COUNT
 } fw_drive_event;
 
@@ -56,6 +57,8 @@ typedef struct fw_drive_decision {
     fw_drive_action policy; /* before the guard */
     fw_drive_action action; /* after it */
     fw_guard_veto veto;
+    float uncertainty; /* of the policy (policy.h); 0: it has none */
+    bool uncertain;    /* above the model's own threshold */
     fw_hash model;
 } fw_drive_decision;
 
@@ -73,7 +76,8 @@ size_t fw_drive_write_event(fw_drive_event event, const fw_drive_obs *obs, doubl
                             size_t out_size);
 
 /* Finds what begins this tick. `state` is zero when a drive starts. Returns a bit set of
- * (1 << fw_drive_event); values[event] holds the figure (m/s2, s) of each set bit. */
+ * (1 << fw_drive_event); values[event] holds the figure of each set bit (m/s2; for low_ttc s; for a veto
+ * which rule, fw_guard_veto; for uncertain the uncertainty). */
 typedef struct fw_drive_event_state {
     uint32_t active; /* bit set of events going on */
 } fw_drive_event_state;

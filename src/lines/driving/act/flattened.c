@@ -6,6 +6,7 @@
 typedef struct head {
     fw_hash hash;
     uint32_t kind, part_count, output_count;
+    float uncertainty_threshold;
     uint64_t floats;
 } head;
 
@@ -50,6 +51,7 @@ fw_status fw_policy_flatten(const fw_policy *policy, void *out, size_t out_max_b
     const fw_nn_graph *graph = policy->model.graph ? policy->model.graph : &empty;
     head h = head_of(graph, policy->model.layout.floats);
     h.hash = policy->hash, h.kind = policy->kind;
+    h.uncertainty_threshold = policy->uncertainty_threshold;
     if (sizes_sum(&h) > out_max_bytes)
         return fw_fail(error, FW_TOO_BIG, "the model takes %zu bytes in memory, there are %zu",
                        sizes_sum(&h), out_max_bytes);
@@ -144,6 +146,7 @@ fw_status fw_policy_unflatten(const void *bytes, size_t size_bytes, fw_policy *o
         }
     }
     policy.hash = h.hash;
+    policy.uncertainty_threshold = h.uncertainty_threshold;
     *out = policy;
     return FW_OK;
 }

@@ -84,13 +84,27 @@ static fw_status kind_of(const void *bytes, size_t size_bytes, fw_policy_kind *o
     return status;
 }
 
+/* The model's own word for how uncertain is unusual; a file without it never is. */
+static fw_status read_threshold(fw_policy *policy, fw_error *error) {
+    const char *word = json_string_value(json_object_get(policy->model.words, "uncertainty_threshold"));
+    char *end = NULL;
+    if (!word) return FW_OK;
+    float threshold = strtof(word, &end);
+    if (end == word || *end || !(threshold >= 0 && threshold < 1e9f)) {
+        fw_policy_clear(policy);
+        return fw_fail(error, FW_CORRUPT, "model: uncertainty_threshold is '%.40s', not a number of at least 0", word);
+    }
+    policy->uncertainty_threshold = threshold;
+    return FW_OK;
+}
+
 static fw_status load_network(const void *bytes, size_t size_bytes, fw_policy *out,
                               fw_error *error) {
     fw_nn_model model;
     FW_TRY(fw_drive_network_read(bytes, size_bytes, &model, error));
     fw_status status = fw_policy_of_model(&model, out, error);
     if (status != FW_OK) fw_nn_model_clear(&model);
-    return status;
+    return status == FW_OK ? read_threshold(out, error) : status;
 }
 
 fw_status fw_policy_load(const void *bytes, size_t size_bytes, fw_policy *out, fw_error *error) {

@@ -32,6 +32,7 @@ typedef struct fw_policy {
     fw_nn_plan *plan;  /* of one row; owned */
     void *packed;      /* parameters as the plan's kernels like them; owned */
     fw_drive_ends ends;
+    float uncertainty_threshold; /* of the file (network.h's card): more is unusual; 0: it names none */
 } fw_policy;
 
 typedef struct fw_policy_session {

@@ -35,6 +35,7 @@ void fw_drive_signals_of(const fw_drive_obs *obs, const fw_drive_decision *decis
     out[FW_DRIVE_SIGNAL_POLICY_CURVATURE] = (double)decision->policy.curvature_pm;
     out[FW_DRIVE_SIGNAL_ACTION_ACCEL] = (double)decision->action.accel_mps2;
     out[FW_DRIVE_SIGNAL_ACTION_CURVATURE] = (double)decision->action.curvature_pm;
+    out[FW_DRIVE_SIGNAL_UNCERTAINTY] = (double)decision->uncertainty;
     out[FW_DRIVE_SIGNAL_GUARD_VETO] = decision->veto;
     for (int i = 0; i < FW_DRIVE_EVENT_COUNT; i++) {
         static const fw_drive_signal of[FW_DRIVE_EVENT_COUNT] = {
@@ -42,6 +43,7 @@ void fw_drive_signals_of(const fw_drive_obs *obs, const fw_drive_decision *decis
             [FW_DRIVE_EVENT_VETO] = FW_DRIVE_SIGNAL_EVENT_VETO,
             [FW_DRIVE_EVENT_IMPACT] = FW_DRIVE_SIGNAL_EVENT_IMPACT,
             [FW_DRIVE_EVENT_LOW_TTC] = FW_DRIVE_SIGNAL_EVENT_LOW_TTC,
+            [FW_DRIVE_EVENT_UNCERTAIN] = FW_DRIVE_SIGNAL_EVENT_UNCERTAIN,
         };
         out[of[i]] = (events >> i) & 1u;
     }

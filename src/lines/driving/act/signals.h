@@ -27,11 +27,13 @@
     X(POLICY_CURVATURE, "/action.policy_curvature_pm")                                             \
     X(ACTION_ACCEL, "/action.accel_mps2")                                                          \
     X(ACTION_CURVATURE, "/action.curvature_pm")                                                    \
+    X(UNCERTAINTY, "/action.uncertainty")                                                          \
     X(GUARD_VETO, "/guard.veto")                                                                   \
     X(EVENT_HARD_BRAKE, "/event.hard_brake")                                                       \
     X(EVENT_VETO, "/event.veto")                                                                   \
     X(EVENT_IMPACT, "/event.impact")                                                               \
-    X(EVENT_LOW_TTC, "/event.low_ttc")
+    X(EVENT_LOW_TTC, "/event.low_ttc")                                                             \
+    X(EVENT_UNCERTAIN, "/event.uncertain")
 
 typedef enum fw_drive_signal {
 #define X(name, text) FW_DRIVE_SIGNAL_##name,

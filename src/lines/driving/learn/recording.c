@@ -324,6 +324,10 @@ static fw_status read_action(reading *r, const json_t *json) {
     FW_TRY(check_range(r, RANGE_CURVATURE, "curvature_pm", t->action.curvature_pm));
     FW_TRY(get_u32(r, json, "veto", FW_GUARD_COUNT - 1, &veto));
     t->veto = (fw_guard_veto)veto;
+    if (json_object_get(json, "uncertainty")) {
+        FW_TRY(get_float(r, json, "uncertainty", &t->uncertainty));
+        FW_TRY(check_range(r, RANGE_WISH, "uncertainty", t->uncertainty));
+    }
     const char *model = json_string_value(json_object_get(json, "model"));
     if (!model) return CORRUPT(r, "model is no text");
     return fw_hash_parse(model, &r->recording->model, r->error) == FW_OK

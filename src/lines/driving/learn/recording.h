@@ -19,6 +19,7 @@ typedef struct fw_drive_recorded_tick {
     fw_drive_obs obs; /* path window as in the recording's route, see below */
     fw_drive_action policy, action;
     fw_guard_veto veto;
+    float uncertainty; /* of the policy; 0 where none was recorded */
     uint32_t events; /* bit set of (1 << fw_drive_event) */
 } fw_drive_recorded_tick;
 
