@@ -74,5 +74,5 @@ fw_guard_veto fw_driver_act(const fw_driver *driver, fw_driver_seat *seat, const
     fw_drive_look(scene, &view);
     if (driver->kind == FW_DRIVER_POLICY)
         fw_policy_act_scene(&driver->policy, &seat->session, scene, &view, action);
-    return FW_GUARD_NONE;
+    return driver->guard ? fw_guard(scene, &view, action) : FW_GUARD_NONE;
 }
