@@ -33,6 +33,7 @@ static fw_status add_point(line *l, fw_map_point point, fw_error *error) {
     const fw_map_point *last = l->count > 0 ? &l->points[l->count - 1] : NULL;
     double step = last ? hypot(point.x_m - last->x_m, point.y_m - last->y_m) : 0;
     if (last && step < SAME_POINT_M) return FW_OK;
+    point.s_m = last ? last->s_m + step : 0; /* before growing moves `last` */
     if (l->count == l->room) {
         uint32_t wanted = l->room ? 2 * l->room : 128;
         fw_map_point *grown = realloc(l->points, wanted * sizeof *grown);
@@ -40,7 +41,6 @@ static fw_status add_point(line *l, fw_map_point point, fw_error *error) {
         l->points = grown;
         l->room = wanted;
     }
-    point.s_m = last ? last->s_m + step : 0;
     l->points[l->count++] = point;
     return FW_OK;
 }
