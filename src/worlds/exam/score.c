@@ -154,10 +154,6 @@ json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_run *run) {
     json_object_set_new(out, "desync", json_integer(t.desync));
     json_object_set_new(out, "not_started", json_integer(t.not_started));
     json_object_set_new(out, "unfinished", json_integer(t.unfinished));
-    json_t *by_run = json_array(); /* for whoever resamples runs over several exams */
-    for (uint32_t i = 0; i < runs; i++)
-        json_array_append_new(by_run, json_pack("[i, i]", (int)sums[i].drives, (int)sums[i].clean));
-    json_object_set_new(out, "by_run", by_run);
     /* the worst reading: every drive the world lost counts as failed */
     uint32_t lost = t.lost + t.unfinished;
     put(out, "clean_lost_failed", share(t.clean, t.drives + lost));
