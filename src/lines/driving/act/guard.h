@@ -63,7 +63,7 @@ typedef enum fw_guard_veto {
     X(red_last_mps2, 8.0f, "braking that still keeps a red light")                                 \
     X(yellow_last_mps2, 4.0f, "and a yellow one; else it is driven through")                       \
     X(lateral_mps2, 3.2f, "sideways acceleration in a bend")                                       \
-    X(reach_s, 1.0f, "how far ahead steering aims")                                                \
+    X(reach_s, 1.1f, "how far ahead steering aims")                                                \
     X(room_least_m, 0.1f, "room beside us that is never taken as less")                            \
     X(bend_least_m, 0.5f, "way to a bend that is never taken as less")                             \
     X(zone_gap_m, 0.3f, "to keep before a zone")                                                   \
