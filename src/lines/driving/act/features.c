@@ -3,13 +3,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "lines/driving/act/columns.h"
+
 enum { USERS = FW_DRIVE_SCENE_USERS, ROWS = FW_FEATURE_USERS, EACH = FW_FEATURE_EACH };
 
 const float fw_drive_accels_mps2[FW_ACCELS] = {-8, -5, -3, -1.5f, -0.5f, 0, 0.7f, 1.5f, 2.8f};
 const float fw_drive_steers_m[FW_STEERS] = {-0.8f, -0.3f, 0, 0.3f, 0.8f};
 
 /* A NaN becomes low. */
-static float clampf(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
+static inline float clampf(float x, float low, float high) {
+    float least = x > low ? x : low;
+    return least < high ? least : high;
+}
 
 /* ---- ego ---- */
 
@@ -58,7 +63,7 @@ static float *leader_features(const fw_drive_scene *scene, const fw_drive_view *
     *f++ = l->exists ? 3 / (1 + gap) : 0;
     *f++ = l->exists ? closing / 5 : 0;
     *f++ = l->exists ? l->speed_mps / 10 : 0;
-    *f++ = l->exists ? fminf(3, clampf(closing, 0, 20) / fmaxf(0.5f, gap)) : 0;
+    *f++ = l->exists ? clampf(clampf(closing, 0, 20) / clampf(gap, 0.5f, 60), 0, 3) : 0;
     float v = l->speed_mps, room = gap - 1 + v * v / 12;
     *f++ = l->exists ? clampf(fw_drive_stop_mps2(scene->speed_mps, room) / 4, 0, 2.5f) : 0;
     *f++ = m->exists ? clampf(m->gap_m, 0, 60) / 30 : 2;
@@ -74,7 +79,7 @@ static float *light_features(const fw_drive_scene *scene, const fw_drive_view *v
     *f++ = red;
     *f++ = there ? clampf(view->light_m, -1, 60) / 30 : 2;
     *f++ = there ? clampf(fw_drive_stop_mps2(scene->speed_mps, view->light_m) / 4, 0, 2.5f) : 0;
-    *f++ = red ? 2 / (1 + fmaxf(0, view->light_m)) : 0;
+    *f++ = red ? 2 / (1 + clampf(view->light_m, 0, 1000)) : 0;
     return f;
 }
 
@@ -97,34 +102,26 @@ static uint32_t choose_users(const fw_drive_view *view, uint8_t row[ROWS]) {
 }
 
 /* The box and its way: columns 0 to 10, all users at once, one row of `c` a column. */
-static void box_columns(const fw_drive_scene *scene, const fw_drive_view *view, float c[EACH][USERS]) {
-    const fw_drive_relations *r = &view->users;
-    float speed[USERS], length[USERS], width[USERS], own = scene->speed_mps;
-    for (uint32_t k = 0; k < USERS; k++) {
-        bool there = k < view->user_count;
-        speed[k] = there ? scene->users[k].speed_mps : 0;
-        length[k] = there ? scene->users[k].length_m : 0;
-        width[k] = there ? scene->users[k].width_m : 0;
-    }
+FW_KERNEL static void box_columns(const fw_drive_relations *r, float own_mps, float c[EACH][USERS]) {
     for (int k = 0; k < USERS; k++) {
         float x = r->forward_m[k], y = r->left_m[k];
-        c[0][k] = clampf(x / 10, -5, 5);
-        c[1][k] = clampf(y / 10, -5, 5);
+        c[0][k] = clampf(x * 0.1f, -5, 5);
+        c[1][k] = clampf(y * 0.1f, -5, 5);
         c[2][k] = r->cos_turn[k];
         c[3][k] = r->sin_turn[k];
-        c[4][k] = (speed[k] * r->cos_turn[k] - own) / 10;
-        c[5][k] = speed[k] * r->sin_turn[k] / 10;
-        c[6][k] = length[k] / 10;
-        c[7][k] = width[k] / 2;
+        c[4][k] = (r->speed_mps[k] * r->cos_turn[k] - own_mps) * 0.1f;
+        c[5][k] = r->speed_mps[k] * r->sin_turn[k] * 0.1f;
+        c[6][k] = r->length_m[k] * 0.1f;
+        c[7][k] = r->width_m[k] * 0.5f;
         c[8][k] = 1 / (1 + sqrtf(x * x + y * y));
-        c[9][k] = clampf(r->gap_m[k] / 20, -1, 3);
-        c[10][k] = clampf(r->lateral_m[k] / 3, -2, 2);
+        c[9][k] = clampf(r->gap_m[k] * 0.05f, -1, 3);
+        c[10][k] = clampf(r->lateral_m[k] * (1 / 3.0f), -2, 2);
     }
 }
 
 /* Its most urgent meeting: columns 11 to 15. The list has the most urgent first, so it is written last. */
 static void meeting_columns(const fw_drive_scene *scene, const fw_drive_view *view, float c[EACH][USERS]) {
-    float pace = 1 / fmaxf(scene->speed_mps, 1.0f);
+    float pace = 1 / (scene->speed_mps > 1 ? scene->speed_mps : 1);
     memset(c[11], 0, 5 * sizeof c[11]);
     for (uint32_t i = view->meeting_count; i-- > 0;) {
         const fw_drive_meeting *m = &view->meetings[i];
@@ -136,17 +133,27 @@ static void meeting_columns(const fw_drive_scene *scene, const fw_drive_view *vi
     }
 }
 
-static void user_features(const fw_drive_scene *scene, const fw_drive_view *view, float *rows, float *mask) {
-    float c[EACH][USERS];
+FW_KERNEL static void rows_of(const float c[EACH][USERS], float rows[USERS][EACH]) {
+    for (int k = 0; k < USERS; k += 8)
+        for (int j = 0; j < EACH; j += 8) {
+            const float *from[8];
+            float *to[8];
+            for (int i = 0; i < 8; i++) from[i] = c[j + i] + k, to[i] = rows[k + i] + j;
+            fw_transpose8(from, to);
+        }
+}
+
+static void user_features(const fw_drive_scene *scene, const fw_drive_view *view, float *out, float *mask) {
+    float c[EACH][USERS], rows[USERS][EACH];
     uint8_t row[ROWS];
     uint32_t count = choose_users(view, row);
-    memset(rows + count * EACH, 0, (ROWS - count) * EACH * sizeof *rows);
+    memset(out + count * EACH, 0, (ROWS - count) * EACH * sizeof *out);
     for (uint32_t k = 0; k < ROWS; k++) mask[k] = k < count;
     if (count == 0) return;
-    box_columns(scene, view, c);
+    box_columns(&view->users, scene->speed_mps, c);
     meeting_columns(scene, view, c);
-    for (uint32_t k = 0; k < count; k++)
-        for (int i = 0; i < EACH; i++) rows[k * EACH + (uint32_t)i] = c[i][row[k]];
+    rows_of(c, rows);
+    for (uint32_t k = 0; k < count; k++) memcpy(out + k * EACH, rows[row[k]], sizeof rows[0]);
 }
 
 void fw_drive_features(const fw_drive_scene *scene, const fw_drive_view *view, float out[FW_FEATURES]) {

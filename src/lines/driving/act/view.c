@@ -3,14 +3,19 @@
 #include <math.h>
 #include <string.h>
 
+#include "lines/driving/act/columns.h"
+
 enum { USERS = FW_DRIVE_SCENE_USERS, PREVIEWS = FW_DRIVE_PREVIEWS };
 
 /* A NaN becomes low: whatever was sent, an index made of it stays in range. */
-static float clampf(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
+static inline float clampf(float x, float low, float high) {
+    float least = x > low ? x : low;
+    return least < high ? least : high;
+}
 static int clampi(int x, int low, int high) { return x > low ? (x < high ? x : high) : low; }
 
 /* An angle between two within +-pi, within +-pi. */
-static float turn_between(float from, float to) {
+static inline float turn_between(float from, float to) {
     const float pi = 3.14159265f;
     float d = to - from;
     d = d > pi ? d - 2 * pi : d;
@@ -83,27 +88,38 @@ float fw_drive_pursuit(const fw_drive_view *view, float shift_m) {
  *
  * All loops run over all columns, used or not: the compiler turns them into a few instructions each. */
 
+enum { BEHIND = 6, AHEAD = 28, INDEX_BITS = 63 }; /* points of the path that a user is looked for at */
+_Static_assert(BEHIND + AHEAD <= INDEX_BITS, "an index into the window fits");
+
+_Static_assert(USERS == 16, "two times eight");
+#define FW_SPREAD_INT8(n) ((fw_i8){n, n, n, n, n, n, n, n})
+
 typedef struct columns {
-    float x[USERS], y[USERS], c[USERS], s[USERS], speed[USERS], length[USERS], width[USERS];
-    int near[USERS];                /* the nearest point of every second one of the path */
-    float at[USERS];                /* segment of the path, as a number */
-    float px[USERS], py[USERS];     /* its start */
-    float ex[USERS], ey[USERS];     /* and its way */
-    float low[USERS], high[USERS];  /* shares of it that are looked at */
-    float half_length[USERS];       /* of the box along the path */
+    float x[USERS], y[USERS], c[USERS], s[USERS];
+    int32_t near[USERS];           /* the nearest point of every second one of the path */
+    float at[USERS];               /* segment of the path, as a number */
+    float px[USERS], py[USERS];    /* its start */
+    float ex[USERS], ey[USERS];    /* and its way */
+    float low[USERS], high[USERS]; /* shares of it that are looked at */
+    float half_length[USERS];      /* of the box along the path */
 } columns;
 
-static void load(const fw_drive_scene *scene, columns *o) {
-    uint32_t n = scene->user_count;
-    for (uint32_t k = 0; k < USERS; k++) {
-        static const fw_drive_neighbour nobody = {.cos_yaw = 1};
-        const fw_drive_neighbour *u = k < n ? &scene->users[k] : &nobody;
-        o->x[k] = u->x_m, o->y[k] = u->y_m, o->c[k] = u->cos_yaw, o->s[k] = u->sin_yaw;
-        o->speed[k] = u->speed_mps, o->length[k] = u->length_m, o->width[k] = u->width_m;
+/* Rows beyond the last user hold the last user again. */
+FW_KERNEL static void load(const fw_drive_scene *scene, columns *o, fw_drive_relations *r) {
+    _Static_assert(sizeof(fw_drive_neighbour) == 8 * sizeof(float), "a user is a row of eight");
+    uint32_t last = scene->user_count - 1;
+    float unused[8];
+    for (uint32_t k = 0; k < USERS; k += 8) {
+        const float *row[8];
+        float *column[8] = {unused,     o->x + k,        o->y + k,        o->c + k,
+                            o->s + k,   r->speed_mps + k, r->length_m + k, r->width_m + k};
+        for (uint32_t i = 0; i < 8; i++) row[i] = (const float *)&scene->users[k + i < last ? k + i : last];
+        fw_transpose8(row, column);
     }
 }
 
-static void relate_to_us(const fw_drive_scene *scene, const columns *o, fw_drive_relations *r) {
+FW_KERNEL static void relate_to_us(const fw_drive_scene *scene, const columns *restrict o,
+                                   fw_drive_relations *restrict r) {
     float c = scene->cos_yaw, s = scene->sin_yaw, middle = 0.5f * scene->length_m - scene->rear_overhang_m;
     float x = scene->x_m, y = scene->y_m;
     for (int k = 0; k < USERS; k++) {
@@ -115,52 +131,54 @@ static void relate_to_us(const fw_drive_scene *scene, const columns *o, fw_drive
     }
 }
 
-/* Of every second point from a little behind us to beyond the range of sight. */
-static void find_nearest_points(const fw_drive_scene *scene, int here, columns *o) {
-    float best[USERS];
-    int low = clampi(here - 8, 0, here), high = clampi(here + 36, 0, (int)scene->path_count - 1);
-    for (int k = 0; k < USERS; k++) best[k] = 1e30f, o->near[k] = low;
-    for (int i = low; i <= high; i += 2) {
-        float x = scene->path[i].x_m, y = scene->path[i].y_m;
-        for (int k = 0; k < USERS; k++) {
-            float dx = o->x[k] - x, dy = o->y[k] - y, d = dx * dx + dy * dy;
-            bool nearer = d < best[k];
-            best[k] = nearer ? d : best[k];
-            o->near[k] = nearer ? i : o->near[k];
+/* Of every second point from a little behind us to beyond the range of sight. Squared distances are not
+ * negative, so their bits have their order; the lowest bits give way to the point's index. */
+FW_PART void find_nearest_points(const fw_drive_scene *scene, int here, columns *o) {
+    const fw_i8 mask = FW_SPREAD_INT8(~INDEX_BITS);
+    int low = clampi(here - BEHIND, 0, here), high = clampi(here + AHEAD, 0, (int)scene->path_count - 1);
+    for (int k = 0; k < USERS; k += 8) {
+        fw_v8 x = FW_LOAD8(o->x + k), y = FW_LOAD8(o->y + k);
+        fw_i8 best = FW_SPREAD_INT8(INT32_MAX & ~INDEX_BITS), index = FW_SPREAD_INT8(0);
+        for (int i = low; i <= high; i += 2, index += 2) {
+            fw_v8 dx = x - scene->path[i].x_m, dy = y - scene->path[i].y_m;
+            fw_i8 bits = ((fw_i8)(dx * dx + dy * dy) & mask) | index, nearer = bits < best;
+            best = (bits & nearer) | (best & ~nearer);
         }
+        for (int i = 0; i < 8; i++) o->near[k + i] = low + (best[i] & INDEX_BITS);
     }
 }
 
 /* 1 when (x, y) lies beyond point i, which is between its neighbours. */
-static int is_beyond(const fw_drive_point *p, int i, float x, float y) {
+FW_PART int is_beyond(const fw_drive_point *p, int i, float x, float y) {
     float tx = p[i + 1].x_m - p[i - 1].x_m, ty = p[i + 1].y_m - p[i - 1].y_m;
     return (x - p[i].x_m) * tx + (y - p[i].y_m) * ty > 0;
 }
 
-/* The segment nearest to each: one of the four around its nearest point. */
-static void find_segments(const fw_drive_scene *scene, columns *o) {
+/* The segment nearest to (x, y): one of the four around its nearest second point. */
+FW_PART int segment_of(const fw_drive_point *p, int near, int last, float x, float y) {
+    if (near >= 2 && near < last) {
+        int here = is_beyond(p, near, x, y);
+        return near - 2 + 2 * here + is_beyond(p, near - 1 + 2 * here, x, y);
+    }
+    int i = clampi(near - 2, 0, last); /* at an end of the path */
+    for (int j = i + 1; j <= near + 1 && j <= last; j++) i += is_beyond(p, j, x, y);
+    return i;
+}
+
+FW_PART void find_segments(const fw_drive_scene *scene, columns *o) {
     const fw_drive_point *p = scene->path;
     int last = (int)scene->path_count - 2; /* segment */
-    for (uint32_t k = 0; k < scene->user_count; k++) {
-        int near = o->near[k], i = near - 2;
-        if (near >= 2 && near < last) {
-            for (int j = near - 1; j <= near + 1; j++) i += is_beyond(p, j, o->x[k], o->y[k]);
-        } else { /* at an end of the path */
-            i = clampi(i, 0, last);
-            for (int j = i + 1; j <= near + 1 && j <= last; j++) i += is_beyond(p, j, o->x[k], o->y[k]);
-        }
+    for (uint32_t k = 0; k < USERS; k++) {
+        int i = k < scene->user_count ? segment_of(p, o->near[k], last, o->x[k], o->y[k]) : 0;
         o->at[k] = (float)i;
         o->px[k] = p[i].x_m, o->py[k] = p[i].y_m;
         o->ex[k] = p[i + 1].x_m - p[i].x_m, o->ey[k] = p[i + 1].y_m - p[i].y_m;
         o->low[k] = i == 0 ? -10.0f : 0.0f, o->high[k] = i == last ? 10.0f : 1.0f;
     }
-    for (uint32_t k = scene->user_count; k < USERS; k++)
-        o->at[k] = o->px[k] = o->py[k] = o->ex[k] = o->ey[k] = o->low[k] = o->high[k] = 0;
 }
 
-static void relate_to_path(const fw_drive_scene *scene, float front_m, columns *o, fw_drive_relations *r) {
-    float first = (float)scene->path_first * FW_DRIVE_GRID_M - scene->s_m - front_m;
-    float half = 0.5f * scene->width_m;
+/* `first`: from our front to the path's first point; `half`: of our width. */
+FW_KERNEL static void relate_to_path(float first, float half, columns *restrict o, fw_drive_relations *restrict r) {
     for (int k = 0; k < USERS; k++) {
         float ex = o->ex[k], ey = o->ey[k], length2 = ex * ex + ey * ey + 1e-9f, scale = 1 / sqrtf(length2);
         float dx = o->x[k] - o->px[k], dy = o->y[k] - o->py[k];
@@ -170,13 +188,13 @@ static void relate_to_path(const fw_drive_scene *scene, float front_m, columns *
         dx -= share * ex, dy -= share * ey;
         float c = (o->c[k] * ex + o->s[k] * ey) * scale, s = (o->s[k] * ex - o->c[k] * ey) * scale;
         float cross = fabsf(s), with = fabsf(c), distance = sqrtf(dx * dx + dy * dy);
-        float half_length = 0.5f * (o->length[k] * with + o->width[k] * cross);
-        float half_width = 0.5f * (o->width[k] * with + o->length[k] * cross);
+        float half_length = 0.5f * (r->length_m[k] * with + r->width_m[k] * cross);
+        float half_width = 0.5f * (r->width_m[k] * with + r->length_m[k] * cross);
         o->half_length[k] = half_length;
         r->gap_m[k] = (o->at[k] + share) * FW_DRIVE_GRID_M + first - half_length;
         r->lateral_m[k] = ex * dy - ey * dx > 0 ? distance : -distance;
         r->aside_m[k] = distance - half_width - half;
-        r->along_mps[k] = o->speed[k] * c;
+        r->along_mps[k] = r->speed_mps[k] * c;
     }
 }
 
@@ -185,7 +203,7 @@ static void find_leaders(const fw_drive_relations *r, const columns *o, uint32_t
     for (uint32_t k = 0; k < count; k++) {
         bool in_strip = r->aside_m[k] <= 0.2f, ahead = r->gap_m[k] + 1.5f * o->half_length[k] >= 0;
         if (!in_strip || !ahead || r->forward_m[k] < -15.0f) continue;
-        fw_drive_leader found = {true, r->gap_m[k], fmaxf(0.0f, r->along_mps[k])};
+        fw_drive_leader found = {true, r->gap_m[k], r->along_mps[k] > 0 ? r->along_mps[k] : 0};
         if (!view->leader.exists || found.gap_m < view->leader.gap_m) {
             view->second = view->leader;
             view->leader = found;
@@ -195,15 +213,20 @@ static void find_leaders(const fw_drive_relations *r, const columns *o, uint32_t
     }
 }
 
+FW_KERNEL static void project(const fw_drive_scene *scene, int here, columns *o) {
+    find_nearest_points(scene, here, o);
+    find_segments(scene, o);
+}
+
 static void look_at_users(const fw_drive_scene *scene, int here, fw_drive_view *view) {
     columns o;
     view->user_count = scene->user_count;
     if (scene->user_count > 0) {
-        load(scene, &o);
+        float first = (float)scene->path_first * FW_DRIVE_GRID_M - scene->s_m - view->front_m;
+        load(scene, &o, &view->users);
         relate_to_us(scene, &o, &view->users);
-        find_nearest_points(scene, here, &o);
-        find_segments(scene, &o);
-        relate_to_path(scene, view->front_m, &o, &view->users);
+        project(scene, here, &o);
+        relate_to_path(first, 0.5f * scene->width_m, &o, &view->users);
     }
     find_leaders(&view->users, &o, scene->user_count, view);
 }
@@ -211,7 +234,7 @@ static void look_at_users(const fw_drive_scene *scene, int here, fw_drive_view *
 /* ---- conflicts ---- */
 
 static float urgency(const fw_drive_meeting *m) {
-    float u = fmaxf(m->enter_m, 0.0f) * 0.1f + fmaxf(m->foe_enter_s, 0.0f);
+    float u = (m->enter_m > 0 ? m->enter_m : 0) * 0.1f + (m->foe_enter_s > 0 ? m->foe_enter_s : 0);
     return m->must_yield ? u : u + 4.0f;
 }
 
@@ -220,7 +243,7 @@ static void look_at_conflicts(const fw_drive_scene *scene, fw_drive_view *view) 
     view->meeting_count = 0;
     for (uint32_t k = 0; k < scene->conflict_count; k++) {
         const fw_drive_conflict *c = &scene->conflicts[k];
-        float speed = scene->users[c->user].speed_mps, pace = fmaxf(speed, 1.0f);
+        float speed = scene->users[c->user].speed_mps, pace = speed > 1 ? speed : 1;
         fw_drive_meeting m = {
             .must_yield = c->must_yield != 0,
             .change = c->kind == FW_DRIVE_CONFLICT_CHANGE,
@@ -259,19 +282,33 @@ void fw_drive_look(const fw_drive_scene *scene, fw_drive_view *view) {
     view->light_matters = scene->light != FW_DRIVE_LIGHT_NONE && view->light_m > -0.5f;
 }
 
-float fw_drive_allowed_mps(const fw_drive_view *view, float lateral_mps2, float brake_mps2) {
-    float here2[PREVIEWS], allowed2 = 1e6f;
+FW_KERNEL static float allowed_mps2(const fw_drive_view *view, float lateral_mps2, float brake_mps2) {
+    enum { LANES = PREVIEWS / 3 };
+    static const float way_m[PREVIEWS] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22,
+                                          24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46};
+    float here2[PREVIEWS], least[LANES];
     for (int k = 0; k < PREVIEWS; k++) {
         float curvature = fabsf(view->curvature_pm[k]), limit2 = view->limit_mps[k] * view->limit_mps[k];
         float curve2 = lateral_mps2 / (curvature > 1e-4f ? curvature : 1e-4f);
-        here2[k] = (curve2 < limit2 ? curve2 : limit2) + 2 * brake_mps2 * (float)k * FW_DRIVE_PREVIEW_M;
+        here2[k] = (curve2 < limit2 ? curve2 : limit2) + 2 * brake_mps2 * way_m[k];
     }
-    for (int k = 0; k < PREVIEWS; k++) allowed2 = here2[k] < allowed2 ? here2[k] : allowed2;
-    return sqrtf(allowed2);
+    for (int k = 0; k < LANES; k++) {
+        float a = here2[k], b = here2[k + LANES], c = here2[k + 2 * LANES];
+        b = b < c ? b : c;
+        least[k] = a < b ? a : b;
+    }
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) least[k] = least[k] < least[k + half] ? least[k] : least[k + half];
+    return least[0];
+}
+
+float fw_drive_allowed_mps(const fw_drive_view *view, float lateral_mps2, float brake_mps2) {
+    return sqrtf(allowed_mps2(view, lateral_mps2, brake_mps2));
 }
 
 float fw_drive_stop_mps2(float speed_mps, float distance_m) {
     if (speed_mps <= 0.0f) return 0.0f;
     if (distance_m <= 0.05f) return 99.0f;
-    return fminf(99.0f, speed_mps * speed_mps / (2 * distance_m));
+    float demand = speed_mps * speed_mps / (2 * distance_m);
+    return demand < 99.0f ? demand : 99.0f;
 }

@@ -8,7 +8,8 @@
  * state, no allocation. Features, the IDM rule and the guard read nothing else.
  *
  * The simulator looks about a million times a second, so users are columns (one array a quantity): the
- * compiler works on several of them at once. Rows from user_count on are not read.
+ * compiler works on several of them at once. Rows from user_count on are nobody's; without a user none is
+ * written. The last bits of what is seen depend on the CPU class (nn/run/cpu/class.h), as a network's do.
  */
 #ifndef FW_LINES_DRIVING_VIEW_H
 #define FW_LINES_DRIVING_VIEW_H
@@ -38,6 +39,7 @@ typedef struct fw_drive_relations {
     float lateral_m[FW_DRIVE_SCENE_USERS]; /* its centre from the path, left positive */
     float aside_m[FW_DRIVE_SCENE_USERS];   /* its box from the strip we drive through; negative: it is in it */
     float along_mps[FW_DRIVE_SCENE_USERS]; /* its speed along the path; negative: towards us */
+    float speed_mps[FW_DRIVE_SCENE_USERS], length_m[FW_DRIVE_SCENE_USERS], width_m[FW_DRIVE_SCENE_USERS];
 } fw_drive_relations;
 
 enum { FW_DRIVE_PREVIEWS = 24 }; /* one a point of the path's grid, from the segment of the rear axle on */
