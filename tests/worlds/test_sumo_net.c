@@ -40,6 +40,8 @@ static const char city[] =
     "<request index='0' response='000' foes='010' cont='0'/>"
     "<request index='1' response='001' foes='101' cont='0'/>"
     "<request index='2' response='010' foes='010' cont='1'/></junction>"
+    "<junction id=':J_4_0' type='internal' x='108' y='4' incLanes=':J_2_0 S_0' "
+    "intLanes=':J_0_0'/>"
     "<connection from='A' to='B' fromLane='0' toLane='0' via=':J_0_0' tl='T' linkIndex='3' dir='s' "
     "state='o'/>"
     "<connection from='S' to='N' fromLane='0' toLane='0' via=':J_1_0' dir='s' state='m'/>"
@@ -93,6 +95,18 @@ static void right_of_way_reads_bits_from_the_right(void **state) {
     assert_false(fw_net_links_meet(net, 0, 2));
     assert_true(fw_net_link_yields(net, 2, 1));
     assert_false(fw_net_link_yields(net, 1, 2));
+    fw_net_free(net);
+}
+
+/* Who turns left waits inside the junction, for the ways that its internal junction names and that it meets. */
+static void a_waiting_place_has_a_right_of_way_of_its_own(void **state) {
+    (void)state;
+    fw_net *net = parse();
+    assert_true(fw_net_link_waits(net, 2, 1));   /* by an incoming lane */
+    assert_false(fw_net_link_waits(net, 2, 0));  /* named, but they do not meet */
+    assert_false(fw_net_link_waits(net, 1, 2));
+    assert_true(fabs(fw_net_link_wait_m(net, 2) - 8) < 1e-9);
+    assert_true(fw_net_link_wait_m(net, 1) == 0);
     fw_net_free(net);
 }
 
@@ -264,6 +278,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_and_links),
         cmocka_unit_test(right_of_way_reads_bits_from_the_right),
+        cmocka_unit_test(a_waiting_place_has_a_right_of_way_of_its_own),
         cmocka_unit_test(path_is_a_grid_over_the_lanes),
         cmocka_unit_test(path_changes_lanes_where_the_route_asks_for_it),
         cmocka_unit_test(a_route_that_no_lane_leads_is_refused),

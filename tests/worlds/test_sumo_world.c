@@ -131,6 +131,119 @@ static void watched_drivers_and_a_killed_sumo(void **state) {
     assert_true(watched.car_ticks > CARS * TICKS * 9 / 10);
 }
 
+/* The driver of `same_seed_same_city` treats left and right alike, so that in the mirror it drives the same city. */
+static void left_hand_traffic_is_the_city_in_a_mirror(void **state) {
+    (void)state;
+    fw_world *world[2];
+    fw_error error = {""};
+    for (int k = 0; k < 2; k++) {
+        const fw_world_config config = {.network = "acosta", .seed = 5, .cars = 4,
+                                        .conditions = {.demand = 1, .left_hand = k == 1}};
+        if (fw_world_open(&config, &world[k], &error) != FW_OK) fail_msg("%s", error.text);
+    }
+    uint32_t seen = 0, turning = 0;
+    for (uint32_t tick = 0; tick < 80; tick++) {
+        fw_drive_action actions[2][CARS] = {{{0}}};
+        for (uint32_t i = 0; i < 4; i++) {
+            const fw_drive_obs *a = fw_world_obs(world[0], i), *b = fw_world_obs(world[1], i);
+            assert_int_equal(a == NULL, b == NULL);
+            if (!a) continue;
+            assert_true(a->x_m == b->x_m && a->y_m == -b->y_m && a->yaw_rad == -b->yaw_rad);
+            assert_true(a->curvature_pm == -b->curvature_pm && a->s_m == b->s_m);
+            assert_int_equal(a->user_count, b->user_count);
+            for (uint32_t u = 0; u < a->user_count; u++)
+                assert_true(a->users[u].y_m == -b->users[u].y_m && a->users[u].yaw_rad == -b->users[u].yaw_rad);
+            for (uint32_t p = 0; p < a->path_count; p++) assert_true(a->path[p].y_m == -b->path[p].y_m);
+            actions[0][i] = drive(a);
+            actions[1][i] = drive(b);
+            seen++;
+            turning += a->curvature_pm != 0;
+        }
+        for (int k = 0; k < 2; k++)
+            if (fw_world_step(world[k], actions[k], &error) != FW_OK) fail_msg("%s", error.text);
+    }
+    assert_true(seen > 200 && turning > 50);
+    fw_world_close(world[0]);
+    fw_world_close(world[1]);
+}
+
+/* What a shifted city shows: vans of ours, vehicles on the road, and the same again from the same seed. */
+typedef struct shifted {
+    uint32_t vans, drives, vehicles;
+    fw_hash hash;
+} shifted;
+
+static void run_shifted(const char *text, uint32_t at_tick, uint32_t ticks, shifted *out) {
+    fw_world *world;
+    fw_error error = {""};
+    const fw_world_config config = {.network = "acosta", .seed = 21, .cars = CARS};
+    if (fw_world_open(&config, &world, &error) != FW_OK) fail_msg("%s", error.text);
+    memset(out, 0, sizeof *out);
+    fw_sha256 *sum = fw_sha256_begin();
+    uint32_t known[CARS] = {0};
+    for (uint32_t tick = 0; tick < ticks; tick++) {
+        fw_drive_action actions[CARS] = {{0}};
+        fw_conditions conditions = FW_CONDITIONS_MEASURED;
+        assert_int_equal(fw_conditions_parse(text, fw_vehicles_builtin(), &conditions, &error), FW_OK);
+        if (tick == at_tick && fw_world_shift(world, &conditions, &error) != FW_OK) fail_msg("%s", error.text);
+        for (uint32_t i = 0; i < CARS; i++) {
+            const fw_drive_obs *o = fw_world_obs(world, i);
+            if (!o) continue;
+            check_observation(o);
+            fw_sha256_add(sum, o, sizeof *o);
+            if (o->drive != known[i]) {
+                known[i] = o->drive;
+                out->drives++;
+                out->vans += o->length_m > 5.5f;
+            }
+            actions[i] = drive(o);
+        }
+        if (fw_world_step(world, actions, &error) != FW_OK) fail_msg("%s", error.text);
+        fw_drive_result result;
+        while (fw_world_take_result(world, &result)) continue;
+    }
+    for (uint32_t i = 0; i < world->city.vehicle_count; i++) out->vehicles += world->city.vehicles[i].used;
+    out->hash = fw_sha256_end(sum);
+    fw_world_close(world);
+}
+
+static void shifts_change_the_city_and_come_again(void **state) {
+    (void)state;
+    shifted measured, dense, again, vans;
+    run_shifted("", 1000, 700, &measured);
+    run_shifted("demand 3, traffic 1", 10, 700, &dense);
+    run_shifted("demand 3, traffic 1", 10, 700, &again);
+    assert_int_equal(measured.vans, 0);
+    assert_true(dense.vehicles > measured.vehicles + measured.vehicles / 4);
+    assert_string_equal(dense.hash.hex, again.hash.hex);
+    assert_string_not_equal(dense.hash.hex, measured.hash.hex);
+    run_shifted("kind van:1", 0, 700, &vans);
+    assert_true(vans.drives > CARS && vans.vans >= vans.drives - CARS && vans.vans > 0);
+}
+
+static void conditions_are_read_and_written(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"demand", "demand 0", "demand 9", "demand 2x", "traffic -1", "left-hand",
+                                        "left-hand maybe", "kind van", "kind van:2", "kind spaceship:0.5",
+                                        "weather 1", "demand 2 3", "kind van:nan"};
+    const fw_vehicles *kinds = fw_vehicles_builtin();
+    fw_conditions c = FW_CONDITIONS_MEASURED, before;
+    fw_error error = {""};
+    char text[FW_CONDITIONS_TEXT_MAX];
+    assert_int_equal(fw_conditions_parse(" demand 2,kind van:0.3 , left-hand on", kinds, &c, &error), FW_OK);
+    assert_true(c.demand == 2 && c.kind_share == 0.3 && c.left_hand && c.traffic == 0);
+    assert_string_equal(c.kind, "van");
+    fw_conditions_write(&c, text);
+    assert_string_equal(text, "demand 2, traffic 0, kind van:0.3, left-hand on");
+    before = c;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(fw_conditions_parse(wrong[i], kinds, &c, &error), FW_INVALID);
+        assert_memory_equal(&c, &before, sizeof c);
+    }
+    assert_int_equal(fw_conditions_parse("left-hand off, kind van:0", kinds, &c, &error), FW_OK);
+    assert_true(!c.left_hand && !c.kind[0]);
+}
+
 static void bad_configs_are_refused(void **state) {
     (void)state;
     fw_world *world = NULL;
@@ -164,6 +277,9 @@ int main(void) {
         cmocka_unit_test(bad_configs_are_refused),
         cmocka_unit_test(watched_drivers_and_a_killed_sumo),
         cmocka_unit_test(same_seed_same_city),
+        cmocka_unit_test(left_hand_traffic_is_the_city_in_a_mirror),
+        cmocka_unit_test(shifts_change_the_city_and_come_again),
+        cmocka_unit_test(conditions_are_read_and_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,7 @@ static fw_status meet_departed(fw_city *city, fw_error *error) {
         for (size_t j = 0; j < sizeof asked_once; j++)
             fw_traci_add_get(city->traci, FW_TRACI_VEHICLE, asked_once[j], id);
         fw_traci_add_subscribe(city->traci, FW_TRACI_VEHICLE, id, watched, sizeof watched);
+        if (city->traffic > 0) fw_manners_add_vehicle(city->traci, id, city->traffic, false);
     }
     city->departed_count = 0;
     return fw_traci_exchange(city->traci, hear, city, error);
@@ -218,6 +219,28 @@ static fw_status warm_up(fw_city *city, double until_s, fw_error *error) {
     return read_step(city, 0, error);
 }
 
+/* Every type's drivers; and those on the road, except where our own cars' copies only follow. */
+static fw_status set_traffic(fw_city *city, double traffic, fw_error *error) {
+    if (traffic == city->traffic) return FW_OK;
+    if (!city->manners.count) FW_TRY(fw_manners_read(city->traci, &city->manners, error));
+    fw_manners_add(city->traci, &city->manners, traffic);
+    for (uint32_t i = 0; i < city->vehicle_count; i++) {
+        const fw_vehicle *v = &city->vehicles[i];
+        if (v->used && !v->gone && v->passenger && v->car == FW_CITY_NO_CAR)
+            fw_manners_add_vehicle(city->traci, fw_vehicle_id(v), traffic, true);
+    }
+    city->traffic = traffic;
+    return fw_traci_exchange(city->traci, NULL, NULL, error);
+}
+
+fw_status fw_city_shift(fw_city *city, double demand, double traffic, fw_error *error) {
+    fw_status status = fw_traci_exchange(city->traci, NULL, NULL, error);
+    fw_traci_add_number(city->traci, FW_TRACI_SIMULATION, FW_TRACI_SCALE, fw_text_of(""), demand);
+    if (status == FW_OK) status = fw_traci_exchange(city->traci, NULL, NULL, error);
+    if (status == FW_OK) status = set_traffic(city, traffic, error);
+    return with_last_words(city, status, error);
+}
+
 fw_status fw_city_open(const fw_city_config *config, const fw_net *net, fw_city *city,
                        fw_error *error) {
     memset(city, 0, sizeof *city);
@@ -228,6 +251,7 @@ fw_status fw_city_open(const fw_city_config *config, const fw_net *net, fw_city 
     city->lights = calloc(net->light_count + 1, sizeof *city->lights);
     FW_ASSERT(city->vehicles && city->departed && city->lights);
     fw_status status = fw_sumo_start(config, &city->pid, &city->talk, &city->traci, error);
+    if (status == FW_OK) status = set_traffic(city, config->traffic, error);
     if (status == FW_OK)
         status = with_last_words(
             city, warm_up(city, (double)config->begin_s + (double)config->warm_up_s, error), error);

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "worlds/sumo/conditions.h"
 #include "worlds/sumo/net.h"
 #include "worlds/sumo/traci.h"
 
@@ -61,11 +62,14 @@ typedef struct fw_city {
     uint32_t *departed;                        /* slots made in this step, not yet asked about */
     uint32_t departed_count;
     bool full; /* more vehicles than slots */
+    fw_manners manners; /* as measured, once asked for */
+    double traffic;     /* how aggressive SUMO's drivers are now */
 } fw_city;
 
 typedef struct fw_city_config {
     const char *network;
     uint32_t begin_s, warm_up_s, seed;
+    double demand, traffic; /* conditions.h, from the warm-up on */
 } fw_city_config;
 
 /* Finds the network's folder and file. */
@@ -77,6 +81,8 @@ fw_status fw_city_open(const fw_city_config *config, const fw_net *net, fw_city 
 void fw_city_close(fw_city *city);
 /* Sends what was added to city->traci, then moves one step and reads everybody's place. */
 fw_status fw_city_step(fw_city *city, fw_error *error) FW_MUST;
+/* The demand and the drivers from the next step on (conditions.h). */
+fw_status fw_city_shift(fw_city *city, double demand, double traffic, fw_error *error) FW_MUST;
 /* Fills v->ahead for this step. */
 void fw_city_ahead_of(const fw_city *city, fw_vehicle *v);
 /* 'G', 'g', 'y', 'r' ... of a link; 0 where it has no signal. */

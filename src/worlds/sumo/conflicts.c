@@ -2,7 +2,8 @@
  *
  * Junctions: a zone of our path (zones.c) and a road user in range whose lane and turn signal lead
  * over the zone's link, or who is on it. Right of way is the net's `response`, unless lights say
- * otherwise: with G we yield to nobody who has not entered; a foe with red is not coming.
+ * otherwise: with G we yield to nobody who has not entered; a foe with red is not coming. A link with
+ * a waiting place inside the junction yields there (net.h), whatever its light.
  * Lane changes: users on the lane we change into, near the stretch, or about to enter that lane.
  */
 #include <math.h>
@@ -14,6 +15,7 @@
 #define CHANGE_BEHIND_M 30.0
 #define CHANGE_BEYOND_M 10.0
 #define YELLOW_COMES_M 15.0f
+#define STANDS_MPS 0.3f
 
 typedef struct listing {
     fw_drive_conflict conflict;
@@ -58,44 +60,80 @@ static bool is_red(char light) {
 
 typedef enum yielding { NOT_COMING, IT_YIELDS, WE_YIELD } yielding;
 
-static yielding who_yields(const fw_world *world, const fw_car *car, const fw_path_zone *zone,
-                           const fw_vehicle *foe, float foe_start_m, float foe_exit_m) {
-    const fw_path_link *own = &car->path.links[zone->own];
-    const bool inside = foe_start_m <= 0, we_are_in = car->front_s_m > own->s0_m;
-    const char ours = we_are_in ? 0 : fw_city_light(&world->city, own->link);
-    const char theirs = fw_city_light(&world->city, zone->foe_link);
-    if (is_red(ours)) return NOT_COMING; /* we wait at the line; looked at again when it is green */
-    if (!inside && is_red(theirs)) return NOT_COMING;
-    if (!inside && (theirs == 'y' || theirs == 'Y') && foe_start_m > YELLOW_COMES_M)
-        return NOT_COMING;
-    if (foe_start_m + zone->foe_enter_m <= 0 && foe_exit_m > 0 && car->front_s_m < zone->enter_s_m)
-        return WE_YIELD; /* it is in the zone already */
-    if (inside && is_red(theirs) && foe->speed_mps > 1) return WE_YIELD; /* it leaves late */
-    if (zone->beside) /* side by side: who is behind gives way */
-        return foe_start_m + zone->foe_enter_m < zone->enter_s_m - car->front_s_m ? WE_YIELD
-                                                                                  : IT_YIELDS;
+/* A meeting in a junction, as both see it. */
+typedef struct meeting {
+    const fw_path_zone *zone;
+    const fw_vehicle *foe;
+    float start_m, enter_m, exit_m; /* the foe's way to its link's start, to the zone, out of it */
+    float wait_s_m;                 /* where we wait: our stop line, or our place inside */
+} meeting;
+
+static bool not_coming(const meeting *m, char ours, char theirs) {
+    if (is_red(ours)) return true; /* we wait at the line; looked at again when it is green */
+    if (m->start_m <= 0) return false;
+    return is_red(theirs) || ((theirs == 'y' || theirs == 'Y') && m->start_m > YELLOW_COMES_M);
+}
+
+/* By the rules of the road alone: which of the two links stands back. */
+static yielding by_rules(const fw_world *world, const fw_car *car, const meeting *m, char ours,
+                         char theirs) {
+    const fw_net *net = world->net;
+    const uint32_t own = car->path.links[m->zone->own].link, foe = m->zone->foe_link;
+    const float foe_wait_m = m->start_m + (float)fw_net_link_wait_m(net, foe);
+    const bool it_waits = fw_net_link_waits(net, foe, own) ||
+                          (theirs != 'G' && fw_net_link_yields(net, foe, own));
+    if (fw_net_link_waits(net, own, foe)) { /* our light says nothing about our waiting place */
+        if (!it_waits || foe_wait_m <= 0) return WE_YIELD;
+        return foe_wait_m < m->wait_s_m - car->front_s_m ? WE_YIELD : IT_YIELDS;
+    }
     if (ours == 'G') return IT_YIELDS;
-    return fw_net_link_yields(world->net, own->link, zone->foe_link) ? WE_YIELD : IT_YIELDS;
+    return fw_net_link_yields(net, own, foe) ? WE_YIELD : IT_YIELDS;
+}
+
+static yielding who_yields(const fw_world *world, const fw_car *car, const meeting *m) {
+    const fw_path_link *own = &car->path.links[m->zone->own];
+    const bool inside = m->start_m <= 0, we_are_in = car->front_s_m > own->s0_m;
+    const char ours = we_are_in ? 0 : fw_city_light(&world->city, own->link);
+    const char theirs = fw_city_light(&world->city, m->zone->foe_link);
+    if (not_coming(m, ours, theirs)) return NOT_COMING;
+    if (m->enter_m <= 0 && m->exit_m > 0 && car->front_s_m < m->zone->enter_s_m)
+        return WE_YIELD; /* it is in the zone already */
+    if (inside && is_red(theirs) && m->foe->speed_mps > 1) return WE_YIELD; /* it leaves late */
+    if (m->zone->beside) /* side by side: who is behind gives way */
+        return m->enter_m < m->zone->enter_s_m - car->front_s_m ? WE_YIELD : IT_YIELDS;
+    /* SUMO's drivers wait for whoever stands in their junction, right of way or not. */
+    if (car->front_s_m > m->wait_s_m && !inside && m->foe->speed_mps < STANDS_MPS) return IT_YIELDS;
+    return by_rules(world, car, m, ours, theirs);
 }
 
 static void meet_in_zone(const fw_world *world, const fw_car *car, const fw_path_zone *zone,
                          const fw_vehicle *foe, uint32_t user, gathering *g) {
+    const fw_path_link *own = &car->path.links[zone->own];
     for (uint32_t i = 0; i < foe->ahead_count; i++) {
         if (foe->ahead[i].link != zone->foe_link) continue;
         const float start = foe->ahead[i].start_m;
-        const float enter = start + zone->foe_enter_m;
-        const float exit = start + zone->foe_exit_m + foe->length_m;
-        if (exit <= 0) continue;
-        const yielding who = who_yields(world, car, zone, foe, start, exit);
+        const meeting m = {
+            .zone = zone,
+            .foe = foe,
+            .start_m = start,
+            .enter_m = start + zone->foe_enter_m,
+            .exit_m = start + zone->foe_exit_m + foe->length_m,
+            .wait_s_m = fw_path_s_at(&car->path,
+                                     own->u0_m + fw_net_link_wait_m(world->net, own->link))};
+        if (m.exit_m <= 0) continue;
+        const yielding who = who_yields(world, car, &m);
         if (who == NOT_COMING) continue;
+        /* Who waits, waits at the line (or the place inside): in between it blocks the others. */
+        const bool at_line = who == WE_YIELD && !zone->beside && car->front_s_m <= m.wait_s_m;
         gather(g, (fw_drive_conflict){.user = user,
                                       .kind = zone->merge ? FW_DRIVE_CONFLICT_MERGE
                                                           : FW_DRIVE_CONFLICT_CROSS,
                                       .must_yield = who == WE_YIELD,
-                                      .enter_s_m = zone->enter_s_m,
+                                      .enter_s_m = at_line ? fminf(zone->enter_s_m, m.wait_s_m)
+                                                           : zone->enter_s_m,
                                       .exit_s_m = zone->exit_s_m,
-                                      .foe_enter_m = enter,
-                                      .foe_exit_m = exit});
+                                      .foe_enter_m = m.enter_m,
+                                      .foe_exit_m = m.exit_m});
     }
 }
 

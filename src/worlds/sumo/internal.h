@@ -15,6 +15,7 @@
 /* One of our cars: a slot, and in it one drive after the other. */
 typedef struct fw_car {
     bool driven;
+    bool mirrored; /* this drive is in the left-hand city: conditions.h */
     uint32_t vehicle; /* slot in the city */
     uint32_t serial;  /* of that vehicle, to notice when the slot was given away */
     uint32_t drive;   /* number of this drive */

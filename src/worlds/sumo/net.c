@@ -40,8 +40,15 @@ typedef struct raw_junction {
     uint32_t count;
 } raw_junction;
 
+/* An internal junction: the waiting place before lane `id`. */
+typedef struct raw_wait {
+    char *id, *inner_lanes, *incoming_lanes;
+} raw_wait;
+
 typedef struct reading {
     fw_net *net;
+    raw_wait *waits;
+    uint32_t wait_count;
     raw_link *links;
     raw_junction *junctions; /* parallel to net->junctions */
     uint32_t link_count;
@@ -186,8 +193,10 @@ static void read_junction(reading *r, const char **a) {
     fw_net_junction junction = {0};
     box_of_shape(net, a, &junction);
     raw_junction raw = {0};
-    /* An internal junction is only a waiting place; its requests are none of ours. */
-    if (!type || strcmp(type, "internal") != 0) {
+    if (type && strcmp(type, "internal") == 0) {
+        PUSH(r->waits, r->wait_count,
+             (raw_wait){copy(id), copy(attribute(a, "intLanes")), copy(attribute(a, "incLanes"))});
+    } else {
         raw.inner_lanes = copy(attribute(a, "intLanes"));
         fw_names_put(&net->junction_names, fw_text_of(id), net->junction_count);
     }
@@ -321,6 +330,14 @@ static void read_bits(const char *bits, uint8_t *row, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) row[i] = i < size && bits[size - 1 - i] == '1';
 }
 
+/* The next word of a list of lanes, as a lane; FW_NET_NONE at an unknown one. */
+static uint32_t next_lane(const fw_net *net, const char **at) {
+    const size_t size = strcspn(*at, " ");
+    const uint32_t lane = fw_names_find(&net->lane_names, (fw_text){*at, size});
+    *at += size + ((*at)[size] == ' ');
+    return lane == FW_NAME_NONE ? FW_NET_NONE : lane;
+}
+
 static void join_junction(fw_net *net, uint32_t which, const raw_junction *raw,
                           const uint32_t *link_by_last_lane) {
     fw_net_junction *junction = &net->junctions[which];
@@ -330,15 +347,14 @@ static void join_junction(fw_net *net, uint32_t which, const raw_junction *raw,
     junction->links = malloc(n * sizeof *junction->links);
     junction->response = calloc(n, n);
     junction->foes = calloc(n, n);
-    FW_ASSERT(junction->links && junction->response && junction->foes);
+    junction->waits = calloc(n, n);
+    FW_ASSERT(junction->links && junction->response && junction->foes && junction->waits);
     const char *at = raw->inner_lanes;
     for (uint32_t i = 0; i < n; i++) {
         read_bits(raw->response[i], &junction->response[i * n], n);
         read_bits(raw->foes[i], &junction->foes[i * n], n);
-        const size_t size = strcspn(at, " ");
-        const uint32_t lane = fw_names_find(&net->lane_names, (fw_text){at, size});
-        at += size + (at[size] == ' ');
-        const uint32_t link = lane == FW_NAME_NONE ? FW_NET_NONE : link_by_last_lane[lane];
+        const uint32_t lane = next_lane(net, &at);
+        const uint32_t link = lane == FW_NET_NONE ? FW_NET_NONE : link_by_last_lane[lane];
         junction->links[i] = link;
         if (link == FW_NET_NONE) continue;
         net->links[link].junction = which;
@@ -361,7 +377,42 @@ static void join_junctions(reading *r) {
     free(by_last);
 }
 
+static void add_wait(fw_net *net, uint32_t link, uint32_t foe) {
+    if (foe == FW_NET_NONE || !fw_net_links_meet(net, link, foe)) return;
+    fw_net_junction *j = &net->junctions[net->links[link].junction];
+    j->waits[net->links[link].index * j->count + net->links[foe].index] = 1;
+}
+
+/* Whom the links with a waiting place yield to there. */
+static void join_waits(reading *r) {
+    fw_net *net = r->net;
+    for (uint32_t i = 0; i < r->wait_count; i++) {
+        const raw_wait *w = &r->waits[i];
+        const uint32_t own = fw_names_find(&net->lane_names, fw_text_of(w->id));
+        const uint32_t link = own == FW_NAME_NONE ? FW_NET_NONE : net->lanes[own].inside_link;
+        if (link == FW_NET_NONE || net->links[link].junction == FW_NET_NONE) continue;
+        for (const char *at = w->inner_lanes ? w->inner_lanes : ""; *at;) {
+            const uint32_t lane = next_lane(net, &at);
+            if (lane != FW_NET_NONE) add_wait(net, link, net->lanes[lane].inside_link);
+        }
+        const char *at = w->incoming_lanes ? w->incoming_lanes : "";
+        if (*at) (void)next_lane(net, &at); /* the first is its own */
+        while (*at) {
+            const uint32_t lane = next_lane(net, &at);
+            if (lane == FW_NET_NONE) continue;
+            for (uint32_t k = 0; k < net->lanes[lane].link_count; k++)
+                add_wait(net, link, net->lane_links[net->lanes[lane].link_first + k]);
+        }
+    }
+}
+
 static void free_reading(reading *r) {
+    for (uint32_t i = 0; i < r->wait_count; i++) {
+        free(r->waits[i].id);
+        free(r->waits[i].inner_lanes);
+        free(r->waits[i].incoming_lanes);
+    }
+    free(r->waits);
     for (uint32_t i = 0; i < r->link_count; i++) {
         free(r->links[i].from);
         free(r->links[i].to);
@@ -401,6 +452,7 @@ fw_status fw_net_parse(const char *xml, size_t size_bytes, const char *name, fw_
     if (r.status == FW_OK) {
         index_links(net);
         join_junctions(&r);
+        join_waits(&r);
     }
     free_reading(&r);
     if (r.status != FW_OK)
@@ -425,6 +477,7 @@ void fw_net_free(fw_net *net) {
         free(net->junctions[i].links);
         free(net->junctions[i].response);
         free(net->junctions[i].foes);
+        free(net->junctions[i].waits);
     }
     for (uint32_t i = 0; i < net->light_count; i++) free(net->light_ids[i]);
     free(net->light_ids);
@@ -484,4 +537,14 @@ bool fw_net_links_meet(const fw_net *net, uint32_t a, uint32_t b) {
 bool fw_net_link_yields(const fw_net *net, uint32_t a, uint32_t b) {
     const fw_net_junction *j = shared(net, a, b);
     return j && j->response[net->links[a].index * j->count + net->links[b].index];
+}
+
+bool fw_net_link_waits(const fw_net *net, uint32_t a, uint32_t b) {
+    const fw_net_junction *j = shared(net, a, b);
+    return j && j->waits[net->links[a].index * j->count + net->links[b].index];
+}
+
+double fw_net_link_wait_m(const fw_net *net, uint32_t link) {
+    const fw_net_link *l = &net->links[link];
+    return l->via2 == FW_NET_NONE ? 0 : net->lanes[l->via].length_m;
 }

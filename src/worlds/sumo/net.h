@@ -6,7 +6,12 @@
  * A link's number inside its junction is its place in the junction's intLanes; the <request> of
  * that number has two strings whose RIGHTMOST character is link 0: `response` (we yield to it)
  * and `foes` (our ways meet). A link that may wait inside the junction (cont) has two internal
- * lanes; intLanes names the last one.
+ * lanes; intLanes names the last one. Its `response` is empty: whom it yields to stands in the
+ * INTERNAL JUNCTION named as its second lane, in the middle of the junction, where it waits:
+ *
+ *   --------->|====via====>|====via2====>|---->        stop line: its light, its response
+ *        stop line    waiting place                    waiting place: the internal junction's
+ *                                                      intLanes, and incLanes after the first
  *
  * Invariants: (1) indices are in file order; (2) every lane has at least two shape points;
  * (3) positions on a lane are SUMO's (0 .. length_m) and scale to the shape's own length.
@@ -54,6 +59,7 @@ typedef struct fw_net_junction {
     uint32_t *links;                             /* (n), FW_NET_NONE where unknown */
     uint8_t *response;                           /* (n, n) [us][foe]: 1 we yield */
     uint8_t *foes;                               /* (n, n) */
+    uint8_t *waits; /* (n, n) [us][foe]: 1 we yield at our waiting place, whatever our light */
 } fw_net_junction;
 
 typedef struct fw_net {
@@ -83,5 +89,9 @@ double fw_net_lane_distance(const fw_net *net, uint32_t lane, double x_m, double
 bool fw_net_links_meet(const fw_net *net, uint32_t a, uint32_t b);
 /* True when link a must yield to link b by right of way. */
 bool fw_net_link_yields(const fw_net *net, uint32_t a, uint32_t b);
+/* True when link a must yield to link b at its waiting place inside the junction. */
+bool fw_net_link_waits(const fw_net *net, uint32_t a, uint32_t b);
+/* Way from a link's start to the place where it waits: 0, the stop line, unless it may wait inside. */
+double fw_net_link_wait_m(const fw_net *net, uint32_t link);
 
 #endif

@@ -88,6 +88,18 @@ static void see_users(fw_world *world, const fw_car *car, float x, float y, uint
     o->user_count = count;
 }
 
+/* The left-hand city: the same, seen in a mirror along the x axis. */
+static void mirror(fw_drive_obs *o) {
+    o->y_m = -o->y_m;
+    o->yaw_rad = -o->yaw_rad;
+    o->curvature_pm = -o->curvature_pm;
+    for (uint32_t i = 0; i < o->path_count; i++) o->path[i].y_m = -o->path[i].y_m;
+    for (uint32_t i = 0; i < o->user_count; i++) {
+        o->users[i].y_m = -o->users[i].y_m;
+        o->users[i].yaw_rad = -o->users[i].yaw_rad;
+    }
+}
+
 void fw_world_observe(fw_world *world, uint32_t index) {
     fw_car *car = &world->cars[index];
     fw_drive_obs *o = &car->obs;
@@ -113,5 +125,6 @@ void fw_world_observe(fw_world *world, uint32_t index) {
     see_users(world, car, car->x_m + middle * cosf(car->yaw_rad),
               car->y_m + middle * sinf(car->yaw_rad), slots, o);
     fw_world_conflicts(world, car, slots, o);
+    if (car->mirrored) mirror(o);
     car->has_obs = true;
 }

@@ -123,7 +123,7 @@ static fw_status free_port(uint16_t *port, fw_error *error) {
 }
 
 typedef struct arguments {
-    char net[64], routes[160], additional[240], begin[16], seed[16], port[16];
+    char net[64], routes[160], additional[240], begin[16], seed[16], port[16], scale[32];
     const char *list[48];
 } arguments;
 
@@ -137,6 +137,7 @@ static void fill_arguments(const fw_city_config *config, uint16_t port, argument
     (void)snprintf(a->begin, sizeof a->begin, "%u", config->begin_s);
     (void)snprintf(a->seed, sizeof a->seed, "%u", config->seed);
     (void)snprintf(a->port, sizeof a->port, "%u", port);
+    (void)snprintf(a->scale, sizeof a->scale, "%g", config->demand);
     const char *list[] = {"sumo",
                           "-n",
                           a->net,
@@ -150,6 +151,10 @@ static void fill_arguments(const fw_city_config *config, uint16_t port, argument
                           a->seed,
                           "--remote-port",
                           a->port,
+                          "--scale",
+                          a->scale,
+                          "--route-steps", /* demand is scaled when it is loaded: not long before */
+                          "10",
                           "--step-length",
                           "0.1",
                           "--xml-validation",

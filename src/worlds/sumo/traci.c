@@ -143,17 +143,36 @@ void fw_traci_add_step(fw_traci *t, double time_s) {
     end(t, at);
 }
 
-static size_t begin_set(fw_traci *t, uint8_t variable, fw_text vehicle) {
-    const size_t at = begin(t, SET | FW_TRACI_VEHICLE);
+static size_t begin_set_of(fw_traci *t, fw_traci_domain domain, uint8_t variable, fw_text id) {
+    const size_t at = begin(t, SET | domain);
     put_u8(t, variable);
-    put_text(t, vehicle);
+    put_text(t, id);
     return at;
 }
 
-void fw_traci_add_speed(fw_traci *t, fw_text vehicle, double speed_mps) {
-    const size_t at = begin_set(t, FW_TRACI_SPEED, vehicle);
+static size_t begin_set(fw_traci *t, uint8_t variable, fw_text vehicle) {
+    return begin_set_of(t, FW_TRACI_VEHICLE, variable, vehicle);
+}
+
+void fw_traci_add_number(fw_traci *t, fw_traci_domain domain, uint8_t variable, fw_text id, double value) {
+    const size_t at = begin_set_of(t, domain, variable, id);
     put_u8(t, TYPE_DOUBLE);
-    put_double(t, speed_mps);
+    put_double(t, value);
+    end(t, at);
+}
+
+void fw_traci_add_speed(fw_traci *t, fw_text vehicle, double speed_mps) {
+    fw_traci_add_number(t, FW_TRACI_VEHICLE, FW_TRACI_SPEED, vehicle, speed_mps);
+}
+
+void fw_traci_add_parameter(fw_traci *t, fw_text vehicle, const char *key, const char *value) {
+    const size_t at = begin_set(t, 0x7e, vehicle);
+    put_u8(t, TYPE_COMPOUND);
+    put_u32(t, 2);
+    put_u8(t, TYPE_STRING);
+    put_text(t, fw_text_of(key));
+    put_u8(t, TYPE_STRING);
+    put_text(t, fw_text_of(value));
     end(t, at);
 }
 

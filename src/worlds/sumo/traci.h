@@ -29,6 +29,7 @@ enum {
 typedef enum fw_traci_domain {
     FW_TRACI_LIGHT = 0x2,
     FW_TRACI_VEHICLE = 0x4,
+    FW_TRACI_TYPE = 0x5,
     FW_TRACI_SIMULATION = 0xb,
 } fw_traci_domain;
 
@@ -40,14 +41,20 @@ enum {
     FW_TRACI_POSITION = 0x42,
     FW_TRACI_ANGLE = 0x43,
     FW_TRACI_LENGTH = 0x44,
+    FW_TRACI_ACCEL = 0x46,
+    FW_TRACI_TAU = 0x48,
     FW_TRACI_CLASS = 0x49,
+    FW_TRACI_MIN_GAP = 0x4c,
     FW_TRACI_WIDTH = 0x4d,
     FW_TRACI_LANE = 0x51,
     FW_TRACI_EDGES = 0x54,
     FW_TRACI_LANE_POSITION = 0x56,
+    FW_TRACI_IMPERFECTION = 0x5d, /* sigma */
+    FW_TRACI_SPEED_FACTOR = 0x5e,
     FW_TRACI_TIME = 0x66,
     FW_TRACI_ROUTE_INDEX = 0x69,
     FW_TRACI_DEPARTED = 0x74,
+    FW_TRACI_SCALE = 0x8e, /* of the demand */
     FW_TRACI_SPEED_MODE = 0xb3,
     FW_TRACI_LANE_MODE = 0xb6,
 };
@@ -84,6 +91,9 @@ void fw_traci_add_subscribe(fw_traci *t, fw_traci_domain domain, fw_text id,
                             const uint8_t *variables, uint8_t count);
 /* Moves on to `time_s`; 0: one step. Alone in its message (SUMO answers it by itself). */
 void fw_traci_add_step(fw_traci *t, double time_s);
+void fw_traci_add_number(fw_traci *t, fw_traci_domain domain, uint8_t variable, fw_text id, double value);
+/* One of a vehicle's generic parameters ("laneChangeModel.lcAssertive"). */
+void fw_traci_add_parameter(fw_traci *t, fw_text vehicle, const char *key, const char *value);
 void fw_traci_add_speed(fw_traci *t, fw_text vehicle, double speed_mps);
 /* variable: FW_TRACI_SPEED_MODE or FW_TRACI_LANE_MODE. */
 void fw_traci_add_mode(fw_traci *t, fw_text vehicle, uint8_t variable, int32_t mode);

@@ -14,6 +14,7 @@
 #define DESYNC_M 5.0f      /* along the way */
 #define DESYNC_POSE_M 9.0f /* anywhere: paths round corners that SUMO takes with a kink */
 #define DESYNC_TICKS 20
+#define FOLLOWS_M 5.0
 #define IN_LINE_SHARE 0.8f /* centres this far apart, of half both lengths: bumper to bumper */
 #define LISTED_AROUND_M 10.0
 
@@ -23,16 +24,30 @@ static void middle_of(const fw_car *car, float *x, float *y) {
     *y = car->y_m + middle * sinf(car->yaw_rad);
 }
 
+/* A driver of SUMO's behind us on our own way, who kept its distance along it. SUMO measures along lanes and drives
+ * its boxes straight through their kinks: what overlaps there is geometry, and not a collision. */
+static bool follows(const fw_world *world, const fw_car *car, const fw_vehicle *v) {
+    if (v->car != FW_CITY_NO_CAR || v->lane == FW_NET_NONE) return false;
+    const fw_path *p = &car->path;
+    const double rear_u = fw_path_u_at(p, (double)car->front_s_m) - (double)car->length_m;
+    const uint32_t k = fw_path_stretch_of(p, world->net->lanes[v->lane].edge, rear_u);
+    if (k == FW_NET_NONE) return false;
+    const double u = p->stretches[k].u0_m + v->position_m;
+    return u < rear_u && u > rear_u - FOLLOWS_M && fw_path_lane_at(p, k, u) == v->lane;
+}
+
 /* The vehicle whose box meets ours, or NULL. */
-static const fw_vehicle *find_collision(const fw_world *world, const fw_car *car) {
+static const fw_vehicle *find_collision(const fw_world *world, fw_car *car) {
     float x, y;
     middle_of(car, &x, &y);
     for (uint32_t i = 0; i < world->city.vehicle_count; i++) {
         const fw_vehicle *v = &world->city.vehicles[i];
         if (!v->used || !v->known || v->gone || i == car->vehicle) continue;
         if (fw_drive_boxes_overlap(x, y, car->yaw_rad, car->length_m, car->width_m, v->x_m, v->y_m,
-                                   v->yaw_rad, v->length_m, v->width_m))
-            return v;
+                                   v->yaw_rad, v->length_m, v->width_m)) {
+            if (!follows(world, car, v)) return v;
+            car->result.bend_overlap = true;
+        }
     }
     return NULL;
 }

@@ -34,17 +34,28 @@ static bool could_be_ours(const fw_world *w, const fw_vehicle *v) {
            v->route[v->route_index] == lane->edge;
 }
 
-static bool overlaps_any(const fw_world *w, uint32_t slot) {
+/* With the box of the kind that we make of it. */
+static bool overlaps_any(const fw_world *w, uint32_t slot, const fw_vehicle_kind *kind) {
     const fw_vehicle *us = &w->city.vehicles[slot];
+    const float x = us->front_x_m - 0.5f * kind->length_m * cosf(us->yaw_rad);
+    const float y = us->front_y_m - 0.5f * kind->length_m * sinf(us->yaw_rad);
     for (uint32_t i = 0; i < w->city.vehicle_count; i++) {
         const fw_vehicle *v = &w->city.vehicles[i];
         if (i == slot || !v->used || !v->known || v->gone) continue;
-        if (fw_drive_boxes_overlap(us->x_m, us->y_m, us->yaw_rad, us->length_m + 0.5f,
-                                   us->width_m + 0.3f, v->x_m, v->y_m, v->yaw_rad, v->length_m,
+        if (fw_drive_boxes_overlap(x, y, us->yaw_rad, kind->length_m + 0.5f, kind->width_m + 0.3f, v->x_m, v->y_m, v->yaw_rad, v->length_m,
                                    v->width_m))
             return true;
     }
     return false;
+}
+
+/* SUMO's copy gets the box that our car has. */
+static void resize_copy(fw_world *w, const fw_car *car, fw_vehicle *v) {
+    if (v->length_m == car->length_m && v->width_m == car->width_m) return;
+    v->length_m = car->length_m;
+    v->width_m = car->width_m;
+    fw_traci_add_number(w->city.traci, FW_TRACI_VEHICLE, FW_TRACI_LENGTH, fw_vehicle_id(v), (double)car->length_m);
+    fw_traci_add_number(w->city.traci, FW_TRACI_VEHICLE, FW_TRACI_WIDTH, fw_vehicle_id(v), (double)car->width_m);
 }
 
 static void start_drive(fw_world *w, uint32_t index, uint32_t slot) {
@@ -52,6 +63,7 @@ static void start_drive(fw_world *w, uint32_t index, uint32_t slot) {
     fw_vehicle *v = &w->city.vehicles[slot];
     v->car = (int)index;
     car->driven = true;
+    car->mirrored = w->config.conditions.left_hand;
     car->vehicle = slot;
     car->serial = v->serial;
     car->drive++;
@@ -62,6 +74,7 @@ static void start_drive(fw_world *w, uint32_t index, uint32_t slot) {
     car->jerk_square_sum = 0;
     car->ended = car->braking = false;
     car->result = (fw_drive_result){.car = index, .drive = car->drive};
+    resize_copy(w, car, v);
     if (w->config.sumo_drives) return;
     fw_traci_add_mode(w->city.traci, fw_vehicle_id(v), FW_TRACI_SPEED_MODE, 0);
     fw_traci_add_mode(w->city.traci, fw_vehicle_id(v), FW_TRACI_LANE_MODE, 0);
@@ -87,13 +100,13 @@ static bool corners_in_reach(const fw_car *car, float speed_mps) {
 }
 
 /* Lays the path and poses the car; false when this candidate will not do. */
-static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
+static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot, const fw_vehicle_kind *kind) {
     fw_car *car = &w->cars[index];
     const fw_vehicle *v = &w->city.vehicles[slot];
-    if (overlaps_any(w, slot)) return false;
-    car->length_m = v->length_m;
-    car->width_m = v->width_m;
-    car->kind = fw_vehicles_like(fw_vehicles_builtin(), v->length_m, v->width_m);
+    car->kind = kind ? *kind : fw_vehicles_like(w->config.vehicles, v->length_m, v->width_m);
+    car->length_m = car->kind.length_m;
+    car->width_m = car->kind.width_m;
+    if (v->position_m < (double)car->length_m + 0.5 || overlaps_any(w, slot, &car->kind)) return false;
     car->overhang_m = car->kind.rear_overhang_m;
     const float front = fw_car_front_m(car);
     const fw_path_start start = {.edges = v->route + v->route_index,
@@ -115,15 +128,24 @@ static bool try_candidate(fw_world *w, uint32_t index, uint32_t slot) {
            fw_path_length_m(&car->path) - car->front_s_m >= ROUTE_MIN_M;
 }
 
+/* The kind that the next car becomes; NULL: a car with SUMO's own box. */
+static const fw_vehicle_kind *draw_kind(fw_world *w) {
+    const fw_conditions *c = &w->config.conditions;
+    if (!c->kind[0]) return NULL;
+    const bool drawn = fw_random_below(&w->random, 1000000) < (uint32_t)(c->kind_share * 1e6);
+    return drawn ? fw_vehicles_find(w->config.vehicles, c->kind) : NULL;
+}
+
 /* Draws candidates in random order until one will do. */
 static void take_over(fw_world *w, uint32_t index) {
+    const fw_vehicle_kind *kind = draw_kind(w);
     uint32_t count = 0;
     for (uint32_t i = 0; i < w->city.vehicle_count; i++)
         if (could_be_ours(w, &w->city.vehicles[i])) w->candidates[count++] = i;
     while (count) {
         const uint32_t draw = fw_random_below(&w->random, count);
         const uint32_t slot = w->candidates[draw];
-        if (try_candidate(w, index, slot)) {
+        if (try_candidate(w, index, slot, kind)) {
             start_drive(w, index, slot);
             return;
         }
@@ -187,6 +209,7 @@ static void lead_copy(fw_world *w, fw_car *car) {
 }
 
 static void drive_car(fw_world *w, fw_car *car, fw_drive_action action) {
+    if (car->mirrored) action.curvature_pm = -action.curvature_pm;
     fw_vehicle_state state = {car->x_m, car->y_m, car->yaw_rad, car->speed_mps, car->accel_mps2,
                               car->curvature_pm};
     fw_vehicle_move(&car->kind, &state, action, FW_DRIVE_TICK_S);
@@ -333,6 +356,8 @@ static fw_status open_parts(fw_world *w, fw_error *error) {
                           : fw_random_below(&start, BEGIN_MAX_S + 1),
         .warm_up_s = WARM_UP_S + fw_random_below(&start, WARM_UP_MORE_S + 1),
         .seed = fw_random_below(&start, INT32_MAX),
+        .demand = w->config.conditions.demand,
+        .traffic = w->config.conditions.traffic,
     };
     w->start_s = config.begin_s + config.warm_up_s;
     FW_TRY(fw_city_open(&config, w->net, &w->city, error));
@@ -351,6 +376,8 @@ fw_status fw_world_open(const fw_world_config *config, fw_world **out, fw_error 
     w->config = *config;
     (void)snprintf(w->network, sizeof w->network, "%s", config->network);
     w->config.network = w->network;
+    if (!w->config.vehicles) w->config.vehicles = fw_vehicles_builtin();
+    if (w->config.conditions.demand <= 0) w->config.conditions.demand = 1;
     w->city.pid = w->city.talk = -1;
     w->random = fw_random_named(config->seed, "sumo/take-over");
     w->cars = calloc(config->cars, sizeof *w->cars);
@@ -372,6 +399,12 @@ void fw_world_close(fw_world *w) {
     free(w->cars);
     free(w->candidates);
     free(w);
+}
+
+fw_status fw_world_shift(fw_world *w, const fw_conditions *conditions, fw_error *error) {
+    FW_TRY(fw_city_shift(&w->city, conditions->demand, conditions->traffic, error));
+    w->config.conditions = *conditions;
+    return FW_OK;
 }
 
 uint32_t fw_world_tick(const fw_world *w) {

@@ -25,6 +25,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "lines/driving/act/drive.h"
+#include "worlds/sumo/conditions.h"
 
 enum { FW_WORLD_CARS_MAX = 64, FW_WORLD_DRIVE_TICKS = 600 };
 
@@ -33,6 +34,8 @@ typedef struct fw_world_config {
     uint64_t seed;       /* picks begin time, SUMO's seed and which cars become ours */
     uint32_t cars;       /* 1 .. FW_WORLD_CARS_MAX */
     bool sumo_drives;    /* SUMO's own drivers keep the wheel; ours are only watched and scored */
+    const fw_vehicles *vehicles; /* kinds; NULL: those that ship; outlives the world */
+    fw_conditions conditions;    /* from the start; all zero: as measured */
 } fw_world_config;
 
 /* How a collision came about; docs/truth.md. */
@@ -62,6 +65,7 @@ typedef struct fw_drive_result {
     uint32_t red_light_runs, hard_brakes; /* hard brake: accel <= -4 m/s2 begun */
     double distance_m, mean_speed_mps, jerk_rms_mps3;
     fw_drive_met met; /* collisions: how */
+    bool bend_overlap; /* a follower of SUMO's, its distance kept, overlapped us in a kink: no collision */
     bool met_ours;    /* and whether the other was one of our cars */
     float x_m, y_m;   /* where the drive ended: our box's centre */
 } fw_drive_result;
@@ -85,6 +89,8 @@ const fw_drive_obs *fw_world_obs(const fw_world *world, uint32_t car);
 /* Carries out actions[car] for every driven car and moves the city one tick.
  * FW_CLOSED when SUMO died. */
 fw_status fw_world_step(fw_world *world, const fw_drive_action *actions, fw_error *error) FW_MUST;
+/* Other conditions from the next step on; between two steps. FW_CLOSED when SUMO died. */
+fw_status fw_world_shift(fw_world *world, const fw_conditions *conditions, fw_error *error) FW_MUST;
 /* Takes the results of drives ended by the last step, in car order; false when none is left. */
 bool fw_world_take_result(fw_world *world, fw_drive_result *out);
 /* After a step in which car i's drive ended by a bump: the last observation of that drive, with
