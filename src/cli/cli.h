@@ -20,6 +20,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
 /* X(name, what it does in one line) in the order of the help. */
 #define FW_COMMANDS(X)                                                                             \
     X(demo, "a fleet of cars in a real city gets better, on this machine")                         \
+    X(experiment, "is the loop the cause? three arms in the same worlds")                          \
     X(serve, "the factory: uploads, data sets, training, gate, models, rollout, page")             \
     X(status, "what the factory is doing")                                                         \
     X(recordings, "what units uploaded")                                                           \
@@ -33,6 +34,8 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(generations, "every turn of the loop, with its decision and figures")                        \
     X(models, "list, show, make and add models")                                                   \
     X(import, "other tools' data as recordings: CommonRoad, comma2k19, candump, CSV")              \
+    X(suite, "scenes of a data set as suites: to train on, held out, by site")                     \
+    X(scenario, "what there is to drive in recordings and scenes; as a picture")                   \
     X(campaign, "what units are asked to capture: add, list, show, end")                            \
     X(log, "look into recordings, mend them, make new ones of them")                               \
     X(train, "a model from recordings, without a factory; on many processes")                      \

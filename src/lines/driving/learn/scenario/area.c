@@ -324,3 +324,14 @@ float fw_scenario_area_at(const fw_scenario_area *area, float x_m, float y_m) {
     float below = low[0] + fc * (low[1] - low[0]), above = high[0] + fc * (high[1] - high[0]);
     return below + fr * (above - below);
 }
+
+bool fw_scenario_off_area(const fw_scenario *scenario, const fw_scenario_track *track, uint32_t i) {
+    float ahead = track->kind.length_m / 2, side = track->kind.width_m / 2, c = track->cos_yaw[i], s = track->sin_yaw[i];
+    if (scenario->area.rows == 0) return false;
+    for (int k = 0; k < 4; k++) {
+        float a = k & 1 ? ahead : -ahead, b = k & 2 ? side : -side;
+        float x = track->x_m[i] + a * c - b * s, y = track->y_m[i] + a * s + b * c;
+        if (fw_scenario_area_at(&scenario->area, x, y) < 0) return true;
+    }
+    return false;
+}

@@ -134,5 +134,7 @@ void fw_scenario_free(fw_scenario *scenario); /* NULL: nothing */
 
 /* Distance to the drivable area's edge at a point, > 0 inside; outside of the grid: -FW_SCENARIO_AREA_FAR_M. */
 float fw_scenario_area_at(const fw_scenario_area *area, float x_m, float y_m);
+/* Whether a corner of a track's logged box is off the area at its i-th tick; false where there is no area. */
+bool fw_scenario_off_area(const fw_scenario *scenario, const fw_scenario_track *track, uint32_t i);
 
 #endif

@@ -81,6 +81,9 @@ bool fw_scene_is(const void *bytes, size_t size_bytes);
 /* FW_CORRUPT, FW_TOO_BIG, FW_UNSUPPORTED or FW_NO_MEMORY with a reason. The caller frees it. */
 fw_status fw_scene_parse(const void *bytes, size_t size_bytes, fw_scene **out, fw_error *error) FW_MUST;
 void fw_scene_free(fw_scene *scene);
+/* Names the traffic in it: equal for two scenes that tell of the same moments in different frames, as data sets do
+ * that make several tasks of one recording. Of the objects' boxes, when they are there and how fast. */
+fw_status fw_scene_traffic(const fw_scene *scene, fw_hash *out, fw_error *error) FW_MUST;
 
 /* ---- what was made of it ---- */
 

@@ -361,6 +361,26 @@ void fw_scene_free(fw_scene *scene) {
     free(scene);
 }
 
+enum { LINE_MAX_BYTES = 128 };
+
+static int compare_lines(const void *a, const void *b) { return strcmp(a, b); }
+
+fw_status fw_scene_traffic(const fw_scene *scene, fw_hash *out, fw_error *error) {
+    char(*lines)[LINE_MAX_BYTES] = calloc((size_t)scene->object_count + 1, sizeof *lines);
+    if (!lines) return fw_fail(error, FW_NO_MEMORY, "scene: no memory");
+    for (uint32_t i = 0; i < scene->object_count; i++) {
+        const fw_scene_object *object = &scene->objects[i];
+        const fw_scene_state *first = scene->states + object->state_first;
+        if (object->state_count == 0) continue;
+        snprintf(lines[i], sizeof lines[i], "%.4f %.4f %u %u %.4f %.4f", object->length_m, object->width_m, first->step,
+                 object->state_count, first->speed_mps, first[object->state_count - 1].speed_mps);
+    }
+    qsort(lines, scene->object_count, sizeof *lines, compare_lines);
+    *out = fw_hash_bytes(lines, scene->object_count * sizeof *lines);
+    free(lines);
+    return FW_OK;
+}
+
 bool fw_scene_is(const void *bytes, size_t size_bytes) {
     fw_mcap_indexed *mcap = NULL;
     fw_mcap_metadata metadata;

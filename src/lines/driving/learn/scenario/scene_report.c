@@ -62,22 +62,13 @@ static void accelerations(const fw_scene *scene, const fw_scene_object **objects
     report->accel_after = spread(n);
 }
 
-static bool corner_off(const fw_scenario_area *area, const fw_scenario_track *track, uint32_t i) {
-    float ahead = track->kind.length_m / 2, side = track->kind.width_m / 2, c = track->cos_yaw[i], s = track->sin_yaw[i];
-    for (int k = 0; k < 4; k++) {
-        float a = k & 1 ? ahead : -ahead, b = k & 2 ? side : -side;
-        if (fw_scenario_area_at(area, track->x_m[i] + a * c - b * s, track->y_m[i] + a * s + b * c) < 0) return true;
-    }
-    return false;
-}
-
 static uint32_t count_off(const fw_scenario *s) {
     uint32_t count = 0;
     for (uint32_t k = 0; k < s->start_count; k++) {
         const fw_scenario_track *track = &s->tracks[s->starts[k].track];
         bool off = false;
         for (uint32_t i = s->starts[k].tick - track->first; i < track->count && !off; i++)
-            off = corner_off(&s->area, track, i);
+            off = fw_scenario_off_area(s, track, i);
         count += off;
     }
     return count;
