@@ -159,7 +159,8 @@ static void users_are_found_on_sharp_bends(void **state) {
             const fw_drive_neighbour *u = &scene.users[k];
             float s_m = 0, other_m, distance = exhaustive(&o, u->x_m, u->y_m, 0, 0, &s_m);
             float again = exhaustive(&o, u->x_m, u->y_m, s_m, 8, &other_m);
-            if (s_m < 1 || s_m > 64) continue; /* at the ends the first and last segment go on */
+            bool on_extension = view.users.gap_m[k] < -11; /* of the first segment: what lies behind us */
+            if (s_m < 1 || s_m > 64 || on_extension) continue;
             compared++;
             assert_true(fabsf(view.users.lateral_m[k]) >= distance - 1e-3f);
             if (distance < 3.5f && again > distance + 2) /* whoever may be in our way */
