@@ -26,23 +26,6 @@ static const char help_text[] =
     "  --csv FILE           a line for each drive of each row\n"
     "  --json               everything as JSON\n";
 
-/* --model may be given again and again: takes them out of argv. */
-static fw_status take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) {
-    int kept = 0;
-    for (int i = 0; i < *argc; i++) {
-        if (strcmp(argv[i], "--model") != 0) {
-            argv[kept++] = argv[i];
-            continue;
-        }
-        if (i + 1 == *argc) return fw_fail(error, FW_INVALID, "--model needs a value");
-        if (e->model_count == FW_SCORE_DRIVERS_MAX)
-            return fw_fail(error, FW_INVALID, "over %d models", FW_SCORE_DRIVERS_MAX);
-        e->models[e->model_count++] = argv[++i];
-    }
-    *argc = kept;
-    return FW_OK;
-}
-
 static fw_status read_words(int argc, char **argv, fw_evaluation *e, fw_error *error) {
     static const char *const flags[] = {"--json", "--guard", "--slices", "--help", NULL};
     const char *first = NULL;
@@ -59,7 +42,7 @@ static fw_status read_words(int argc, char **argv, fw_evaluation *e, fw_error *e
                             {"--slices", FW_ARG_FLAG, &e->slices, 0, 0},
                             {"--json", FW_ARG_FLAG, &e->json, 0, 0},
                             {"--help", FW_ARG_FLAG, &e->help, 0, 0}};
-    FW_TRY(take_models(&argc, argv, e, error));
+    FW_TRY(fw_evaluate_take_models(&argc, argv, e, error));
     FW_TRY(fw_cli_words(&argc, argv, flags, e->sources, FW_EVALUATE_SOURCES_MAX - 1, &e->source_count, error));
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error));
     if (first) e->sources[e->source_count++] = first;

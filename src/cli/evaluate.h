@@ -29,6 +29,8 @@ typedef struct fw_evaluation {
     fw_score score;
 } fw_evaluation;
 
+/* Takes every --model FILE out of the words, for it may be given again and again. */
+fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) FW_MUST;
 /* Makes drivers and scenarios of what was asked for, and drives. */
 fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) FW_MUST;
 void fw_evaluate_clear(fw_evaluation *e);

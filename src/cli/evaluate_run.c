@@ -15,6 +15,22 @@
 
 enum { FILES_MAX = 1 << 20, SHOW_EVERY_MS = 250, SAY_EVERY_MS = 5000 };
 
+fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) {
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--model") != 0) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (i + 1 == *argc) return fw_fail(error, FW_INVALID, "--model needs a value");
+        if (e->model_count == FW_SCORE_DRIVERS_MAX)
+            return fw_fail(error, FW_INVALID, "over %d models", FW_SCORE_DRIVERS_MAX);
+        e->models[e->model_count++] = argv[++i];
+    }
+    *argc = kept;
+    return FW_OK;
+}
+
 /* ---- Ctrl-C, and what is said meanwhile ---- */
 
 static volatile sig_atomic_t interrupted;

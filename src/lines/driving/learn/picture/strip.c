@@ -50,7 +50,16 @@ static void label(FILE *out, const fw_trace *t, int y) {
             (double)(t->frame_count - 1) * (double)FW_DRIVE_TICK_S);
 }
 
-static void write_strip(FILE *out, const fw_scenario *s, const fw_trace *traces, uint32_t count, uint32_t longest) {
+/* The first four moments end with the drive that ends first, the last two go on to the longest one's end. */
+static uint32_t moment(uint32_t m, uint32_t shortest, uint32_t longest) {
+    enum { BEFORE = 4 };
+    if (shortest == longest) return (longest - 1) * m / (FW_STRIP_MOMENTS - 1);
+    if (m < BEFORE) return (shortest - 1) * m / (BEFORE - 1);
+    return shortest - 1 + (longest - shortest) * (m - BEFORE + 1) / (FW_STRIP_MOMENTS - BEFORE);
+}
+
+static void write_strip(FILE *out, const fw_scenario *s, const fw_trace *traces, uint32_t count, uint32_t shortest,
+                        uint32_t longest) {
     int wide = LABEL_WIDE + FW_STRIP_MOMENTS * (PANEL_WIDE + GAP), high = HEAD_HIGH + (int)count * (PANEL_HIGH + GAP);
     fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
                  "font-family=\"sans-serif\">\n<style>.name{font-size:15px;font-weight:600}.small{font-size:13px}"
@@ -60,7 +69,7 @@ static void write_strip(FILE *out, const fw_scenario *s, const fw_trace *traces,
     fprintf(out, " %.12s, car %u from %.1f s</text>\n", s->source.hex, s->tracks[traces[0].track].id,
             (double)traces[0].first_tick * (double)FW_DRIVE_TICK_S);
     for (uint32_t m = 0; m < FW_STRIP_MOMENTS; m++) {
-        uint32_t at = (longest - 1) * m / (FW_STRIP_MOMENTS - 1);
+        uint32_t at = moment(m, shortest, longest);
         int x = LABEL_WIDE + (int)m * (PANEL_WIDE + GAP);
         fprintf(out, "<text x=\"%d\" y=\"%d\" class=\"small\">%.1f s</text>\n", x, HEAD_HIGH - 8,
                 (double)at * (double)FW_DRIVE_TICK_S);
@@ -76,15 +85,19 @@ static void write_strip(FILE *out, const fw_scenario *s, const fw_trace *traces,
 
 fw_status fw_strip_svg(const fw_scenario *s, const fw_trace *traces, uint32_t count, char **out, size_t *size_bytes,
                        fw_error *error) {
-    uint32_t longest = 0;
+    uint32_t shortest = UINT32_MAX, longest = 0;
     char *text = NULL;
     size_t size = 0;
-    for (uint32_t i = 0; i < count; i++) longest = traces[i].frame_count > longest ? traces[i].frame_count : longest;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t frames = traces[i].frame_count;
+        longest = frames > longest ? frames : longest;
+        shortest = frames > 0 && frames < shortest ? frames : shortest;
+    }
     if (longest == 0 || count > FW_STRIP_TRACES_MAX)
         return fw_fail(error, FW_INVALID, "a strip needs 1 to %d drives with at least one moment", FW_STRIP_TRACES_MAX);
     FILE *stream = open_memstream(&text, &size);
     if (!stream) return fw_fail(error, FW_NO_MEMORY, "no memory for a picture");
-    write_strip(stream, s, traces, count, longest);
+    write_strip(stream, s, traces, count, shortest, longest);
     bool bad = ferror(stream) != 0;
     if (fclose(stream) != 0 || bad) {
         free(text);

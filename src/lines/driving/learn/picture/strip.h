@@ -5,7 +5,7 @@
  *   model B  [panel]      [panel]      [panel]         [panel: at the goal]
  *
  * Panels of a column show the same time, so that rows can be compared; a row whose drive is over shows its
- * last moment. Each panel is centred on its own car, north up.
+ * last moment. Where one drive ends before the others, four of the moments are from before its end. Each panel is centred on its own car, north up.
  */
 #ifndef FW_LINES_DRIVING_STRIP_H
 #define FW_LINES_DRIVING_STRIP_H
