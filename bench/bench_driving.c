@@ -1,6 +1,6 @@
 /* bench_driving.c - how many agent-steps a second the simulator makes on one core, and what they cost where.
  *
- *     bench_driving [--smoke] [--seconds S] [--repeats N] [--csv FILE] [SCENARIO.mcap ...]
+ *     bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [SCENARIO.mcap ...]
  *
  * One agent-step: a driven car's look at the world (fw_sim_observe: view and features) and its tick
  * (fw_sim_step: its bicycle, its box against others', the area, the goal, the reward, the others' cars). The
@@ -98,6 +98,7 @@ static int ascending(const void *a, const void *b) {
 typedef struct options {
     double seconds;
     int repeats;
+    const char *traffic; /* NULL: all */
     FILE *csv;
 } options;
 
@@ -129,6 +130,7 @@ static int rows(const options *o, const char *what, fw_scenario *const *scenario
     for (int traffic = FW_SIM_SELF_PLAY; traffic >= 0; traffic--) {
         if (!scene && traffic == FW_SIM_SELF_PLAY) continue; /* a unit's recording has one route */
         w.traffic = (fw_sim_traffic)traffic;
+        if (o->traffic && strcmp(o->traffic, fw_sim_traffic_name(w.traffic)) != 0) continue;
         w.scenario = w.start = 0;
         row(o, what, &w, false);
         row(o, what, &w, true);
@@ -194,11 +196,12 @@ int main(int argc, char **argv) {
         if (strcmp(argv[at], "--smoke") == 0) o.seconds = 0.01, o.repeats = 1;
         else if (strcmp(argv[at], "--seconds") == 0 && more) o.seconds = atof(argv[++at]);
         else if (strcmp(argv[at], "--repeats") == 0 && more) o.repeats = atoi(argv[++at]);
+        else if (strcmp(argv[at], "--traffic") == 0 && more) o.traffic = argv[++at];
         else if (strcmp(argv[at], "--csv") == 0 && more) o.csv = fopen(argv[++at], "w");
         else break;
     }
     if ((at < argc && argv[at][0] == '-') || o.repeats < 1 || o.repeats > REPEATS_MAX) {
-        fprintf(stderr, "usage: bench_driving [--smoke] [--seconds S] [--repeats N] [--csv FILE] [SCENARIO.mcap ...]\n");
+        fprintf(stderr, "usage: bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [SCENARIO.mcap ...]\n");
         return 2;
     }
     if (o.csv) fprintf(o.csv, "scenarios,traffic,what,best_per_s,median_per_s,agents,users\n");

@@ -10,6 +10,7 @@
 
 #define SIGHT_M 45.0f
 #define ASIDE_M 0.2f /* beside a box by less: it is in the way */
+#define PASSED_M 4.0f /* a way that has passed a car by more does not come back to it */
 #define HORIZON_S 4.0f
 #define MARGIN_S 0.3f
 
@@ -20,29 +21,21 @@ typedef struct meeting {
     float forward_m, left_m, cos_turn, sin_turn; /* in the frame of the one that goes */
 } meeting;
 
-/* The first tick of the log whose way is beyond way_m. */
-static uint32_t tick_from(const fw_scenario_track *track, float way_m) {
-    uint32_t low = 0, high = track->count - 1;
-    while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
-        if (track->way_m[middle] <= way_m) low = middle;
-        else high = middle;
-    }
-    return low;
-}
-
 /* Way ahead of a car's front until a box blocks it; 1e9 when it does not. */
 static float blocked_after(const fw_scenario_track *track, const fw_sim_other *o, const meeting *m, float *along) {
     const fw_drive_neighbour *box = m->box;
     /* no way is shorter than the straight line: begin to look there */
     float from = o->way_m + fmaxf(0.0f, m->distance_m - 3.0f), next = from;
-    for (uint32_t i = tick_from(track, from); i < track->count && track->way_m[i] < o->way_m + SIGHT_M; i++) {
+    uint32_t i = o->at;
+    while (i + 1 < track->count && track->way_m[i + 1] <= from) i++;
+    for (; i < track->count && track->way_m[i] < o->way_m + SIGHT_M; i++) {
         bool last = i + 1 == track->count; /* beyond its log it goes straight on */
         if (track->way_m[i] < next && !last) continue;
         next = track->way_m[i] + 1.0f;
         float c = track->cos_yaw[i], n = track->sin_yaw[i];
         float ex = box->x_m - track->x_m[i], ey = box->y_m - track->y_m[i];
         float forward = c * ex + n * ey, left = fabsf(c * ey - n * ex);
+        if (forward < -PASSED_M) break;
         if (forward < -1.5f || forward > (last ? SIGHT_M : 1.5f) || left > 4.5f) continue;
         float cos_turn = c * box->cos_yaw + n * box->sin_yaw, sin_turn = fabsf(c * box->sin_yaw - n * box->cos_yaw);
         float half_wide = 0.5f * (box->width_m * fabsf(cos_turn) + box->length_m * sin_turn);
@@ -100,10 +93,9 @@ fw_sim_hold fw_sim_held(const fw_sim *sim, uint32_t slot) {
                            o->cos_yaw * box->cos_yaw + o->sin_yaw * box->sin_yaw,
                            o->cos_yaw * box->sin_yaw - o->sin_yaw * box->cos_yaw};
         if (m.forward_m < -3.0f) continue;
-        float along = 0, gap = blocked_after(track, o, &m, &along);
-        if (gap < hold.gap_m) {
-            hold.gap_m = gap;
-            hold.speed_mps = along;
+        if (m.distance_m - here->reach_m[j] - o->reach_m < hold.gap_m) { /* it could be nearer than the nearest */
+            float along = 0, gap = blocked_after(track, o, &m, &along);
+            if (gap < hold.gap_m) hold.gap_m = gap, hold.speed_mps = along;
         }
         if (sim->scenario->scene)
             hold.wait_m = fminf(hold.wait_m, crossed_after(track, o, &m, slot > here->slot[j]));

@@ -36,10 +36,14 @@ fw_drive_neighbour fw_sim_box_of(const fw_sim_agent *agent, uint32_t id) {
 bool fw_sim_off_area(const fw_sim *sim, const fw_sim_agent *agent) {
     const fw_scenario_area *area = &sim->scenario->area;
     if (area->columns == 0) return false;
-    /* Distances change by no more than sqrt(2) a metre between cells: far inside, no corner is off. */
-    if (fw_scenario_area_at(area, agent->x_m, agent->y_m) > 1.5f * agent->half_diagonal_m) return false;
     float lx = 0.5f * agent->kind.length_m * agent->cos_yaw, ly = 0.5f * agent->kind.length_m * agent->sin_yaw;
     float wx = -0.5f * agent->kind.width_m * agent->sin_yaw, wy = 0.5f * agent->kind.width_m * agent->cos_yaw;
+    /* Distances change by no more than sqrt(2) a metre between cells: where the middle of a bumper is farther
+     * from the edge than that of half its width, its corners are inside. */
+    const float safe = 0.75f * agent->kind.width_m;
+    if (fw_scenario_area_at(area, agent->x_m + lx, agent->y_m + ly) > safe &&
+        fw_scenario_area_at(area, agent->x_m - lx, agent->y_m - ly) > safe)
+        return false;
     for (int corner = 0; corner < 4; corner++) {
         float l = corner & 1 ? 1.0f : -1.0f, w = corner & 2 ? 1.0f : -1.0f;
         if (fw_scenario_area_at(area, agent->x_m + l * lx + w * wx, agent->y_m + l * ly + w * wy) < 0) return true;

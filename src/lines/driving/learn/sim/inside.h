@@ -34,6 +34,7 @@ typedef enum fw_sim_driver { FW_SIM_ABSENT, FW_SIM_LOG, FW_SIM_LATE, FW_SIM_DRIV
 typedef struct fw_sim_other {
     float x_m, y_m, yaw_rad, cos_yaw, sin_yaw, speed_mps, way_m;
     float reach_m; /* half its box's diagonal */
+    uint32_t at;   /* the last tick of its log at which its way was no longer than way_m */
     bool jumped;   /* changed lanes within this tick (units' recordings) */
     bool mannered; /* manners were drawn */
     fw_sim_manners manners;

@@ -57,21 +57,46 @@ typedef struct fw_sim_candidates {
     uint32_t id[FW_SIM_SLOTS], rank[FW_SIM_SLOTS];
 } fw_sim_candidates;
 
-FW_SIM_KERNEL static void rank_candidates(const fw_sim_here *here, uint32_t self, fw_sim_candidates *c) {
+/* Those within a distance, out of `count` of them: branchless, for which is which is anybody's guess. */
+static inline uint32_t within(const float *distance2, const uint16_t *from, uint32_t count, float most2, uint16_t *to) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t j = from[i];
+        to[kept] = j;
+        kept += (uint32_t)(distance2[j] <= most2);
+    }
+    return kept;
+}
+
+FW_SIM_KERNEL static void rank_candidates(const fw_sim_here *here, uint32_t self, bool all, fw_sim_candidates *c) {
     float distance2[FW_SIM_SLOTS], touch2[FW_SIM_SLOTS];
     const float x = here->x_m[self], y = here->y_m[self], reach = here->reach_m[self];
-    const uint32_t all = here->count;
-    for (uint32_t j = 0; j < all; j++) {
+    for (uint32_t j = 0; j < here->count; j++) {
         float dx = here->x_m[j] - x, dy = here->y_m[j] - y, both = reach + here->reach_m[j];
         distance2[j] = dx * dx + dy * dy;
         touch2[j] = both * both - distance2[j];
     }
+    distance2[self] = 1e30f;
     uint32_t count = 0, close = 0;
-    for (uint32_t j = 0; j < all; j++) {
+    for (uint32_t j = 0; j < here->count; j++) {
         c->at[count] = (uint16_t)j;
-        count += (uint32_t)(distance2[j] <= RANGE2_M2) & (uint32_t)(j != self);
-        c->close[close] = (uint16_t)j;
-        close += (uint32_t)(touch2[j] > 0) & (uint32_t)(j != self);
+        count += (uint32_t)(distance2[j] <= RANGE2_M2);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        c->close[close] = c->at[i];
+        close += (uint32_t)(touch2[c->at[i]] > 0);
+    }
+    c->count = count;
+    c->close_count = close;
+    /* Along a road the number grows with the distance: where this guess keeps enough, the rest need no rank. */
+    if (!all && count > 24) {
+        uint16_t nearer[FW_SIM_SLOTS + 1];
+        float guess = 21.0f * FW_DRIVE_RANGE_M / (float)count;
+        uint32_t kept = within(distance2, c->at, count, guess * guess, nearer);
+        if (kept >= FW_DRIVE_SCENE_USERS) {
+            c->count = count = kept;
+            memcpy(c->at, nearer, kept * sizeof *nearer);
+        }
     }
     for (uint32_t i = 0; i < count; i++) {
         c->distance2_m2[i] = distance2[c->at[i]];
@@ -85,8 +110,6 @@ FW_SIM_KERNEL static void rank_candidates(const fw_sim_here *here, uint32_t self
             c->rank[i] += (uint32_t)(d < c->distance2_m2[i]) |
                           ((uint32_t)(d == c->distance2_m2[i]) & (uint32_t)(id < c->id[i]));
     }
-    c->count = count;
-    c->close_count = close;
 }
 
 static void take(const fw_sim_here *here, fw_sim_agent *agent, uint32_t row, uint32_t at) {
@@ -117,14 +140,15 @@ static void keep_conflicts(const fw_sim *sim, const fw_sim_candidates *c, fw_sim
 void fw_sim_gather_near(fw_sim *sim, fw_sim_agent *agent) {
     const fw_sim_here *here = &sim->here;
     fw_sim_candidates c;
-    rank_candidates(here, agent->here, &c);
+    const bool own = sim->scenario->meeting_count > 0 && agent->slot == 0;
+    rank_candidates(here, agent->here, own, &c);
     agent->user_count = c.count < FW_DRIVE_SCENE_USERS ? c.count : FW_DRIVE_SCENE_USERS;
     for (uint32_t i = 0; i < c.count; i++)
         if (c.rank[i] < FW_DRIVE_SCENE_USERS) take(here, agent, c.rank[i], c.at[i]);
     agent->touching = UINT32_MAX;
     for (uint32_t i = 0; i < c.close_count && agent->touching == UINT32_MAX; i++)
         if (fw_sim_boxes_overlap(&here->box[agent->here], &here->box[c.close[i]])) agent->touching = c.close[i];
-    if (sim->scenario->meeting_count == 0 || agent->slot != 0) return;
+    if (!own) return;
     fw_sim_list_conflicts(sim, agent);
     if (c.count > FW_DRIVE_SCENE_USERS) keep_conflicts(sim, &c, agent);
     fw_sim_name_conflicts(sim, agent);

@@ -71,15 +71,16 @@ static bool ttc_is_short(const fw_sim_agent *agent) {
 static void measure_deviation(const fw_sim *sim, fw_sim_agent *agent) {
     const fw_scenario_track *track = fw_sim_track(sim, agent->slot);
     uint32_t i = fw_sim_log_index(sim, agent);
-    double deviation = (double)hypotf(agent->x_m - track->x_m[i], agent->y_m - track->y_m[i]);
-    agent->drive.deviation_sum_m += deviation;
-    if (sim->tick - track->first - agent->offset < track->count) agent->drive.final_deviation_m = (float)deviation;
+    float dx = agent->x_m - track->x_m[i], dy = agent->y_m - track->y_m[i], deviation = sqrtf(dx * dx + dy * dy);
+    agent->drive.deviation_sum_m += (double)deviation;
+    if (sim->tick - track->first - agent->offset < track->count) agent->drive.final_deviation_m = deviation;
 }
 
 static void measure(const fw_sim *sim, fw_sim_agent *agent, const before *was, float jerk, float sideways) {
     fw_sim_drive *drive = &agent->drive;
     drive->ticks++;
-    drive->distance_m += hypotf(agent->state.x_m - was->x_m, agent->state.y_m - was->y_m);
+    float dx = agent->state.x_m - was->x_m, dy = agent->state.y_m - was->y_m;
+    drive->distance_m += sqrtf(dx * dx + dy * dy);
     drive->ttc_ticks += ttc_is_short(agent);
     drive->accel_ticks += fabsf(agent->state.accel_mps2) > HARD_MPS2;
     drive->jerk_ticks += fabsf(jerk) > HARD_MPS3;

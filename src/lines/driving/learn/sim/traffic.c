@@ -37,6 +37,7 @@ static bool log_is_open(const fw_sim *sim, const fw_scenario_track *track) {
 /* Straight on from the end of its log. */
 static void extend(const fw_scenario_track *track, float beyond_m, fw_sim_other *o) {
     uint32_t last = track->count - 1;
+    o->at = last;
     o->cos_yaw = track->cos_yaw[last];
     o->sin_yaw = track->sin_yaw[last];
     o->yaw_rad = track->yaw_rad[last];
@@ -63,23 +64,14 @@ bool fw_sim_place_logged(fw_sim *sim, uint32_t slot, uint32_t tick) {
     o->sin_yaw = track->sin_yaw[i];
     o->speed_mps = track->speed_mps[i];
     o->way_m = track->way_m[i];
+    o->at = i;
     return true;
-}
-
-/* The last tick of the log at which the track's way was no longer than way_m. */
-static uint32_t tick_at_way(const fw_scenario_track *track, float way_m) {
-    uint32_t low = 0, high = track->count - 1;
-    while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
-        if (track->way_m[middle] <= way_m) low = middle;
-        else high = middle;
-    }
-    return low;
 }
 
 /* On its own way, way_m from where its log began. */
 static void place_at_way(const fw_scenario_track *track, float way_m, float speed_mps, fw_sim_other *o) {
-    uint32_t i = tick_at_way(track, way_m), j = i + 1 < track->count ? i + 1 : i;
+    while (o->at + 1 < track->count && track->way_m[o->at + 1] <= way_m) o->at++;
+    uint32_t i = o->at, j = i + 1 < track->count ? i + 1 : i;
     o->speed_mps = speed_mps;
     if (way_m >= track->way_m[track->count - 1]) {
         extend(track, way_m - track->way_m[track->count - 1], o);
@@ -121,7 +113,7 @@ static float wanted_way(fw_sim *sim, uint32_t slot, float *pace_mps) {
     const fw_sim_hold hold = fw_sim_held(sim, slot);
     const bool held = hold.gap_m < HEED_M || hold.wait_m < HEED_M;
     if (!late && !held && manners->speed_factor >= 1) return 1e9f;
-    float logged = track->speed_mps[tick_at_way(track, o->way_m)];
+    float logged = track->speed_mps[o->at];
     float wanted = (late || held ? fmaxf(logged, HASTE_MIN_MPS) + HASTE_MPS : logged) * manners->speed_factor;
     float accel = fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.gap_m < HEED_M ? hold.gap_m : 1e9f,
                                        hold.speed_mps);
