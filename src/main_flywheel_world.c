@@ -35,14 +35,42 @@ static int failed(const fw_error *error) {
     return FAILED;
 }
 
+/* What --vehicles, --kind and --conditions say; *kinds is filled when there is a file. */
+typedef struct city_options {
+    const char *vehicles, *kind, *conditions;
+} city_options;
+
+static fw_status read_city(const city_options *o, fw_vehicles *kinds, const fw_vehicles **vehicles,
+                           fw_conditions *conditions, fw_error *error) {
+    char words[FW_CONDITIONS_TEXT_MAX];
+    *vehicles = NULL;
+    *conditions = FW_CONDITIONS_MEASURED;
+    if (o->vehicles) {
+        FW_TRY(fw_vehicles_read(o->vehicles, kinds, error));
+        *vehicles = kinds;
+    }
+    const fw_vehicles *table = *vehicles ? *vehicles : fw_vehicles_builtin();
+    if (o->conditions) FW_TRY(fw_conditions_parse(o->conditions, table, conditions, error));
+    if (!o->kind) return FW_OK;
+    (void)snprintf(words, sizeof words, "kind %.100s", o->kind);
+    return fw_conditions_parse(words, table, conditions, error);
+}
+
+#define CITY_ARGS(o) \
+    {"--vehicles", FW_ARG_TEXT, &(o).vehicles, 1, 400}, {"--kind", FW_ARG_TEXT, &(o).kind, 1, 100}, \
+    {"--conditions", FW_ARG_TEXT, &(o).conditions, 1, FW_CONDITIONS_TEXT_MAX - 1}
+
 static int run_sumo(int argc, char **argv) {
     const char *network = "acosta", *bus = NULL, *mode = NULL;
+    city_options city = {0};
+    static fw_vehicles kinds;
     uint64_t seed = 1, cars = 16;
     bool realtime = false;
     const fw_arg table[] = {
         {"--network", FW_ARG_TEXT, &network, 1, 40}, {"--seed", FW_ARG_U64, &seed, 0, UINT64_MAX},
         {"--cars", FW_ARG_U64, &cars, 1, FW_WORLD_CARS_MAX}, {"--bus", FW_ARG_TEXT, &bus, 1, 100},
-        {"--realtime", FW_ARG_FLAG, &realtime, 0, 0}, {"--mode", FW_ARG_TEXT, &mode, 1, 40}};
+        {"--realtime", FW_ARG_FLAG, &realtime, 0, 0}, {"--mode", FW_ARG_TEXT, &mode, 1, 40},
+        CITY_ARGS(city)};
     fw_error error = {""};
     if (fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], &error) != FW_OK)
         return usage_error(&error);
@@ -52,9 +80,13 @@ static int run_sumo(int argc, char **argv) {
                        "seeds are below 2^63", seed);
     if (mode && strcmp(mode, "drive-results") != 0)
         (void)!fw_fail(&error, FW_INVALID, "--mode is drive-results");
+    const fw_vehicles *vehicles = NULL;
+    fw_conditions conditions = FW_CONDITIONS_MEASURED;
+    if (!error.text[0]) (void)!read_city(&city, &kinds, &vehicles, &conditions, &error);
     if (error.text[0]) return usage_error(&error);
     fw_fleet_config config = {.network = network, .seed = seed, .cars = (uint32_t)cars,
-                              .bus_path = bus, .realtime = realtime, .in_fd = STDIN_FILENO,
+                              .bus_path = bus, .realtime = realtime, .vehicles = vehicles,
+                              .conditions = conditions, .in_fd = STDIN_FILENO,
                               .out_fd = STDOUT_FILENO, .env = fw_env_real()};
     return fw_fleet_serve(&config, &error) == FW_OK ? DONE : failed(&error);
 }
@@ -132,6 +164,8 @@ static int run_exam(int argc, char **argv) {
     const char *network = "acosta", *policy = NULL, *store = NULL, *label = NULL;
     uint64_t drives = 300, cars = 32, runs = 10, jobs = 1;
     bool guard = false, as_json = false, list = false, failures = false;
+    city_options city = {0};
+    static fw_vehicles kinds;
     const fw_arg table[] = {
         {"--network", FW_ARG_TEXT, &network, 1, 40}, {"--policy", FW_ARG_TEXT, &policy, 1, 400},
         {"--guard", FW_ARG_FLAG, &guard, 0, 0}, {"--store", FW_ARG_TEXT, &store, 1, 400},
@@ -141,7 +175,8 @@ static int run_exam(int argc, char **argv) {
         {"--jobs", FW_ARG_U64, &jobs, 1, FW_EXAM_JOBS_MAX},
         {"--failures", FW_ARG_FLAG, &failures, 0, 0},
         {"--label", FW_ARG_TEXT, &label, 1, 40},
-        {"--json", FW_ARG_FLAG, &as_json, 0, 0}, {"--list", FW_ARG_FLAG, &list, 0, 0}};
+        {"--json", FW_ARG_FLAG, &as_json, 0, 0}, {"--list", FW_ARG_FLAG, &list, 0, 0},
+        CITY_ARGS(city)};
     fw_error error = {""};
     if (fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], &error) != FW_OK)
         return usage_error(&error);
@@ -157,6 +192,8 @@ static int run_exam(int argc, char **argv) {
                              .drives = (uint32_t)drives, .cars = (uint32_t)cars,
                              .runs = (uint32_t)(runs < drives ? runs : drives),
                              .jobs = (uint32_t)jobs};
+    if (read_city(&city, &kinds, &config.vehicles, &config.conditions, &error) != FW_OK)
+        return usage_error(&error);
     const show how = failures ? SHOW_FAILURES : as_json ? SHOW_JSON : SHOW_LINE;
     fw_status status = list ? list_exams(store, as_json, &error)
                             : examine(&config, store, label, how, &error);
@@ -249,10 +286,12 @@ static int run_exam_serve(int argc, char **argv) {
 
 static const command commands[] = {
     {"sumo", run_sumo, "sumo --bus PATH [--network acosta|pasubio] [--seed S] [--cars N] [--realtime]\n"
-     "      [--mode drive-results]\n"
-     "      the city, and our cars' units on the bus; commands on stdin: run TICKS, go TICKS, quit"},
+     "      [--mode drive-results] [--vehicles FILE] [--kind van:0.3] [--conditions TEXT]\n"
+     "      the city, and our cars' units on the bus; commands on stdin: run TICKS, go TICKS, shift TEXT, quit.\n"
+     "      TEXT: \"demand 2, traffic 1, kind van:0.3, left-hand on\", or one of them"},
     {"exam", run_exam, "exam --store DIR --policy FILE|sumo [--guard] [--network acosta|pasubio]\n"
-     "      [--drives 300] [--cars 32] [--runs 10] [--jobs 1] [--label TEXT] [--json | --failures],\n"
+     "      [--drives 300] [--cars 32] [--runs 10] [--jobs 1] [--label TEXT] [--json | --failures]\n"
+     "      [--vehicles FILE] [--kind van:0.3] [--conditions TEXT],\n"
      "      or exam --store DIR --list [--json]\n"
      "      the sealed evaluation of one policy; results are kept in the store. --failures: one failed drive\n"
      "      a line, with how and where"},

@@ -17,7 +17,8 @@ typedef struct fake_script {
     bool bump;                /* drives end by a collision, felt */
     uint32_t desync_car;      /* this car's drives end as desync; FW_WORLD_CARS_MAX: none */
     /* what happened */
-    uint32_t opened, steps;
+    uint32_t opened, steps, shifts;
+    fw_conditions conditions; /* of the last shift or opening */
     uint64_t seeds[64];
     fw_drive_action last[FW_WORLD_CARS_MAX];
 } fake_script;
@@ -48,8 +49,15 @@ fw_status fw_world_open(const fw_world_config *config, fw_world **out, fw_error 
     fw_world *w = calloc(1, sizeof *w);
     w->config = *config;
     fake.seeds[fake.opened++ % 64] = config->seed;
+    fake.conditions = config->conditions;
     for (uint32_t i = 0; i < config->cars; i++) fake_observe(w, i);
     *out = w;
+    return FW_OK;
+}
+fw_status fw_world_shift(fw_world *w, const fw_conditions *conditions, fw_error *error) {
+    (void)error;
+    w->config.conditions = fake.conditions = *conditions;
+    fake.shifts++;
     return FW_OK;
 }
 void fw_world_close(fw_world *w) { free(w); }

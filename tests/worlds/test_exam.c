@@ -227,7 +227,8 @@ static void differences_are_paired_by_run(void **state) {
 static void only_the_same_runs_are_compared(void **state) {
     (void)state;
     static const uint32_t some[] = {9, 2, 7};
-    static const char *const must_match[] = {"exam_version", "network", "runs", "cars", "drives_wanted"};
+    static const char *const must_match[] = {"exam_version", "network", "runs", "cars", "drives_wanted",
+                                              "conditions"};
     json_t *a = result_of(some, 3, 10), *b = result_of(some, 3, 10), *c = NULL;
     for (size_t i = 0; i < sizeof must_match / sizeof *must_match; i++) {
         json_t *other = json_deep_copy(b);
@@ -277,7 +278,7 @@ static void the_store_hands_out_only_what_matches(void **state) {
     assert_true(near(figure(found, "clean"), 0.5));
     json_decref(found);
     static const char *const parts[] = {"exam_version", "program", "policy", "guard", "network",
-                                        "drives", "cars", "runs"};
+                                        "drives", "cars", "runs", "conditions", "vehicles"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         json_t *other = json_deep_copy(key);
         assert_non_null(json_object_get(other, parts[i]));

@@ -295,6 +295,26 @@ static void in_realtime_a_late_answer_is_a_miss_and_thrown_away(void **state) {
     tear_down(&s);
 }
 
+/* The city's conditions: before a run and in the middle of it; a wrong one changes nothing; a new SUMO has them too. */
+static void shifts_reach_the_world_and_stay(void **state) {
+    (void)state;
+    session s;
+    set_up(&s);
+    fake.die_at_tick = 3;
+    serve(&s, "shift demand 2\nshift weather 1\nrun 8\nshift left-hand on, kind van:0.5\n", 7);
+    assert_int_equal(s.status, FW_OK);
+    assert_int_equal(fake.shifts, 2);
+    assert_int_equal(fake.opened, 2);
+    assert_true(fake.conditions.demand == 2 && fake.conditions.left_hand && fake.conditions.kind_share == 0.5);
+    assert_string_equal(fake.conditions.kind, "van");
+    const json_t *shifted = event_named(&s, "shifted");
+    assert_int_equal(json_integer_value(json_object_get(shifted, "tick")), 0);
+    assert_string_equal(json_string_value(json_object_get(shifted, "conditions")),
+                        "demand 2, traffic 0, kind car:0, left-hand off");
+    assert_non_null(strstr(json_string_value(json_object_get(event_named(&s, "error"), "error")), "weather"));
+    tear_down(&s);
+}
+
 static void sealed_seeds_are_refused(void **state) {
     (void)state;
     fw_fleet_config config = {.network = "acosta", .seed = FW_SEED_SEALED | 3, .cars = 1,
@@ -313,6 +333,9 @@ static void bad_commands_are_refused(void **state) {
         assert_int_equal(fw_fleet_command_parse(bad[i], &command, NULL), FW_INVALID);
     assert_int_equal(fw_fleet_command_parse("run 12", &command, NULL), FW_OK);
     assert_int_equal(command.ticks, 12);
+    assert_int_equal(fw_fleet_command_parse("shift demand 2", &command, NULL), FW_OK);
+    assert_int_equal(command.word, FW_FLEET_SHIFT);
+    assert_string_equal(command.conditions, "demand 2");
 }
 
 static void a_line_too_long_is_skipped_whole(void **state) {
@@ -337,6 +360,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(run_observes_acts_and_flushes),
         cmocka_unit_test(go_leaves_recordings_open),
+        cmocka_unit_test(shifts_reach_the_world_and_stay),
         cmocka_unit_test(a_bump_is_felt_then_the_drive_ends),
         cmocka_unit_test(hours_that_are_over_begin_anew),
         cmocka_unit_test(a_dead_sumo_is_replaced_and_nothing_goes_back),

@@ -60,7 +60,8 @@ fw_status fw_exam_sums_read(const json_t *per_run, fw_exam_sums *sums, uint32_t 
 }
 
 static fw_status check_same(const json_t *a, const json_t *b, fw_error *error) {
-    static const char *const same[] = {"exam_version", "network", "runs", "cars", "drives_wanted"};
+    static const char *const same[] = {"exam_version", "network", "runs", "cars", "drives_wanted",
+                                       "conditions"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const json_t *x = json_object_get(a, same[i]), *y = json_object_get(b, same[i]);
         if (x == NULL || y == NULL)

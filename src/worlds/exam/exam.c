@@ -41,6 +41,12 @@ uint64_t fw_exam_seed(const char *network, uint32_t run) {
     return fw_seed_mix(run, name) | FW_EXAM_SEED_SEALED;
 }
 
+void fw_exam_conditions(const fw_exam_config *config, char out[FW_CONDITIONS_TEXT_MAX]) {
+    fw_conditions c = config->conditions;
+    if (c.demand <= 0) c.demand = 1;
+    fw_conditions_write(&c, out);
+}
+
 /* Takes note of drives that began; the first `quota` of them are the set. */
 static void note_start(running *run, uint32_t car, const fw_drive_obs *obs) {
     if (run->known[car] && run->drive[car] == obs->drive) return;
@@ -122,6 +128,8 @@ static fw_status run_once(const exam *e, uint32_t index, fw_exam_run *out, fw_er
     fw_world_config world = {.network = e->config->network,
                              .seed = fw_exam_seed(e->config->network, index),
                              .cars = cars_of(e->config),
+                             .vehicles = e->config->vehicles,
+                             .conditions = e->config->conditions,
                              .sumo_drives = e->policy == NULL};
     fw_status status = open_sessions(run, world.cars, error);
     if (status == FW_OK) status = fw_world_open(&world, &run->world, error);

@@ -42,6 +42,8 @@ typedef struct fw_exam_config {
     bool guard;          /* as units run it; alone otherwise */
     uint32_t drives;     /* wanted in all; each run gets its share and 1/15 more as a spare */
     uint32_t cars, runs;
+    const fw_vehicles *vehicles; /* kinds; NULL: those that ship */
+    fw_conditions conditions;    /* of the city (worlds/sumo/conditions.h); all zero: as measured */
     uint32_t jobs; /* runs side by side; 0 is 1; no part of the result */
 } fw_exam_config;
 
@@ -50,6 +52,7 @@ typedef struct fw_exam_sums {
     uint32_t drives, clean, collisions, at_fault, off_lane, stuck, red_light, desync, not_started,
         unfinished, lost; /* lost: desync and nothing failed before */
     uint32_t met[FW_DRIVE_MET_COUNT], met_no_fault[FW_DRIVE_MET_COUNT]; /* collisions by how */
+    uint32_t bend_overlaps; /* drives with an overlap that is no collision (docs/truth.md) */
     uint32_t listed, listed_clean; /* came to one of the listed junctions; and were clean */
     uint64_t red_light_runs, hard_brakes, ticks, vetoes, decisions;
     double distance_m, time_s, jerk2_s; /* jerk2_s: sum of jerk_rms^2 * time */
@@ -66,6 +69,8 @@ typedef struct fw_exam_run {
 uint32_t fw_exam_quota(const fw_exam_config *config);
 /* The sealed seed of a run. */
 uint64_t fw_exam_seed(const char *network, uint32_t run);
+/* The conditions as words: the same state, the same text. */
+void fw_exam_conditions(const fw_exam_config *config, char out[FW_CONDITIONS_TEXT_MAX]);
 void fw_exam_add(fw_exam_run *run, const fw_drive_result *result);
 /* The result object from config->runs clusters; the caller owns it. */
 json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_run *runs);

@@ -25,6 +25,7 @@ void fw_exam_add(fw_exam_run *run, const fw_drive_result *r) {
     sums->met[r->met < FW_DRIVE_MET_COUNT ? r->met : FW_DRIVE_MET_NOBODY] += r->collision;
     sums->met_no_fault[r->met < FW_DRIVE_MET_COUNT ? r->met : FW_DRIVE_MET_NOBODY] +=
         r->collision && !r->at_fault;
+    sums->bend_overlaps += r->bend_overlap;
     sums->off_lane += r->off_lane;
     sums->stuck += r->stuck;
     sums->red_light += r->red_light;
@@ -48,6 +49,7 @@ static fw_exam_sums total_of(const fw_exam_sums *s, uint32_t runs) {
         t.not_started += s[i].not_started, t.red_light_runs += s[i].red_light_runs;
         t.hard_brakes += s[i].hard_brakes, t.ticks += s[i].ticks, t.vetoes += s[i].vetoes;
         t.decisions += s[i].decisions, t.distance_m += s[i].distance_m;
+        t.bend_overlaps += s[i].bend_overlaps;
         t.time_s += s[i].time_s, t.jerk2_s += s[i].jerk2_s;
         for (int m = 0; m < FW_DRIVE_MET_COUNT; m++) {
             t.met[m] += s[i].met[m];
@@ -146,6 +148,10 @@ json_t *fw_exam_result(const fw_exam_config *config, const fw_exam_run *run) {
                             config->network, "guard", config->guard, "runs", (int)runs, "cars",
                             (int)config->cars, "drives_wanted", (int)config->drives);
     FW_ASSERT(out != NULL);
+    char conditions[FW_CONDITIONS_TEXT_MAX];
+    fw_exam_conditions(config, conditions);
+    json_object_set_new(out, "conditions", json_string(conditions));
+    json_object_set_new(out, "bend_overlaps", json_integer(t.bend_overlaps));
     put_figures(out, sums, runs);
     put_clean(out, sums, runs, false);
     put(out, "red_light", share(t.red_light, t.drives));

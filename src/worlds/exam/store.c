@@ -23,10 +23,14 @@ fw_status fw_exam_key(const fw_exam_config *config, json_t **key, fw_error *erro
     FW_TRY(fw_world_fingerprint(config->network, &city, error));
     if (strcmp(config->policy, "sumo") != 0)
         FW_TRY(fw_hash_file(config->policy, &policy, error));
-    *key = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i}", "exam_version", FW_EXAM_VERSION,
+    char conditions[FW_CONDITIONS_TEXT_MAX];
+    fw_exam_conditions(config, conditions);
+    *key = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:s, s:s}", "exam_version", FW_EXAM_VERSION,
                      "program", program.hex, "city", city.hex, "policy", policy.hex, "guard", config->guard,
                      "network", config->network, "drives", (int)config->drives, "cars",
-                     (int)config->cars, "runs", (int)config->runs);
+                     (int)config->cars, "runs", (int)config->runs, "conditions", conditions, "vehicles",
+                     config->vehicles ? fw_hash_bytes(config->vehicles, sizeof *config->vehicles).hex
+                                      : "builtin");
     FW_ASSERT(*key != NULL);
     return FW_OK;
 }

@@ -3,7 +3,7 @@
  *     DIR/<sha256 of the key>.json   {"key": {...}, "label": "idm", "finished_ns": ..., "result": {...}}
  *
  * The key is everything a result depends on: exam version, hash of this program, hash of the
- * policy file (or "sumo"), guard, network, drives, cars, runs. Two exams may write side by side:
+ * policy file (or "sumo"), guard, network, drives, cars, runs, conditions, vehicles. Two exams may write side by side:
  * each writes its own file durably (temporary file, rename).
  *
  * Invariants: (1) a result is handed out only when its whole key matches, not just its name;

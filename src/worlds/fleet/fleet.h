@@ -17,9 +17,12 @@
  * Commands, one a line on stdin:
  *    run TICKS    TICKS ticks, FLUSH, then the "paused" line
  *    go TICKS     the same without FLUSH: recordings stay open (a rollout's few ticks)
+ *    shift CONDITIONS   other conditions of the city from the next tick on, as "shift demand 2, traffic 1" or
+ *                 "shift kind van:0.3" or "shift left-hand on" (worlds/sumo/conditions.h); kept over restarts.
+ *                 Sent while nothing runs, it comes at the same tick in every run of the same seed.
  *    quit         ends, as does the end of stdin
  * Events, one JSON object a line on stdout: "ready", "tick" (still running), "paused", "restarted"
- * (SUMO died and a new one runs), "stopped". In "paused", `recordings` and `lost_bytes` are the unit's own last report
+ * (SUMO died and a new one runs), "shifted" (with all conditions as they are now), "error" (a line that was refused), "stopped". In "paused", `recordings` and `lost_bytes` are the unit's own last report
  * (since that unit started); `ticks`, `vetoes`, `misses`, `cuts` (times it was cut off) and `drives` since the last "paused".
  * `drives` is the world's truth, for the conductor alone: it is never sent to a unit.
  *
@@ -36,6 +39,7 @@
 
 #include "base/env.h"
 #include "base/status.h"
+#include "worlds/sumo/conditions.h"
 
 #define FW_SEED_SEALED (1ULL << 63) /* seeds with this bit belong to the examiner */
 #define FW_FLEET_LOST_ACCEL_MPS2 -3.0f
@@ -54,6 +58,8 @@ typedef struct fw_fleet_config {
     uint32_t cars;         /* = units */
     const char *bus_path;
     bool realtime;
+    const fw_vehicles *vehicles; /* kinds; NULL: those that ship */
+    fw_conditions conditions;    /* from the start; all zero: as measured */
     int in_fd, out_fd;     /* the conductor's lines */
     const fw_env *env;
 } fw_fleet_config;

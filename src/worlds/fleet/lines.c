@@ -14,7 +14,16 @@ enum { TICKS_MAX = 10000000 };
 
 fw_status fw_fleet_command_parse(const char *line, fw_fleet_command *out, fw_error *error) {
     if (strcmp(line, "quit") == 0) {
-        *out = (fw_fleet_command){FW_FLEET_QUIT, 0};
+        *out = (fw_fleet_command){.word = FW_FLEET_QUIT};
+        return FW_OK;
+    }
+    if (strncmp(line, "shift ", 6) == 0) {
+        fw_fleet_command shift = {.word = FW_FLEET_SHIFT};
+        if (strlen(line + 6) >= sizeof shift.conditions)
+            return fw_fail(error, FW_INVALID, "conditions are at most %zu characters",
+                           sizeof shift.conditions - 1);
+        memcpy(shift.conditions, line + 6, strlen(line + 6));
+        *out = shift;
         return FW_OK;
     }
     fw_fleet_word word = FW_FLEET_NOTHING;
@@ -23,12 +32,13 @@ fw_status fw_fleet_command_parse(const char *line, fw_fleet_command *out, fw_err
     if (strncmp(line, "go ", 3) == 0) word = FW_FLEET_GO, number = line + 3;
     uint64_t ticks = 0;
     if (number == NULL)
-        return fw_fail(error, FW_INVALID, "unknown command '%.40s': run TICKS, go TICKS or quit",
+        return fw_fail(error, FW_INVALID, "unknown command '%.40s': run TICKS, go TICKS, "
+                       "shift CONDITIONS or quit",
                        line);
     FW_TRY(fw_parse_u64(number, &ticks, error));
     if (ticks == 0 || ticks > TICKS_MAX)
         return fw_fail(error, FW_INVALID, "TICKS is 1 to %d", TICKS_MAX);
-    *out = (fw_fleet_command){word, (uint32_t)ticks};
+    *out = (fw_fleet_command){.word = word, .ticks = (uint32_t)ticks};
     return FW_OK;
 }
 
@@ -92,5 +102,5 @@ fw_fleet_command fw_fleet_lines_next(fw_fleet_lines *lines, int timeout_ms) {
             }
         }
     } while (!lines->ended && fill(lines, timeout_ms));
-    return (fw_fleet_command){lines->ended ? FW_FLEET_QUIT : FW_FLEET_NOTHING, 0};
+    return (fw_fleet_command){.word = lines->ended ? FW_FLEET_QUIT : FW_FLEET_NOTHING};
 }

@@ -16,12 +16,14 @@ typedef enum fw_fleet_word {
     FW_FLEET_NOTHING,
     FW_FLEET_RUN,
     FW_FLEET_GO,
+    FW_FLEET_SHIFT,
     FW_FLEET_QUIT,
 } fw_fleet_word;
 
 typedef struct fw_fleet_command {
     fw_fleet_word word;
     uint32_t ticks;
+    char conditions[FW_FLEET_LINE_MAX]; /* of a shift: what follows the word */
 } fw_fleet_command;
 
 /* Zero it, then set the descriptors. */

@@ -29,6 +29,7 @@ typedef struct fleet {
     fw_fleet_lines lines;
     fw_fleet_units units;
     drive_counts counts;
+    fw_conditions conditions; /* now */
     offsets offset;
     uint32_t restarts, restarts_in_row;
     int64_t next_tick_ns; /* realtime: when the next tick is due */
@@ -152,7 +153,8 @@ static void take_results(fleet *f) {
 
 static fw_status open_world(fleet *f, uint64_t seed, fw_error *error) {
     fw_world_config config = {
-        .network = f->config->network, .seed = seed & ~FW_SEED_SEALED, .cars = f->config->cars};
+        .network = f->config->network, .seed = seed & ~FW_SEED_SEALED, .cars = f->config->cars,
+        .vehicles = f->config->vehicles, .conditions = f->conditions};
     return fw_world_open(&config, &f->world, error);
 }
 
@@ -202,6 +204,25 @@ static fw_status one_tick(fleet *f, fw_error *error) {
     f->restarts_in_row = 0;
     take_results(f);
     return fw_world_over(f->world) ? restart(f, "its hours are over", true, error) : FW_OK;
+}
+
+/* Between two ticks. */
+static fw_status shift(fleet *f, const char *text, fw_error *error) {
+    char now[FW_CONDITIONS_TEXT_MAX];
+    fw_error why = {""};
+    const fw_vehicles *kinds = f->config->vehicles ? f->config->vehicles : fw_vehicles_builtin();
+    if (fw_conditions_parse(text, kinds, &f->conditions, &why) != FW_OK) {
+        fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:s}", "event", "error", "error", why.text));
+        return FW_OK;
+    }
+    fw_status status = fw_world_shift(f->world, &f->conditions, &why);
+    if (status == FW_CLOSED) status = restart(f, why.text, false, error);
+    else if (status != FW_OK) return fw_fail(error, status, "%s", why.text);
+    fw_conditions_write(&f->conditions, now);
+    if (status == FW_OK)
+        fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I, s:s}", "event", "shifted", "tick",
+                                                (json_int_t)now_tick(f), "conditions", now));
+    return status;
 }
 
 static json_t *units_json(const fleet *f) {
@@ -256,7 +277,9 @@ static fw_status run_ticks(fleet *f, fw_fleet_command command, bool *quit, fw_er
         if ((t + 1) % FW_FLEET_TICK_EVENTS == 0)
             fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I}", "event", "tick", "tick",
                                                     (json_int_t)now_tick(f)));
-        *quit = fw_fleet_lines_next(&f->lines, 0).word == FW_FLEET_QUIT;
+        const fw_fleet_command meanwhile = fw_fleet_lines_next(&f->lines, 0);
+        *quit = meanwhile.word == FW_FLEET_QUIT;
+        if (meanwhile.word == FW_FLEET_SHIFT) FW_TRY(shift(f, meanwhile.conditions, error));
     }
     if (command.word == FW_FLEET_RUN || *quit) flush_all(f);
     say_paused(f);
@@ -291,7 +314,8 @@ static fw_status serve(fleet *f, fw_error *error) {
         fw_fleet_command command = fw_fleet_lines_next(&f->lines, 200);
         fw_fleet_units_admit(&f->units);
         if (command.word == FW_FLEET_QUIT) break;
-        if (command.word != FW_FLEET_NOTHING) FW_TRY(run_ticks(f, command, &quit, error));
+        if (command.word == FW_FLEET_SHIFT) FW_TRY(shift(f, command.conditions, error));
+        else if (command.word != FW_FLEET_NOTHING) FW_TRY(run_ticks(f, command, &quit, error));
     }
     fw_fleet_lines_say(&f->lines, json_pack("{s:s, s:I}", "event", "stopped", "tick",
                                             (json_int_t)now_tick(f)));
@@ -307,6 +331,8 @@ fw_status fw_fleet_serve(const fw_fleet_config *config, fw_error *error) {
     fleet *f = calloc(1, sizeof *f);
     if (f == NULL) return fw_fail(error, FW_NO_MEMORY, "no memory for the fleet");
     f->config = config;
+    f->conditions = config->conditions;
+    if (f->conditions.demand <= 0) f->conditions.demand = 1;
     f->lines.in_fd = config->in_fd;
     f->lines.out_fd = config->out_fd;
     f->units.listener = -1;
