@@ -131,9 +131,15 @@ static void run_network(const fw_learn_rollouts *r, tile *own, const float *x) {
                                                       .rows = CARS});
 }
 
+/* A row of one of the network's outputs, of `count` numbers. */
+static const float *scores_of(const tile *own, fw_nn_value output, uint32_t car, uint32_t count) {
+    const float *all = fw_nn_session_value(own->network, output);
+    return all + (size_t)car * count;
+}
+
 /* Mean and standard deviation of a row's value heads. */
 static void worth_of(const fw_learn_rollouts *r, const tile *own, uint32_t car, float *mean, float *spread) {
-    const float *heads = fw_nn_session_value(own->network, r->ends.value) + (size_t)car * FW_VALUES;
+    const float *heads = scores_of(own, r->ends.value, car, FW_VALUES);
     float sum = 0, square = 0;
     for (uint32_t k = 0; k < FW_VALUES; k++) sum += heads[k];
     for (uint32_t k = 0; k < FW_VALUES; k++) {
@@ -180,8 +186,8 @@ static fw_learn_label label_of(const tile *own, const world *w, uint32_t agent, 
 static void choose(const fw_learn_rollouts *r, tile *own, const world *w, uint32_t agent, size_t row) {
     fw_learn_batch *b = r->batch;
     uint32_t car = w->rows[agent];
-    const float *accel = fw_nn_session_value(own->network, r->ends.accel) + (size_t)car * FW_ACCELS;
-    const float *steer = fw_nn_session_value(own->network, r->ends.steer) + (size_t)car * FW_STEERS;
+    const float *accel = scores_of(own, r->ends.accel, car, FW_ACCELS);
+    const float *steer = scores_of(own, r->ends.steer, car, FW_STEERS);
     b->log_p[row] = 0;
     fw_learn_label pick;
     pick.accel = draw(accel, FW_ACCELS, &own->random, &b->log_p[row], &own->counts.entropy);
