@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "lines/driving/learn/sim/inside.h"
+#include "lines/driving/learn/sim/kernel.h"
 
 #define SIGHT_M 45.0f
 #define ASIDE_M 0.2f /* beside a box by less: it is in the way */
@@ -25,7 +26,7 @@ typedef struct meeting {
 static float blocked_after(const fw_scenario_track *track, const fw_sim_other *o, const meeting *m, float *along) {
     const fw_drive_neighbour *box = m->box;
     /* no way is shorter than the straight line: begin to look there */
-    float from = o->way_m + fmaxf(0.0f, m->distance_m - 3.0f), next = from;
+    float from = o->way_m + fw_sim_most(0.0f, m->distance_m - 3.0f), next = from;
     uint32_t i = o->at;
     while (i + 1 < track->count && track->way_m[i + 1] <= from) i++;
     for (; i < track->count && track->way_m[i] < o->way_m + SIGHT_M; i++) {
@@ -41,7 +42,7 @@ static float blocked_after(const fw_scenario_track *track, const fw_sim_other *o
         float half_wide = 0.5f * (box->width_m * fabsf(cos_turn) + box->length_m * sin_turn);
         float half_long = 0.5f * (box->length_m * fabsf(cos_turn) + box->width_m * sin_turn);
         if (left > half_wide + 0.5f * track->kind.width_m + ASIDE_M) continue;
-        *along = fmaxf(0.0f, box->speed_mps * cos_turn);
+        *along = fw_sim_most(0.0f, box->speed_mps * cos_turn);
         return track->way_m[i] + forward - o->way_m - half_long - 0.5f * track->kind.length_m;
     }
     return 1e9f;
@@ -65,7 +66,7 @@ static float crossed_after(const fw_scenario_track *track, const fw_sim_other *o
     zone we = zone_of(ours, track->kind.length_m, track->kind.width_m, box->width_m, m);
     zone they = zone_of(theirs, box->length_m, box->width_m, track->kind.width_m, m);
     if (we.in_m < 0 || they.out_m < 0) return 1e9f; /* in it already, or they have passed */
-    float pace = fmaxf(o->speed_mps, 1.0f), their_pace = box->speed_mps;
+    float pace = fw_sim_most(o->speed_mps, 1.0f), their_pace = box->speed_mps;
     float we_in = we.in_m / pace, we_out = we.out_m / pace;
     float they_in = they.in_m / their_pace, they_out = they.out_m / their_pace;
     if (we_in > HORIZON_S || they_in > HORIZON_S) return 1e9f;
@@ -74,31 +75,45 @@ static float crossed_after(const fw_scenario_track *track, const fw_sim_other *o
     return we.in_m;
 }
 
-static bool heeds(const fw_sim *sim, uint32_t slot, uint32_t at) {
-    uint32_t other = sim->here.slot[at];
-    if (other == slot) return false;
-    return at < sim->here.driven || sim->driver[slot] == FW_SIM_LATE || sim->driver[other] == FW_SIM_LATE;
+/* Whom a car might heed: near, and not behind it. Indices in here; `upto`: the late heed everybody. */
+FW_SIM_KERNEL static uint32_t ahead_of(const fw_sim_here *here, uint32_t upto, const fw_sim_other *o, uint16_t *at) {
+    int32_t is_ahead[FW_SIM_SLOTS];
+    const float x = o->x_m, y = o->y_m, c = o->cos_yaw, n = o->sin_yaw;
+    for (uint32_t j = 0; j < upto; j++) {
+        float dx = here->x_m[j] - x, dy = here->y_m[j] - y;
+        is_ahead[j] = (dx * dx + dy * dy < SIGHT_M * SIGHT_M) & (c * dx + n * dy > -3.0f);
+    }
+    uint32_t count = 0;
+    for (uint32_t j = 0; j < upto; j++) {
+        at[count] = (uint16_t)j;
+        count += (uint32_t)is_ahead[j];
+    }
+    return count;
+}
+
+static void heed(const fw_sim *sim, uint32_t slot, uint32_t j, fw_sim_hold *hold) {
+    const fw_scenario_track *track = fw_sim_track(sim, slot);
+    const fw_sim_other *o = &sim->others[slot];
+    const fw_drive_neighbour *box = &sim->here.box[j];
+    float dx = box->x_m - o->x_m, dy = box->y_m - o->y_m;
+    const meeting m = {box, sqrtf(dx * dx + dy * dy), o->cos_yaw * dx + o->sin_yaw * dy,
+                       o->cos_yaw * dy - o->sin_yaw * dx, o->cos_yaw * box->cos_yaw + o->sin_yaw * box->sin_yaw,
+                       o->cos_yaw * box->sin_yaw - o->sin_yaw * box->cos_yaw};
+    if (m.distance_m - sim->here.reach_m[j] - o->reach_m < hold->gap_m) { /* it could be nearer than the nearest */
+        float along = 0, gap = blocked_after(track, o, &m, &along);
+        if (gap < hold->gap_m) hold->gap_m = gap, hold->speed_mps = along;
+    }
+    if (!sim->scenario->scene) return; /* a unit's recording says who meets whom */
+    hold->wait_m = fw_sim_least(hold->wait_m, crossed_after(track, o, &m, slot > sim->here.slot[j]));
 }
 
 fw_sim_hold fw_sim_held(const fw_sim *sim, uint32_t slot) {
-    const fw_scenario_track *track = fw_sim_track(sim, slot);
-    const fw_sim_other *o = &sim->others[slot];
     const fw_sim_here *here = &sim->here;
-    fw_sim_hold hold = {1e9f, 0, fw_sim_owed_after(sim, slot)};
-    for (uint32_t j = 0; j < here->count; j++) {
-        float dx = here->x_m[j] - o->x_m, dy = here->y_m[j] - o->y_m, distance2 = dx * dx + dy * dy;
-        if (distance2 > SIGHT_M * SIGHT_M || !heeds(sim, slot, j)) continue;
-        const fw_drive_neighbour *box = &here->box[j];
-        const meeting m = {box, sqrtf(distance2), o->cos_yaw * dx + o->sin_yaw * dy, o->cos_yaw * dy - o->sin_yaw * dx,
-                           o->cos_yaw * box->cos_yaw + o->sin_yaw * box->sin_yaw,
-                           o->cos_yaw * box->sin_yaw - o->sin_yaw * box->cos_yaw};
-        if (m.forward_m < -3.0f) continue;
-        if (m.distance_m - here->reach_m[j] - o->reach_m < hold.gap_m) { /* it could be nearer than the nearest */
-            float along = 0, gap = blocked_after(track, o, &m, &along);
-            if (gap < hold.gap_m) hold.gap_m = gap, hold.speed_mps = along;
-        }
-        if (sim->scenario->scene)
-            hold.wait_m = fminf(hold.wait_m, crossed_after(track, o, &m, slot > here->slot[j]));
-    }
+    uint16_t at[FW_SIM_SLOTS + 1];
+    uint32_t upto = sim->driver[slot] == FW_SIM_LATE ? here->count : here->heeded;
+    uint32_t count = ahead_of(here, upto, &sim->others[slot], at);
+    fw_sim_hold hold = {1e9f, 0, sim->scenario->meeting_count ? fw_sim_owed_after(sim, slot) : 1e9f};
+    for (uint32_t k = 0; k < count; k++)
+        if (here->slot[at[k]] != slot) heed(sim, slot, at[k], &hold);
     return hold;
 }

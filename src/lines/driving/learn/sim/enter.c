@@ -26,7 +26,7 @@ fw_sim_place fw_sim_follow(const fw_scenario_route *route, float s_m, float x_m,
         else if (u < 0 && i > 0 && way <= 0) i--, way = -1;
         else break;
     }
-    u = fminf(i == last ? 3.0f : 1.0f, fmaxf(i == 0 ? -5.0f : 0.0f, u));
+    u = fw_sim_least(i == last ? 3.0f : 1.0f, fw_sim_most(i == 0 ? -5.0f : 0.0f, u));
     return (fw_sim_place){((float)(i + (int)route->first) + u) * FW_DRIVE_GRID_M, across, route->points[i].width_m};
 }
 
@@ -74,7 +74,7 @@ static void disturb(fw_sim *sim, fw_sim_agent *agent, float jitter) {
     state->x_m -= sinf(state->yaw_rad) * side;
     state->y_m += cosf(state->yaw_rad) * side;
     state->yaw_rad = remainderf(state->yaw_rad + jitter * 0.03f * fw_random_normal(&sim->random), 6.28318531f);
-    state->speed_mps = fmaxf(0.0f, state->speed_mps * (1 + jitter * 0.15f * fw_random_normal(&sim->random)));
+    state->speed_mps = fw_sim_most(0.0f, state->speed_mps * (1 + jitter * 0.15f * fw_random_normal(&sim->random)));
 }
 
 static float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }

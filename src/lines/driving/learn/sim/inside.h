@@ -10,7 +10,7 @@
  *   observe.c     scenes by reference
  *
  * `here` is a snapshot: made once a tick when everybody has moved, in order driven first (by agent), then
- * the others in order of entering. All that a tick decides about others reads the snapshot of the tick
+ * the late, then those who do as logged, both in order of entering. All that a tick decides about others reads the snapshot of the tick
  * before, so the order in which cars are moved changes nothing.
  */
 #ifndef FW_LINES_DRIVING_SIM_INSIDE_H
@@ -71,8 +71,7 @@ typedef struct fw_sim_agent {
 
 /* Who is on the road. */
 typedef struct fw_sim_here {
-    uint32_t count, driven; /* the first `driven` are */
-    float reach_max_m;
+    uint32_t count, driven, heeded; /* the first `driven` are; up to `heeded` are they, and the late */
     uint16_t slot[FW_SIM_SLOTS];
     float x_m[FW_SIM_SLOTS], y_m[FW_SIM_SLOTS], reach_m[FW_SIM_SLOTS]; /* reach: half the diagonal */
     fw_drive_neighbour box[FW_SIM_SLOTS];
@@ -98,6 +97,10 @@ struct fw_sim {
     uint32_t conflict_count;
     fw_sim_here here;
 };
+
+/* fminf and fmaxf without their care for NaN, which costs a call. */
+static inline float fw_sim_least(float a, float b) { return a < b ? a : b; }
+static inline float fw_sim_most(float a, float b) { return a > b ? a : b; }
 
 static inline const fw_scenario_track *fw_sim_track(const fw_sim *sim, uint32_t slot) {
     return &sim->scenario->tracks[slot];

@@ -39,11 +39,13 @@ void fw_sim_gather_here(fw_sim *sim) {
     uint32_t kept = 0;
     for (uint32_t k = 0; k < sim->on_count; k++) {
         uint32_t slot = sim->on[k];
-        if (sim->driver[slot] != FW_SIM_LOG && sim->driver[slot] != FW_SIM_LATE) continue;
-        sim->on[kept++] = (uint16_t)slot;
-        add_other(sim, slot);
+        if (sim->driver[slot] == FW_SIM_LATE) add_other(sim, slot);
+        if (sim->driver[slot] == FW_SIM_LATE || sim->driver[slot] == FW_SIM_LOG) sim->on[kept++] = (uint16_t)slot;
     }
     sim->on_count = kept;
+    here->heeded = here->count;
+    for (uint32_t k = 0; k < kept; k++)
+        if (sim->driver[sim->on[k]] == FW_SIM_LOG) add_other(sim, sim->on[k]);
 }
 
 /* ---- near ---- */

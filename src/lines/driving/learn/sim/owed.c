@@ -61,10 +61,10 @@ float fw_sim_owed_after(const fw_sim *sim, uint32_t slot) {
         float its = meet->foe_enter_m - o->way_m - half, ours = meet->enter_s_m - front_of(own);
         float rear = meet->exit_s_m - rear_of(own), speed = own->state.speed_mps;
         if (its < 0 || rear < 0 || ours > 40) continue;
-        float pace = fmaxf(speed, 1.0f), its_pace = fmaxf(o->speed_mps, 2.0f);
+        float pace = fw_sim_most(speed, 1.0f), its_pace = fw_sim_most(o->speed_mps, 2.0f);
         float we_in = ours / pace, we_out = rear / pace;
         float it_in = its / its_pace, it_out = (meet->foe_exit_m - o->way_m) / its_pace;
-        if (we_in < it_out + 0.5f && we_out > it_in - 0.5f && ours < speed * 6 + 2) room = fminf(room, its);
+        if (we_in < it_out + 0.5f && we_out > it_in - 0.5f && ours < speed * 6 + 2) room = fw_sim_least(room, its);
     }
     return room;
 }

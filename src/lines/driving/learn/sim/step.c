@@ -58,7 +58,7 @@ static bool ttc_is_short(const fw_sim_agent *agent) {
         float forward = agent->cos_yaw * dx + agent->sin_yaw * dy, left = agent->cos_yaw * dy - agent->sin_yaw * dx;
         if (forward < 0 || forward > reach) continue;
         float cos_turn = agent->cos_yaw * box->cos_yaw + agent->sin_yaw * box->sin_yaw;
-        float across = sqrtf(fmaxf(0.0f, 1 - cos_turn * cos_turn)), along = fabsf(cos_turn);
+        float across = sqrtf(fw_sim_most(0.0f, 1 - cos_turn * cos_turn)), along = fabsf(cos_turn);
         float wide = 0.5f * (agent->kind.width_m + box->width_m * along + box->length_m * across);
         if (fabsf(left - 0.5f * agent->state.curvature_pm * forward * forward) > wide) continue;
         float gap = forward - half - 0.5f * (box->length_m * along + box->width_m * across);
@@ -91,7 +91,7 @@ static void measure(const fw_sim *sim, fw_sim_agent *agent, const before *was, f
     if (!sim->scenario->scene) return;
     float whole = agent->route->goal_s_m - agent->start_s_m;
     drive->goal_left_m = agent->route->goal_s_m - agent->place.s_m;
-    drive->progress = whole > 0.1f ? fminf(1.0f, fmaxf(0.0f, 1 - drive->goal_left_m / whole)) : 1.0f;
+    drive->progress = whole > 0.1f ? fw_sim_least(1.0f, fw_sim_most(0.0f, 1 - drive->goal_left_m / whole)) : 1.0f;
 }
 
 static bool is_at_fault(const fw_sim *sim, const fw_sim_agent *agent) {
@@ -109,7 +109,7 @@ static fw_sim_end end_of_scene(const fw_sim *sim, const fw_sim_agent *agent) {
 static fw_sim_end end_of_unit(const fw_sim *sim, const fw_sim_agent *agent) {
     const fw_scenario *s = sim->scenario;
     const fw_scenario_route *route = agent->route;
-    float route_end = fminf(route->end_s_m, (float)(route->first + route->count - 1) * FW_DRIVE_GRID_M);
+    float route_end = fw_sim_least(route->end_s_m, (float)(route->first + route->count - 1) * FW_DRIVE_GRID_M);
     float front = agent->place.s_m + agent->kind.length_m - agent->kind.rear_overhang_m;
     uint32_t now = sim->tick < s->ticks ? sim->tick : s->ticks - 1;
     float ahead = agent->place.s_m - s->tracks[0].way_m[now];

@@ -78,7 +78,7 @@ static void place_at_way(const fw_scenario_track *track, float way_m, float spee
         return;
     }
     float step = track->way_m[j] - track->way_m[i];
-    float u = step > 1e-4f ? fminf(1.0f, fmaxf(0.0f, (way_m - track->way_m[i]) / step)) : 0.0f;
+    float u = step > 1e-4f ? fw_sim_least(1.0f, fw_sim_most(0.0f, (way_m - track->way_m[i]) / step)) : 0.0f;
     o->x_m = track->x_m[i] + u * (track->x_m[j] - track->x_m[i]);
     o->y_m = track->y_m[i] + u * (track->y_m[j] - track->y_m[i]);
     o->yaw_rad = remainderf(track->yaw_rad[i] + u * remainderf(track->yaw_rad[j] - track->yaw_rad[i], 6.28318531f),
@@ -114,14 +114,14 @@ static float wanted_way(fw_sim *sim, uint32_t slot, float *pace_mps) {
     const bool held = hold.gap_m < HEED_M || hold.wait_m < HEED_M;
     if (!late && !held && manners->speed_factor >= 1) return 1e9f;
     float logged = track->speed_mps[o->at];
-    float wanted = (late || held ? fmaxf(logged, HASTE_MIN_MPS) + HASTE_MPS : logged) * manners->speed_factor;
+    float wanted = (late || held ? fw_sim_most(logged, HASTE_MIN_MPS) + HASTE_MPS : logged) * manners->speed_factor;
     float accel = fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.gap_m < HEED_M ? hold.gap_m : 1e9f,
                                        hold.speed_mps);
     if (hold.wait_m < HEED_M)
-        accel = fminf(accel, fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.wait_m, 0));
+        accel = fw_sim_least(accel, fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.wait_m, 0));
     if (accel < -2.5f && o->speed_mps > 1 && fw_sim_has_priority(sim, slot)) sim->forced++;
-    accel = fmaxf(accel, -track->kind.brake_max_mps2);
-    *pace_mps = fmaxf(0.0f, o->speed_mps + accel * FW_DRIVE_TICK_S);
+    accel = fw_sim_most(accel, -track->kind.brake_max_mps2);
+    *pace_mps = fw_sim_most(0.0f, o->speed_mps + accel * FW_DRIVE_TICK_S);
     return o->way_m + 0.5f * (o->speed_mps + *pace_mps) * FW_DRIVE_TICK_S;
 }
 
