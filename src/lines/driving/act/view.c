@@ -32,18 +32,29 @@ static int segment_at(const fw_drive_scene *scene, float s, float *share) {
 
 /* ---- the path ---- */
 
-/* Everything on the grid from segment `here` on; beyond the path's end its last segment goes on. */
-static void look_ahead(const fw_drive_scene *scene, int here, fw_drive_view *view) {
-    int last = (int)scene->path_count - 2, left = last - here + 1;
-    int n = left < PREVIEWS ? left : PREVIEWS;
-    const fw_drive_point *points = scene->path + here;
-    memcpy(view->curvature_pm, scene->curvature_pm_path + here, (size_t)n * sizeof(float));
-    for (int k = 0; k < n; k++)
-        view->turn_rad[k] = turn_between(scene->yaw_rad, scene->heading_rad[here + k]);
+/* The first n previews, from segment `here` on. */
+FW_PART void take_previews(const fw_drive_scene *restrict scene, int here, int n, fw_drive_view *restrict view) {
+    const fw_drive_point *restrict points = scene->path + here;
+    const float *restrict heading = scene->heading_rad + here, *restrict curvature = scene->curvature_pm_path + here;
+    float yaw = scene->yaw_rad;
+    for (int k = 0; k < n; k++) {
+        view->turn_rad[k] = turn_between(yaw, heading[k]);
+        view->curvature_pm[k] = curvature[k];
+    }
     for (int k = 0; k < n; k++) {
         view->limit_mps[k] = points[k].limit_mps;
         view->lane_m[k] = points[k].width_m;
     }
+}
+
+/* Everything on the grid from segment `here` on; beyond the path's end its last segment goes on. */
+FW_KERNEL static void look_ahead(const fw_drive_scene *scene, int here, fw_drive_view *view) {
+    int n = (int)scene->path_count - 1 - here;
+    if (n >= PREVIEWS) {
+        take_previews(scene, here, PREVIEWS, view);
+        return;
+    }
+    take_previews(scene, here, n, view);
     for (int k = n; k < PREVIEWS; k++) {
         view->curvature_pm[k] = view->curvature_pm[n - 1];
         view->turn_rad[k] = view->turn_rad[n - 1];
@@ -92,6 +103,7 @@ enum { BEHIND = 6, AHEAD = 28, INDEX_BITS = 63 }; /* points of the path that a u
 _Static_assert(BEHIND + AHEAD <= INDEX_BITS, "an index into the window fits");
 
 _Static_assert(USERS == 16, "two times eight");
+_Static_assert(sizeof(fw_drive_point) == 4 * sizeof(float), "two points are a row of eight");
 #define FW_SPREAD_INT8(n) ((fw_i8){n, n, n, n, n, n, n, n})
 
 typedef struct columns {
@@ -154,26 +166,58 @@ FW_PART int is_beyond(const fw_drive_point *p, int i, float x, float y) {
     return (x - p[i].x_m) * tx + (y - p[i].y_m) * ty > 0;
 }
 
-/* The segment nearest to (x, y): one of the four around its nearest second point. */
-FW_PART int segment_of(const fw_drive_point *p, int near, int last, float x, float y) {
-    if (near >= 2 && near < last) {
-        int here = is_beyond(p, near, x, y);
-        return near - 2 + 2 * here + is_beyond(p, near - 1 + 2 * here, x, y);
-    }
-    int i = clampi(near - 2, 0, last); /* at an end of the path */
-    for (int j = i + 1; j <= near + 1 && j <= last; j++) i += is_beyond(p, j, x, y);
-    return i;
-}
-
-FW_PART void find_segments(const fw_drive_scene *scene, columns *o) {
-    const fw_drive_point *p = scene->path;
-    int last = (int)scene->path_count - 2; /* segment */
+/* The segments of a path of fewer than five points: any may be the nearest. */
+FW_PART void find_segments_of_few(const fw_drive_point *p, int last, columns *o) {
     for (uint32_t k = 0; k < USERS; k++) {
-        int i = k < scene->user_count ? segment_of(p, o->near[k], last, o->x[k], o->y[k]) : 0;
+        int i = 0;
+        for (int j = 1; j <= last; j++) i += is_beyond(p, j, o->x[k], o->y[k]);
         o->at[k] = (float)i;
         o->px[k] = p[i].x_m, o->py[k] = p[i].y_m;
         o->ex[k] = p[i + 1].x_m - p[i].x_m, o->ey[k] = p[i + 1].y_m - p[i].y_m;
-        o->low[k] = i == 0 ? -10.0f : 0.0f, o->high[k] = i == last ? 10.0f : 1.0f;
+    }
+}
+
+#define FW_CHOOSE8(is, a, b) ((fw_v8)(((fw_i8)(a) & (is)) | ((fw_i8)(b) & ~(is))))
+
+/* The segment nearest to each of eight users: one of the four between the five points 0 .. 4 around the
+ * nearest second one. It lies as many points further as points the user is beyond. */
+FW_PART void find_segments_of_eight(const fw_drive_point *p, int last, columns *o, int k) {
+    float px[5][8], py[5][8], unused[2][8], first[8];
+    const float *row[3][8];
+    for (int i = 0; i < 8; i++) {
+        int low = clampi(o->near[k + i] - 2, 0, last - 3);
+        first[i] = (float)low;
+        for (int j = 0; j < 3; j++) row[j][i] = &p[low + (j < 2 ? 2 * j : 3)].x_m;
+    }
+    fw_transpose8(row[0], (float *[8]){px[0], py[0], unused[0], unused[1], px[1], py[1], unused[0], unused[1]});
+    fw_transpose8(row[1], (float *[8]){px[2], py[2], unused[0], unused[1], px[3], py[3], unused[0], unused[1]});
+    fw_transpose8(row[2], (float *[8]){unused[0], unused[1], unused[0], unused[1], px[4], py[4], unused[0], unused[1]});
+    fw_v8 x = FW_LOAD8(o->x + k), y = FW_LOAD8(o->y + k), vx[5], vy[5];
+    for (int i = 0; i < 5; i++) vx[i] = FW_LOAD8(px[i]), vy[i] = FW_LOAD8(py[i]);
+    fw_i8 further = FW_SPREAD_INT8(0);
+    for (int i = 1; i < 4; i++)
+        further -= (x - vx[i]) * (vx[i + 1] - vx[i - 1]) + (y - vy[i]) * (vy[i + 1] - vy[i - 1]) > 0;
+    fw_v8 ax = vx[0], ay = vy[0], bx = vx[1], by = vy[1];
+    for (int i = 1; i < 4; i++) {
+        fw_i8 is = further >= i;
+        ax = FW_CHOOSE8(is, vx[i], ax), ay = FW_CHOOSE8(is, vy[i], ay);
+        bx = FW_CHOOSE8(is, vx[i + 1], bx), by = FW_CHOOSE8(is, vy[i + 1], by);
+    }
+    FW_STORE8(o->px + k, ax), FW_STORE8(o->py + k, ay);
+    FW_STORE8(o->ex + k, bx - ax), FW_STORE8(o->ey + k, by - ay);
+    FW_STORE8(o->at + k, FW_LOAD8(first) + __builtin_convertvector(further, fw_v8));
+}
+
+FW_PART void find_segments(const fw_drive_scene *scene, columns *o) {
+    int last = (int)scene->path_count - 2; /* segment */
+    if (last < 3) {
+        find_segments_of_few(scene->path, last, o);
+    } else {
+        for (int k = 0; k < USERS; k += 8) find_segments_of_eight(scene->path, last, o, k);
+    }
+    for (int k = 0; k < USERS; k++) {
+        o->low[k] = o->at[k] < 1 ? -10.0f : 0.0f;
+        o->high[k] = o->at[k] >= (float)last ? 10.0f : 1.0f;
     }
 }
 
