@@ -97,8 +97,9 @@ typedef struct fw_unit_begin {
     int64_t mono_ns, wall_ns;          /* the unit's clocks at its first tick */
 } fw_unit_begin;
 
-/* Payload of PROMOTE: routine recordings of `drive` that overlap [from_ns, to_ns] of the line's time
- * are to be uploaded for a campaign. */
+/* Payload of PROMOTE: routine recordings of `drive` that have something of [from_ns, to_ns) of the line's
+ * time are to be uploaded for a campaign. to_ns is the first tick that memory still has: a recording that
+ * begins there (that of a drive which has just begun) knows no more than memory does. */
 typedef struct fw_unit_promote {
     char campaign[FW_CAMPAIGN_ID_MAX];
     uint32_t priority, drive;

@@ -468,10 +468,14 @@ static void test_the_ring_on_disk_and_what_a_campaign_takes_out_of_it(void **sta
     for (int i = 0; i < 6; i++) assert_int_equal(on_disk(r, &hashes[i]), i >= 3); /* the ring */
     assert_int_equal(fw_unit_lost_bytes(r->shared), 0); /* goes round: no loss */
     assert_int_equal(fw_unit_spool_count(r->spool), 0); /* and nothing leaves the unit */
-    fw_unit_promote wanted = {.campaign = "late", .priority = 70, .drive = 3, .from_ns = 450,
-                              .to_ns = 480}; /* serial 5 has 400 to 499 of drive 3 */
-    wanted.from_ns = 510, wanted.to_ns = 520;
+    /* serial n has n * 100 to n * 100 + 99 of drive 3; one that begins where the memory does has nothing more */
+    fw_unit_promote wanted = {.campaign = "late", .priority = 70, .drive = 3, .from_ns = 350,
+                              .to_ns = 400};
     fw_unit_piece piece = {.kind = FW_UNIT_PIECE_PROMOTE, .size_bytes = sizeof wanted};
+    put_piece(r, piece, &wanted);
+    fw_unit_spool_drain(r->spool);
+    assert_int_equal(fw_unit_spool_count(r->spool), 0);
+    wanted.from_ns = 510, wanted.to_ns = 520;
     put_piece(r, piece, &wanted);
     fw_unit_spool_drain(r->spool);
     fw_unit_spooled file;

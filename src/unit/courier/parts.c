@@ -286,7 +286,7 @@ static void take_bytes(fw_unit_spool *s, const fw_unit_piece *piece) {
 /* The routine recording just ended lies in what a campaign wanted. */
 static bool was_wanted(const fw_unit_open *open, const fw_unit_piece *end) {
     const fw_unit_promote *wanted = &open->wanted;
-    return wanted->campaign[0] && wanted->drive == end->drive && end->first_ns <= wanted->to_ns &&
+    return wanted->campaign[0] && wanted->drive == end->drive && end->first_ns < wanted->to_ns &&
            end->last_ns >= wanted->from_ns;
 }
 

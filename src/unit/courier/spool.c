@@ -188,7 +188,7 @@ void fw_unit_spool_add(fw_unit_spool *s, fw_unit_spooled *file) {
 /* ---- promotion ---- */
 
 static bool overlaps(const fw_unit_spooled *f, const fw_unit_promote *w) {
-    return f->held && f->drive == w->drive && f->first_ns <= w->to_ns && f->last_ns >= w->from_ns;
+    return f->held && f->drive == w->drive && f->first_ns < w->to_ns && f->last_ns >= w->from_ns;
 }
 
 void fw_unit_spool_promote(fw_unit_spool *s, const fw_unit_promote *wanted) {
