@@ -20,6 +20,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
 /* X(name, what it does in one line) in the order of the help. */
 #define FW_COMMANDS(X)                                                                             \
     X(demo, "a fleet of cars in a real city gets better, on this machine")                         \
+    X(experiment, "is the loop the cause? three arms in the same worlds")                          \
     X(serve, "the factory: uploads, data sets, training, gate, models, rollout, page")             \
     X(status, "what the factory is doing")                                                         \
     X(recordings, "what units uploaded")                                                           \

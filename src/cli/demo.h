@@ -41,6 +41,12 @@ typedef struct fw_demo_options {
     const char *data, *report, *listen, *exam_store;
     uint64_t seed, cars, generations, exam_drives, ticks, agent_steps, disk_cap_bytes;
     bool headless, realtime, no_browser;
+    /* Of an experiment (experiment.h); a demonstration leaves them 0. */
+    const char *network;                        /* NULL: acosta */
+    const char *const *world_words, *const *unit_words; /* more arguments, NULL-terminated, or NULL */
+    uint64_t factory_threads;                   /* 0: as many as there are cores */
+    bool no_examiner;                           /* nobody looks at its page */
+    bool parked; /* no tick passes while a model rolls out: units swap between two ticks anyway */
 } fw_demo_options;
 
 typedef struct fw_demo {
@@ -97,7 +103,11 @@ fw_status fw_demo_first_model(fw_demo *demo, fw_hash *hash, fw_error *error) FW_
 /* Seed of phase `index` for training: below 2^31, so that every reader of JSON keeps it exact. */
 uint64_t fw_demo_phase_seed(uint64_t seed, uint32_t index);
 fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error) FW_MUST;
-/* One whole phase; *generation is the factory's row of it, with "loop_s" added; owned by caller. */
+/* Drives options->ticks ticks; returns when every recording closed in them is durable in the factory. */
+fw_status fw_demo_live(fw_demo *demo, fw_error *error) FW_MUST;
+/* Curate, train, gate, rollout; *generation is the factory's row of it; owned by the caller. */
+fw_status fw_demo_learn(fw_demo *demo, uint64_t seed, json_t **generation, fw_error *error) FW_MUST;
+/* Both; *generation has "loop_s" and "drive_s" added; owned by the caller. */
 fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation,
                         fw_error *error) FW_MUST;
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX = 1 << 16, STOP_MS = 2000, RUNS_MIN = 1 };
+enum { RESULT_MAX = 1 << 19, STOP_MS = 2000, RUNS_MIN = 1 };
 
 uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
                            const char *network, bool guard) {

@@ -49,12 +49,26 @@ static fw_status start_child(fw_demo *demo, fw_child_spec spec, fw_child *child,
     return fw_child_start(&spec, child, error);
 }
 
+/* Adds words to an argument list that ends with NULL. */
+static void add_words(const char **argv, size_t room, const char *const *words) {
+    size_t n = 0;
+    while (argv[n]) n++;
+    for (size_t i = 0; words && words[i]; i++) {
+        FW_ASSERT(n + 1 < room);
+        argv[n++] = words[i];
+    }
+    argv[n] = NULL;
+}
+
 static fw_status spawn_factory(fw_demo *demo, fw_error *error) {
-    char data[FW_PATH_MAX], cap[32];
+    char data[FW_PATH_MAX], cap[32], threads[16];
     fw_path_join(data, sizeof data, demo->base, "factory");
     snprintf(cap, sizeof cap, "%" PRIu64, demo->options->disk_cap_bytes / 4 * 3);
-    const char *const argv[] = {demo->serve_program, "serve", "--data", data, "--listen",
-                                demo->options->listen, "--disk-cap-bytes", cap, NULL};
+    const char *argv[FW_CHILD_ARGS_MAX] = {demo->serve_program, "serve", "--data", data, "--listen",
+                                           demo->options->listen, "--disk-cap-bytes", cap};
+    snprintf(threads, sizeof threads, "%" PRIu64, demo->options->factory_threads);
+    const char *const more[] = {"--threads", threads, NULL};
+    if (demo->options->factory_threads) add_words(argv, FW_CHILD_ARGS_MAX, more);
     FW_TRY(fw_folder_make(data, 0700, error));
     return start_child(demo, (fw_child_spec){.name = "factory", .argv = argv}, &demo->serve,
                        error);
@@ -91,7 +105,7 @@ static fw_status refuse_taken(fw_demo_factory *at, const char *path, fw_error *e
 
 fw_status fw_demo_start_factory(fw_demo *demo, fw_error *error) {
     FW_TRY(refuse_taken(&demo->factory, "/v1/status", error));
-    FW_TRY(refuse_taken(&demo->examiner, "/exams.json", error));
+    if (!demo->options->no_examiner) FW_TRY(refuse_taken(&demo->examiner, "/exams.json", error));
     FW_TRY(spawn_factory(demo, error));
     return wait_answer(demo, &demo->serve, &demo->factory, "/v1/status", error);
 }
@@ -117,9 +131,10 @@ static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
     if (size < 0 || (size_t)size >= sizeof folder)
         return fw_fail(error, FW_TOO_BIG, "%s: too long a path", demo->base);
     FW_TRY(fw_folder_make(folder, 0700, error));
-    const char *const argv[] = {demo->unit_program, "--unit", number, "--bus", demo->bus, "--data",
-                                folder, "--factory", demo->factory.base_url, "--spool-max-bytes",
-                                spool, NULL};
+    const char *argv[FW_CHILD_ARGS_MAX] = {demo->unit_program, "--unit", number, "--bus", demo->bus,
+                                           "--data", folder, "--factory", demo->factory.base_url,
+                                           "--spool-max-bytes", spool};
+    add_words(argv, FW_CHILD_ARGS_MAX, demo->options->unit_words);
     return start_child(demo, (fw_child_spec){.name = name, .argv = argv},
                        &demo->unit[index], error);
 }
@@ -134,11 +149,15 @@ static uint64_t world_seed(const fw_demo *demo) {
 
 static fw_status spawn_world(fw_demo *demo, fw_error *error) {
     char seed[32], cars[16];
-    const char *argv[16] = {demo->world_program, "sumo", "--network", "acosta", "--seed", seed,
-                            "--cars", cars, "--bus", demo->bus, "--mode", "drive-results"};
+    const char *network = demo->options->network ? demo->options->network : "acosta";
+    const char *argv[FW_CHILD_ARGS_MAX] = {demo->world_program, "sumo", "--network", network, "--seed",
+                                           seed, "--cars", cars, "--bus", demo->bus, "--mode",
+                                           "drive-results"};
+    const char *const realtime[] = {"--realtime", NULL};
     snprintf(seed, sizeof seed, "%" PRIu64, world_seed(demo));
     snprintf(cars, sizeof cars, "%" PRIu64, demo->options->cars);
-    if (demo->options->realtime) argv[12] = "--realtime";
+    if (demo->options->realtime) add_words(argv, FW_CHILD_ARGS_MAX, realtime);
+    add_words(argv, FW_CHILD_ARGS_MAX, demo->options->world_words);
     demo->world_ready = false;
     memset(&demo->lines, 0, sizeof demo->lines);
     return start_child(demo, (fw_child_spec){.name = "world", .argv = argv, .lines = true},

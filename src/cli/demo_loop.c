@@ -249,6 +249,7 @@ static void show_progress(const json_t *row, char last[160]) {
 static fw_status roll_out(fw_demo *demo, const char *model, fw_error *error) {
     bool reached = false;
     FW_TRY(fw_demo_wait_staged(demo, model, error));
+    if (demo->options->parked) FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
     for (int round = 0; round < ROLLOUT_ROUNDS && !reached; round++) {
         FW_TRY(fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS, false, error));
         FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
@@ -286,21 +287,30 @@ static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_err
     }
 }
 
+fw_status fw_demo_live(fw_demo *demo, fw_error *error) {
+    FW_TRY(fw_demo_run(demo, (uint32_t)demo->options->ticks, true, error));
+    return wait_uploaded(demo, error);
+}
+
+fw_status fw_demo_learn(fw_demo *demo, uint64_t seed, json_t **generation, fw_error *error) {
+    json_int_t n = 0;
+    FW_TRY(begin_generation(demo, seed, &n, error));
+    return follow(demo, n, generation, error);
+}
+
 fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation, fw_error *error) {
     int64_t begin = now_ms();
-    json_int_t n = 0;
     json_t *row = NULL;
     FW_TRY(fw_demo_run(demo, (uint32_t)demo->options->ticks, true, error));
     double drive_s = (double)(now_ms() - begin) / 1000;
     FW_TRY(wait_uploaded(demo, error));
-    FW_TRY(begin_generation(demo, seed, &n, error));
-    FW_TRY(follow(demo, n, &row, error));
+    FW_TRY(fw_demo_learn(demo, seed, &row, error));
     double loop_s = (double)(now_ms() - begin) / 1000;
     json_object_set_new(row, "loop_s", json_real(loop_s));
     json_object_set_new(row, "drive_s", json_real(drive_s));
     fprintf(stderr, "%s  generation %" JSON_INTEGER_FORMAT ": %s in %.1f s: %s\n",
-            isatty(STDERR_FILENO) ? "\r\033[K" : "", n, text(row, "decision"), loop_s,
-            text(row, "reason"));
+            isatty(STDERR_FILENO) ? "\r\033[K" : "", json_integer_value(json_object_get(row, "index")),
+            text(row, "decision"), loop_s, text(row, "reason"));
     *generation = row;
     return FW_OK;
 }
