@@ -235,7 +235,7 @@ static fw_status draw_dense(const fw_scenario_track *track, const chain *chains,
         s = c->to_s_m + u;
     }
     const line *last = &chains[count - 1].line;
-    double end = project_axle(last, track, track->count - 1).s_m + (double)FW_SCENARIO_BEYOND_M;
+    double end = project_axle(last, track, track->count - 1).s_m + (double)(FW_SCENARIO_BEYOND_M + 2 * FW_DRIVE_GRID_M);
     for (; s <= end; s += STEP_M) FW_TRY(add_place(out, at(last, s), error));
     return out->count >= 2 ? FW_OK : fw_fail(error, FW_CORRUPT, "scene: a route without length");
 }

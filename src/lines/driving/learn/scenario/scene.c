@@ -16,7 +16,7 @@
  * percentile by which limits are set (Manual on Uniform Traffic Control Devices, 2B.21). People who are logged
  * exceed limits, and a map may have none. It informs the driver; no metric judges by it. */
 #define LIMIT_PERCENTILE 0.85
-#define LIMIT_SAMPLES 50     /* ticks on a lane; with fewer its traffic says nothing */
+#define LIMIT_SAMPLES 10     /* ticks on a lane; with fewer its traffic says nothing */
 #define LIMIT_UNKNOWN_MPS 13.9 /* at least that where the map is silent */
 
 typedef struct making {
