@@ -1,7 +1,7 @@
 /* evaluate.h - private to `flywheel evaluate`: what is asked for, what came of it, and how it is shown.
  *
  *   words --cmd_evaluate.c--> fw_evaluation --evaluate_run.c--> score --+--evaluate_table.c--> stdout, for people
- *                                                                       +--evaluate_json.c---> stdout, --json
+ *                    files and suites --evaluate_files.c-->'            +--evaluate_json.c---> stdout, --json
  *                                                                       +--evaluate_csv.c----> a line for each drive
  */
 #ifndef FW_CLI_EVALUATE_H
@@ -31,6 +31,8 @@ typedef struct fw_evaluation {
 
 /* Takes every --model FILE out of the words, for it may be given again and again. */
 fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) FW_MUST;
+/* Reads what the sources name into e->set; what a suite says of its files stands in their tags. */
+fw_status fw_evaluate_read(fw_evaluation *e, uint32_t threads, fw_score_progress progress, fw_error *error) FW_MUST;
 /* Makes drivers and scenarios of what was asked for, and drives. */
 fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) FW_MUST;
 void fw_evaluate_clear(fw_evaluation *e);

@@ -1,19 +1,15 @@
 /* What is asked for becomes drivers and scenarios, and is driven. */
-#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/env.h"
-#include "base/file.h"
 #include "base/pace.h"
 #include "cli/evaluate.h"
 
-enum { FILES_MAX = 1 << 20, SHOW_EVERY_MS = 250, SAY_EVERY_MS = 5000 };
+enum { SHOW_EVERY_MS = 250, SAY_EVERY_MS = 5000 };
 
 fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) {
     int kept = 0;
@@ -79,78 +75,6 @@ static talk talk_of(const char *phase, const char *unit) {
 
 static void hush(const talk *t) {
     if (t->shown && t->terminal) fputs("\r\033[K", stderr);
-}
-
-/* ---- which files ---- */
-
-typedef struct files {
-    char **paths; /* owned, in order */
-    uint32_t count, room;
-} files;
-
-static void files_clear(files *f) {
-    for (uint32_t i = 0; i < f->count; i++) free(f->paths[i]);
-    free(f->paths);
-}
-
-static fw_status add_file(files *f, const char *path, fw_error *error) {
-    if (f->count == FILES_MAX) return fw_fail(error, FW_TOO_BIG, "over %d files", FILES_MAX);
-    if (f->count == f->room) {
-        uint32_t room = f->room ? 2 * f->room : 64;
-        char **more = realloc(f->paths, room * sizeof *more);
-        if (!more) return fw_fail(error, FW_NO_MEMORY, "no memory for %u names", room);
-        f->paths = more, f->room = room;
-    }
-    f->paths[f->count] = strdup(path);
-    if (!f->paths[f->count]) return fw_fail(error, FW_NO_MEMORY, "no memory for a name");
-    f->count++;
-    return FW_OK;
-}
-
-static bool ends_in(const char *text, const char *with) {
-    size_t size = strlen(text), tail = strlen(with);
-    return size >= tail && strcmp(text + size - tail, with) == 0;
-}
-
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static fw_status add_folder(files *f, const char *folder, fw_error *error) {
-    DIR *dir = opendir(folder);
-    if (!dir) return fw_fail_errno(error, "cannot read %s", folder);
-    fw_status status = FW_OK;
-    uint32_t before = f->count;
-    for (const struct dirent *one; status == FW_OK && (one = readdir(dir));) {
-        char path[2 * FW_PATH_MAX];
-        if (one->d_name[0] == '.' || !ends_in(one->d_name, ".mcap")) continue;
-        snprintf(path, sizeof path, "%.500s/%.255s", folder, one->d_name);
-        status = add_file(f, path, error);
-    }
-    closedir(dir);
-    if (status == FW_OK && f->count == before) return fw_fail(error, FW_NOT_FOUND, "%s holds no *.mcap", folder);
-    if (status == FW_OK) qsort(f->paths + before, f->count - before, sizeof *f->paths, by_name);
-    return status;
-}
-
-static fw_status add_source(files *f, const char *path, fw_error *error) {
-    struct stat about;
-    if (stat(path, &about) != 0) return fw_fail_errno(error, "cannot read %s", path);
-    return S_ISDIR(about.st_mode) ? add_folder(f, path, error) : add_file(f, path, error);
-}
-
-static fw_status read_scenarios(fw_evaluation *e, uint32_t threads, fw_error *error) {
-    files f = {0};
-    fw_status status = FW_OK;
-    talk t = talk_of("reading", "files");
-    for (int i = 0; i < e->source_count && status == FW_OK; i++) status = add_source(&f, e->sources[i], error);
-    fw_score_read_config config = {.paths = (const char *const *)f.paths, .count = f.count, .threads = threads,
-                                   .progress = {&t, report}};
-    if (status == FW_OK) status = fw_score_read(&config, &e->set, error);
-    hush(&t);
-    files_clear(&f);
-    if (status == FW_OK && e->set.refused > 0)
-        fprintf(stderr, "evaluate: %u of %u files make no scenario; the first: %s\n", e->set.refused, config.count,
-                e->set.why.text);
-    return status;
 }
 
 /* ---- who drives ---- */
@@ -244,6 +168,16 @@ static uint32_t threads_of(const fw_evaluation *e) {
     return own < 1 ? 1 : own > 16 ? 16 : (uint32_t)own;
 }
 
+static fw_status read_scenarios(fw_evaluation *e, fw_error *error) {
+    talk t = talk_of("reading", "files");
+    fw_status status = fw_evaluate_read(e, threads_of(e), (fw_score_progress){&t, report}, error);
+    hush(&t);
+    if (status == FW_OK && e->set.refused > 0)
+        fprintf(stderr, "evaluate: %u of %u files make no scenario; the first: %s\n", e->set.refused,
+                e->set.refused + e->set.count, e->set.why.text);
+    return status;
+}
+
 static fw_status drive(fw_evaluation *e, fw_error *error) {
     talk t = talk_of("driving", "drives");
     fw_score_config config = {.scenarios = (const fw_scenario *const *)e->set.items,
@@ -264,7 +198,7 @@ fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) {
     catch_signals();
     FW_TRY(each_word(e->traffics, e, add_traffic, error));
     FW_TRY(seat_drivers(e, error));
-    FW_TRY(read_scenarios(e, threads_of(e), error));
+    FW_TRY(read_scenarios(e, error));
     return drive(e, error);
 }
 
