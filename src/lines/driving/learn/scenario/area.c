@@ -175,6 +175,7 @@ static double twice_area(const drawing *d, const polygon *p) {
 }
 
 static fw_status find_outer_edges(drawing *d) {
+    double total_m = 0;
     for (uint32_t i = 0; i < d->polygon_count; i++) {
         const polygon *p = &d->polygons[i];
         double out = twice_area(d, p) >= 0 ? 1 : -1;
@@ -182,6 +183,9 @@ static fw_status find_outer_edges(drawing *d) {
             place a = d->places[p->first + k], b = d->places[p->first + (k + 1) % p->count];
             double length = hypot(b.x_m - a.x_m, b.y_m - a.y_m);
             if (length <= 0) continue;
+            total_m += length;
+            if (total_m > FW_AREA_EDGES_MAX_M)
+                return fw_fail(d->error, FW_TOO_BIG, "scene: over %.0f km of lanelets' edges", FW_AREA_EDGES_MAX_M / 1000);
             place outwards = {out * (b.y_m - a.y_m) / length, -out * (b.x_m - a.x_m) / length};
             FW_TRY(cut_edge(d, i, a, b, outwards));
         }

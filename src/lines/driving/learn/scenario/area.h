@@ -29,6 +29,7 @@
 #define FW_AREA_CUT_M 0.01
 #define FW_AREA_BEYOND_M 40.0
 #define FW_AREA_AROUND_M 60.0
+#define FW_AREA_EDGES_MAX_M 5e5 /* of all lanelets together; more is FW_TOO_BIG */
 enum { FW_AREA_CELLS_MAX = 4 << 20 };
 
 /* A box of places that matter: what lies outside of it is not drawn. */

@@ -7,7 +7,7 @@
 #include "lines/driving/learn/scenario/parts.h"
 #include "lines/driving/learn/scenario/smooth.h"
 
-enum { HOPS = 4, EXTENSION_MAX = 64, HOP_QUEUE = 256 };
+enum { HOPS = 4, EXTENSION_MAX = 64, HOP_QUEUE = 256, POINTS_MAX = 1 << 18 };
 #define STEP_M 0.5      /* of the dense polyline */
 #define SHORT_M 8.0     /* a stay on a lane shorter than this, between two others, is none */
 #define AHEAD_M (2 * (double)FW_SCENARIO_BEYOND_M)
@@ -34,6 +34,7 @@ static fw_status add_point(line *l, fw_map_point point, fw_error *error) {
     double step = last ? hypot(point.x_m - last->x_m, point.y_m - last->y_m) : 0;
     if (last && step < SAME_POINT_M) return FW_OK;
     point.s_m = last ? last->s_m + step : 0; /* before growing moves `last` */
+    if (l->count == POINTS_MAX) return fw_fail(error, FW_TOO_BIG, "scene: a route over %d points", POINTS_MAX);
     if (l->count == l->room) {
         uint32_t wanted = l->room ? 2 * l->room : 128;
         fw_map_point *grown = realloc(l->points, wanted * sizeof *grown);

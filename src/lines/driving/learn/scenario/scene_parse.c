@@ -303,6 +303,13 @@ static int by_object_and_step(const void *a, const void *b) {
     return x->step < y->step ? -1 : x->step > y->step;
 }
 
+#define SPEED_MAX_MPS 150.0
+
+static bool jumps(const fw_scene_state *from, const fw_scene_state *to) {
+    double time_s = 0.1 * (double)(to->step - from->step);
+    return hypot(to->x_m - from->x_m, to->y_m - from->y_m) > SPEED_MAX_MPS * time_s;
+}
+
 static fw_status order_states(reading *r) {
     fw_scene *s = r->scene;
     if (s->state_count > 0) qsort(s->states, s->state_count, sizeof *s->states, by_object_and_step);
@@ -311,6 +318,8 @@ static fw_status order_states(reading *r) {
         if (i > 0 && by_object_and_step(&s->states[i - 1], &s->states[i]) == 0)
             return CORRUPT(r, "object %s is twice in step %u", object->id, s->states[i].step);
         if (object->state_count++ == 0) object->state_first = i;
+        else if (jumps(&s->states[i - 1], &s->states[i]))
+            return CORRUPT(r, "object %s is over %.0f m/s fast at step %u", object->id, SPEED_MAX_MPS, s->states[i].step);
     }
     return FW_OK;
 }
