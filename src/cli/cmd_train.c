@@ -1,7 +1,6 @@
 /* flywheel train: a driving candidate out of recordings, without a factory. */
 #include "cli/cmd_train.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -16,21 +15,26 @@
 #include "base/file.h"
 #include "base/pace.h"
 #include "cli/cli.h"
+#include "cli/train_sources.h"
 #include "lines/driving/learn/learn.h"
 #include "nn/train/checkpoint.h"
 #include "nn/train/cpu/dnnl.h"
 
-enum { RECORDINGS_MAX = 1 << 20, THREADS_MAX = 16, SAY_EVERY_MS = 5000, SHOW_EVERY_MS = 250 };
+enum { THREADS_MAX = 16, SAY_EVERY_MS = 5000, SHOW_EVERY_MS = 250 };
 
 const char *const fw_train_help =
     "usage: flywheel train --recordings FILE|FOLDER... --out MODEL [OPTIONS]\n"
+    "       flywheel train --suite FILE --out MODEL [OPTIONS]\n"
     "       mpirun -n N flywheel train ...\n\n"
     "Trains a driving model on recordings, without a factory. Same recordings, seed, version and CPU\n"
     "class: same model, bit for bit, whatever the threads and ranks.\n\n"
     "  --recordings FILE   a recording, or a folder whose *.mcap are taken; more may follow\n"
+    "  --suite FILE        the files a suite lists; one with sealed items is refused\n"
+    "  --leave-sealed      takes such a suite's other items\n"
     "  --out MODEL         what is written, when all is done\n"
     "  --base MODEL        goes on from this model (default: from scratch)\n"
-    "  --agent-steps N     how long: decisions of simulated cars (default 2000000)\n"
+    "  --imitation-steps N first, so many decisions beside the people in recorded scenes (default 0)\n"
+    "  --agent-steps N     how long: decisions of simulated cars (default 2000000); 0: imitation is all\n"
     "  --seed N            of everything random (default 1)\n"
     "  --threads N         of each process (default: the processors, shared out)\n"
     "  --ranks N           1, 2, 4 or 8 processes over MPI (default 1)\n"
@@ -38,14 +42,17 @@ const char *const fw_train_help =
     "  --json              the result as JSON\n";
 
 fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *error) {
-    static const char *const flags[] = {"--json", "--help", NULL};
+    static const char *const flags[] = {"--json", "--help", "--leave-sealed", NULL};
     const char *first = NULL;
     *w = (fw_train_words){.agent_steps = 2000000, .seed = 1};
     const fw_arg table[] = {{"--recordings", FW_ARG_TEXT, &first, 1, FW_PATH_MAX - 1},
                             {"--out", FW_ARG_TEXT, &w->out, 1, FW_PATH_MAX - 1},
                             {"--base", FW_ARG_TEXT, &w->base, 1, FW_PATH_MAX - 1},
                             {"--curve", FW_ARG_TEXT, &w->curve, 1, FW_PATH_MAX - 1},
-                            {"--agent-steps", FW_ARG_U64, &w->agent_steps, 1, 1ull << 40},
+                            {"--suite", FW_ARG_TEXT, &w->suite, 1, FW_PATH_MAX - 1},
+                            {"--leave-sealed", FW_ARG_FLAG, &w->leave_sealed, 0, 0},
+                            {"--imitation-steps", FW_ARG_U64, &w->imitation_steps, 0, 1ull << 40},
+                            {"--agent-steps", FW_ARG_U64, &w->agent_steps, 0, 1ull << 40},
                             {"--seed", FW_ARG_U64, &w->seed, 0, INT64_MAX},
                             {"--threads", FW_ARG_U64, &w->threads, 1, THREADS_MAX},
                             {"--ranks", FW_ARG_U64, &w->ranks, 1, 8},
@@ -56,7 +63,10 @@ fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *erro
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error));
     if (w->help) return FW_OK;
     if (first) w->sources[w->source_count++] = first;
-    if (w->source_count == 0) return fw_fail(error, FW_INVALID, "say --recordings FILE or FOLDER");
+    if (w->source_count == 0 && !w->suite)
+        return fw_fail(error, FW_INVALID, "say --recordings FILE or FOLDER, or --suite FILE");
+    if (w->imitation_steps + w->agent_steps == 0)
+        return fw_fail(error, FW_INVALID, "say --agent-steps or --imitation-steps above 0");
     if (!w->out) return fw_fail(error, FW_INVALID, "say --out MODEL");
     if ((w->ranks & (w->ranks - 1)) != 0) return fw_fail(error, FW_INVALID, "--ranks is 1, 2, 4 or 8");
     return FW_OK;
@@ -64,102 +74,25 @@ fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *erro
 
 /* ---- which recordings ---- */
 
-typedef struct recording {
-    fw_hash hash;
-    char *path;
-} recording;
-
-typedef struct recordings {
-    recording *items;
-    const char **paths; /* of items, sorted by hash, each once */
-    uint32_t count, room;
-} recordings;
-
-static void recordings_clear(recordings *r) {
-    for (uint32_t i = 0; i < r->count; i++) free(r->items[i].path);
-    free(r->items);
-    free(r->paths);
-}
-
-static fw_status add_file(recordings *r, const char *path, fw_error *error) {
-    struct stat about;
-    if (fw_nn_stop_wanted()) return fw_fail(error, FW_INTERRUPTED, "stopped");
-    if (stat(path, &about) != 0) return fw_fail_errno(error, "cannot read %s", path);
-    if (!S_ISREG(about.st_mode)) return fw_fail(error, FW_INVALID, "%s is not a plain file", path);
-    if (r->count == RECORDINGS_MAX)
-        return fw_fail(error, FW_TOO_BIG, "over %d recordings", RECORDINGS_MAX);
-    if (r->count == r->room) {
-        uint32_t room = r->room ? 2 * r->room : 64;
-        recording *more = realloc(r->items, room * sizeof *more);
-        if (!more) return fw_fail(error, FW_NO_MEMORY, "no memory for %u names", room);
-        r->items = more, r->room = room;
-    }
-    recording *item = &r->items[r->count];
-    FW_TRY(fw_hash_file(path, &item->hash, error));
-    item->path = strdup(path);
-    if (!item->path) return fw_fail(error, FW_NO_MEMORY, "no memory for a name");
-    r->count++;
-    return FW_OK;
-}
-
-static fw_status add_folder(recordings *r, const char *folder, fw_error *error) {
-    DIR *dir = opendir(folder);
-    if (!dir) return fw_fail_errno(error, "cannot read %s", folder);
-    fw_status status = FW_OK;
-    uint32_t before = r->count;
-    for (const struct dirent *one; status == FW_OK && (one = readdir(dir));) {
-        char path[FW_PATH_MAX];
-        size_t length = strlen(one->d_name);
-        if (one->d_name[0] == '.' || length < 5 || strcmp(one->d_name + length - 5, ".mcap") != 0)
-            continue;
-        fw_path_join(path, sizeof path, folder, one->d_name);
-        status = add_file(r, path, error);
-    }
-    closedir(dir);
-    if (status == FW_OK && r->count == before)
-        return fw_fail(error, FW_NOT_FOUND, "%s holds no *.mcap", folder);
-    return status;
-}
-
-static fw_status add_source(recordings *r, const char *path, fw_error *error) {
-    struct stat about;
-    if (stat(path, &about) != 0) return fw_fail_errno(error, "cannot read %s", path);
-    return S_ISDIR(about.st_mode) ? add_folder(r, path, error) : add_file(r, path, error);
-}
-
-/* By content, so that names and places change nothing. */
-static fw_status sort_recordings(recordings *r, fw_error *error) {
-    uint32_t kept = 0;
-    if (r->count > 0) qsort(r->items, r->count, sizeof *r->items, fw_hash_compare);
-    for (uint32_t i = 0; i < r->count; i++) {
-        if (kept > 0 && fw_hash_compare(&r->items[kept - 1].hash, &r->items[i].hash) == 0)
-            free(r->items[i].path);
-        else
-            r->items[kept++] = r->items[i];
-    }
-    r->count = kept;
-    r->paths = calloc(kept + 1, sizeof *r->paths);
-    if (!r->paths) return fw_fail(error, FW_NO_MEMORY, "no memory for %u names", kept);
-    for (uint32_t i = 0; i < kept; i++) r->paths[i] = r->items[i].path;
-    return FW_OK;
-}
-
 static fw_status stopped(const fw_train_words *w, fw_error *error) {
     return fw_fail(error, FW_INTERRUPTED, "stopped; %s was not written", w->out);
 }
 
-static fw_status find_recordings(const fw_train_words *w, recordings *r, fw_error *error) {
+static fw_status find_recordings(const fw_train_words *w, fw_train_sources *s, fw_error *error) {
     fw_status status = FW_OK;
     for (int i = 0; i < w->source_count && status == FW_OK; i++)
-        status = add_source(r, w->sources[i], error);
+        status = fw_train_sources_add(s, w->sources[i], error);
+    if (status == FW_OK && w->suite)
+        status = fw_train_sources_add_suite(s, w->suite, w->leave_sealed, error);
     if (status == FW_INTERRUPTED) return stopped(w, error);
-    return status == FW_OK ? sort_recordings(r, error) : status;
+    return status == FW_OK ? fw_train_sources_sort(s, error) : status;
 }
 
 /* ---- while it goes ---- */
 
 typedef struct talk {
-    bool talks, terminal, shown, begun;
+    bool talks, terminal, shown;
+    const char *phase; /* of the last report */
     fw_pace pace;
     int64_t start_ns, said_ns;
     FILE *curve; /* NULL: nobody wants it */
@@ -169,8 +102,9 @@ static bool report(void *self, const char *phase, uint64_t done, uint64_t total,
     talk *t = self;
     char words[96] = "";
     int64_t now_ns = fw_env_mono_ns(fw_env_real());
-    if (!t->begun) fw_pace_start(&t->pace, now_ns, (double)done); /* what was read before is no pace */
-    t->begun = true;
+    if (!t->phase || strcmp(t->phase, phase) != 0)
+        fw_pace_start(&t->pace, now_ns, (double)done); /* what was read before is no pace */
+    t->phase = phase;
     fw_pace_note(&t->pace, now_ns, (double)done);
     int64_t every_ms = t->terminal ? SHOW_EVERY_MS : SAY_EVERY_MS;
     if (t->talks && now_ns - t->said_ns >= every_ms * 1000000) {
@@ -189,31 +123,33 @@ static bool report(void *self, const char *phase, uint64_t done, uint64_t total,
 static void point(void *self, const fw_driving_point *p) {
     talk *t = self;
     if (!t->curve) return;
-    fprintf(t->curve, "%" PRIu64 ",%.9g,%.9g,%.9g,%.9g,", p->agent_steps, p->loss, p->value_loss,
-            p->entropy, p->gradient_norm);
-    if (isnan(p->clean_share)) fputc('\n', t->curve); /* no drive ended */
-    else fprintf(t->curve, "%.9g\n", p->clean_share);
+    fprintf(t->curve, "%" PRIu64 ",%.9g,%.9g,%.9g,%.9g,%.9g,", p->agent_steps, p->loss, p->value_loss,
+            p->entropy, p->gradient_norm, p->vacant_share);
+    if (isnan(p->clean_share)) fputs(",,\n", t->curve); /* no drive ended */
+    else fprintf(t->curve, "%.9g,%.9g,%.9g\n", p->clean_share, p->collision_share, p->off_road_share);
 }
 
 /* ---- what came of it ---- */
 
-static void print_result(const fw_train_words *w, const fw_nn_ranks *ranks,
+static void print_result(const fw_train_words *w, const fw_nn_ranks *ranks, const fw_train_sources *sources,
                          const fw_driving_train_result *r, double wall_s) {
-    char class[FW_NN_CLASS_MAX];
+    char class[FW_NN_CLASS_MAX], sealed[40] = "";
     double per_s = wall_s > 0 ? (double)r->agent_steps / wall_s : 0;
     fw_nn_training_class(class);
+    if (sources->sealed > 0) snprintf(sealed, sizeof sealed, ", %u sealed left out", sources->sealed);
     if (!w->json) {
-        printf("%s: sha256 %s, seed %" PRIu64 ", %" PRIu64 " agent-steps on %u recordings (%u refused), "
+        printf("%s: sha256 %s, seed %" PRIu64 ", %" PRIu64 " agent-steps on %u recordings (%u refused%s), "
                "%.0f agent-steps/s, clean %.3f, %u rank%s, %s\n", w->out, r->model.hex, w->seed,
-               r->agent_steps, r->scenarios, r->scenarios_refused, per_s, r->clean_share,
+               r->agent_steps, r->scenarios, r->scenarios_refused, sealed, per_s, r->clean_share,
                ranks->count, ranks->count == 1 ? "" : "s", class);
         return;
     }
     json_t *json = json_pack(
-        "{s:s, s:s, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:i, s:s}", "model", w->out, "sha256",
+        "{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}", "model", w->out, "sha256",
         r->model.hex, "seed", (json_int_t)w->seed, "agent_steps", (json_int_t)r->agent_steps,
-        "recordings", (int)r->scenarios, "refused", (int)r->scenarios_refused, "wall_s", wall_s,
-        "core_s", r->core_s, "agent_steps_ps", per_s, "clean_share", r->clean_share, "ranks",
+        "recordings", (int)r->scenarios, "refused", (int)r->scenarios_refused, "sealed", (int)sources->sealed, "wall_s", wall_s,
+        "core_s", r->core_s, "agent_steps_ps", per_s, "clean_share", r->clean_share,
+        "uncertainty_threshold", r->uncertainty_threshold, "ranks",
         (int)ranks->count, "cpu_class", class);
     if (json) json_dumpf(json, stdout, JSON_COMPACT), putchar('\n');
     json_decref(json);
@@ -240,12 +176,13 @@ static uint32_t threads_of(const fw_train_words *w, const fw_nn_ranks *ranks) {
     return share < 1 ? 1 : share > THREADS_MAX ? THREADS_MAX : (uint32_t)share;
 }
 
-static fw_status train(const fw_train_words *w, const fw_nn_ranks *ranks, const recordings *r,
+static fw_status train(const fw_train_words *w, const fw_nn_ranks *ranks, const fw_train_sources *r,
                        talk *t, fw_error *error) {
     fw_driving_train_config config = {.recordings = r->paths,
                                       .recording_count = r->count,
                                       .base_path = w->base,
                                       .seed = w->seed,
+                                      .imitation_steps = w->imitation_steps,
                                       .agent_steps = w->agent_steps,
                                       .threads = threads_of(w, ranks),
                                       .out_path = w->out,
@@ -257,19 +194,20 @@ static fw_status train(const fw_train_words *w, const fw_nn_ranks *ranks, const 
     if (status == FW_INTERRUPTED) return stopped(w, error);
     FW_TRY(status);
     int64_t end_ns = fw_env_mono_ns(fw_env_real());
-    if (t->talks) print_result(w, ranks, &result, (double)(end_ns - t->start_ns) * 1e-9);
+    if (t->talks) print_result(w, ranks, r, &result, (double)(end_ns - t->start_ns) * 1e-9);
     return FW_OK;
 }
 
 static fw_status train_with_curve(const fw_train_words *w, const fw_nn_ranks *ranks,
-                                  const recordings *r, talk *t, fw_error *error) {
+                                  const fw_train_sources *r, talk *t, fw_error *error) {
     char *text = NULL;
     size_t size = 0;
     if (!w->curve || !t->talks) return train(w, ranks, r, t, error);
     FW_TRY(check_place(w->curve, error));
     t->curve = open_memstream(&text, &size);
     if (!t->curve) return fw_fail(error, FW_NO_MEMORY, "no memory for the curve");
-    fputs("agent_steps,loss,value_loss,entropy,gradient_norm,clean_share\n", t->curve);
+    fputs("agent_steps,loss,value_loss,entropy,gradient_norm,vacant_share,"
+          "clean_share,collision_share,off_road_share\n", t->curve);
     fw_status status = train(w, ranks, r, t, error);
     bool kept = fclose(t->curve) == 0;
     if (status == FW_OK && !kept) status = fw_fail(error, FW_NO_MEMORY, "no memory for the curve");
@@ -279,7 +217,7 @@ static fw_status train_with_curve(const fw_train_words *w, const fw_nn_ranks *ra
 }
 
 fw_status fw_train_run(const fw_train_words *w, const fw_nn_ranks *ranks, fw_error *error) {
-    recordings r = {0};
+    fw_train_sources r = {0};
     talk t = {.talks = ranks->rank == 0, .terminal = isatty(STDERR_FILENO) != 0,
               .start_ns = fw_env_mono_ns(fw_env_real())};
     t.said_ns = t.start_ns;
@@ -288,7 +226,7 @@ fw_status fw_train_run(const fw_train_words *w, const fw_nn_ranks *ranks, fw_err
     if (status == FW_OK && t.talks)
         fprintf(stderr, "train: reading %u recording%s\n", r.count, r.count == 1 ? "" : "s");
     if (status == FW_OK) status = train_with_curve(w, ranks, &r, &t, error);
-    recordings_clear(&r);
+    fw_train_sources_clear(&r);
     return status;
 }
 

@@ -21,9 +21,9 @@ enum { FW_TRAIN_SOURCES_MAX = 4096 };
 typedef struct fw_train_words {
     const char *sources[FW_TRAIN_SOURCES_MAX + 1]; /* recordings and folders of them */
     int source_count;
-    const char *base, *out, *curve;
-    uint64_t agent_steps, seed, threads, ranks; /* threads 0: share the processors; ranks 0: not said */
-    bool json, help;
+    const char *suite, *base, *out, *curve;
+    uint64_t imitation_steps, agent_steps, seed, threads, ranks; /* threads 0: share the processors; ranks 0: not said */
+    bool leave_sealed, json, help;
 } fw_train_words;
 
 /* argv behind the command's name; it is put in another order. */

@@ -44,7 +44,7 @@ static void wrong_words(void **state) {
 static void same(const char *before, const char *words, const char *name) {
     char line[300], output[3000];
     snprintf(line, sizeof line, "%s " STEPS " --out $D/%s --curve $D/%s.csv", words, name, name);
-    expect_outcome(line, train(before, line, output, sizeof output), 0, "seed 1, 16384 agent-steps", output);
+    expect_outcome(line, train(before, line, output, sizeof output), 0, "agent-steps on 3 recordings", output);
     snprintf(line, sizeof line, "cd %s && cmp first %s && cmp first.csv %s.csv && rm -f last last.csv",
              folder, name, name);
     expect_outcome(line, run_command(line, output, sizeof output), 0, "", output);
@@ -59,7 +59,8 @@ static void ranks_and_threads_change_nothing(void **state) {
     same("mpirun -q -n 4", "--recordings $D/rec --threads 1", "last");
     snprintf(command, sizeof command, "cat %s/first.csv", folder);
     assert_int_equal(run_command(command, output, sizeof output), 0);
-    assert_non_null(strstr(output, "agent_steps,loss,value_loss,entropy,gradient_norm,clean_share\n16384,"));
+    assert_non_null(strstr(output, "agent_steps,loss,value_loss,entropy,gradient_norm,vacant_share,"
+                                   "clean_share,collision_share,off_road_share\n1"));
     assert_int_equal(train("", "--recordings $D/rec --seed 2 --json " STEPS " --out $D/last", output,
                            sizeof output), 0);
     assert_non_null(strstr(output, "\"cpu_class\":\""));
@@ -67,6 +68,37 @@ static void ranks_and_threads_change_nothing(void **state) {
     assert_int_equal(run_command(command, output, sizeof output), 1);
     assert_int_equal(train("", "--recordings $D/rec --base $D/first " STEPS " --out $D/last", output,
                            sizeof output), 0);
+    snprintf(command, sizeof command, "rm %s/last", folder);
+    assert_int_equal(run_command(command, output, sizeof output), 0);
+}
+
+/* ---- suites ---- */
+
+/* Writes $D/NAME.json: the three recordings, the last one sealed or not; the second under a wrong hash or not. */
+static void write_suite(const char *name, const char *sealed, const char *wrong) {
+    char command[900], output[200];
+    snprintf(command, sizeof command,
+             "cd %s && item() { h=$(sha256sum rec/$1.mcap | cut -c1-64); echo '{\"file\":\"rec/'$1'.mcap\",\"sha256\":\"'"
+             "$(echo $h | sed s/^./$3/)'\",\"site\":\"\",\"group\":\"'$1'\",\"sealed\":'$2'}'; }; "
+             "echo '{\"format\":1,\"name\":\"%s\",\"items\":['$(item 0 false '&'),"
+             "$(item 1 false '%s'),$(item 2 %s '&')']}' > %s.json", folder, name, wrong, sealed, name);
+    expect_outcome("suite", run_command(command, output, sizeof output), 0, "", output);
+}
+
+static void sealed_is_not_learned_from(void **state) {
+    (void)state;
+    char output[3000], command[100];
+    write_suite("open", "false", "&");
+    write_suite("held", "true", "&");
+    write_suite("bad", "false", "x");
+    refuses("--suite $D/held.json --out $D/m", 1, "1 of its 3 items are sealed");
+    refuses("--suite $D/none.json --out $D/m", 1, "none.json");
+    refuses("--suite $D/bad.json --out $D/m", 1, "flywheel: ");
+    refuses("--suite $D/open.json --out $D/m --agent-steps 0", 2, "above 0");
+    refuses("--suite $D/open.json --out $D/m --imitation-steps 1", 1, "imitation needs recorded scenes");
+    same("", "--suite $D/open.json --threads 1", "last");
+    expect_outcome("two of three", train("", "--suite $D/held.json --leave-sealed " STEPS " --out $D/last", output,
+                                         sizeof output), 0, "on 2 recordings (0 refused, 1 sealed left out)", output);
     snprintf(command, sizeof command, "rm %s/last", folder);
     assert_int_equal(run_command(command, output, sizeof output), 0);
 }
@@ -151,6 +183,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_words),
         cmocka_unit_test(ranks_and_threads_change_nothing),
+        cmocka_unit_test(sealed_is_not_learned_from),
         cmocka_unit_test(a_stop_leaves_nothing),
         cmocka_unit_test(a_killed_rank_ends_it),
     };

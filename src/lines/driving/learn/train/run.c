@@ -26,7 +26,7 @@ typedef struct part {
     fw_learn_batch batch;
     fw_learn_rollouts *rollouts;
     fw_learn_update *update;
-    uint64_t rows;          /* so far */
+    uint64_t before, rows;  /* agent-steps: of the part before, so far in this one */
     uint64_t drives, clean; /* that ended so far; of the last tenth, once that has begun */
     fw_learn_spread spread; /* likewise */
 } part;
@@ -59,7 +59,7 @@ static float entropy_weight(const part *p, uint64_t u) {
 static fw_driving_point point_of(const part *p, const fw_learn_counts *counts, const fw_learn_learnt *learnt,
                                  double value_loss) {
     double rows = counts->rows > 0 ? (double)counts->rows : 1, drives = counts->drives > 0 ? (double)counts->drives : NAN;
-    fw_driving_point point = {.agent_steps = p->rows, .loss = learnt->loss, .value_loss = value_loss,
+    fw_driving_point point = {.agent_steps = p->before + p->rows, .loss = learnt->loss, .value_loss = value_loss,
                               .entropy = counts->entropy / rows, .gradient_norm = learnt->gradient_norm,
                               .clean_share = (double)counts->clean / drives,
                               .vacant_share = 1 - (double)counts->rows / FW_LEARN_ROWS};
@@ -117,6 +117,7 @@ static fw_status take_params(const part *p, const fw_nn_graph *network, float *p
 
 static fw_status run_part(part *p, uint64_t steps, const fw_nn_graph *network, float *params,
                           fw_learn_run_report *report, fw_error *error) {
+    p->before = report->agent_steps;
     p->updates = (steps + FW_LEARN_ROWS - 1) / FW_LEARN_ROWS;
     if (steps == 0) return FW_OK;
     fw_status status = part_open(p, network, params, error);
