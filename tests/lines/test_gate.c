@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/file.h"
 #include "lines/driving/act/network.h"
@@ -108,6 +109,43 @@ static void test_standing_still_is_no_skill(void **state) {
     if (strncmp(got.reason, "hardly moves: ", 14) != 0) fail_msg("%s", got.reason);
 }
 
+/* What people are shown: the champion's failure and the candidate passing it, from the same moment on. */
+static void test_a_failure_and_its_fix_are_written(void **state) {
+    const place *p = *state;
+    char path[120];
+    fw_driving_gate_config config = {.recordings = p->paths, .recording_count = RECORDINGS, .champion_path = p->constant,
+                                     .candidate_path = p->idm, .threads = 1, .replays_path = path};
+    fw_driving_gate_result out;
+    json_error_t error;
+    snprintf(path, sizeof path, "%s/replays.json", p->folder);
+    assert_int_equal(fw_driving_gate(&config, &out, NULL), FW_OK);
+    json_t *all = json_load_file(path, 0, &error);
+    const json_t *list = json_object_get(all, "replays");
+    assert_in_range(json_array_size(list), 1, 3);
+    const json_t *drives = json_object_get(json_array_get(list, 0), "drives");
+    const json_t *failed = json_array_get(drives, 0), *passed = json_array_get(drives, 1);
+    assert_true(json_is_true(json_object_get(failed, "failed")) && json_is_false(json_object_get(passed, "failed")));
+    size_t before = json_array_size(json_object_get(failed, "frames"));
+    size_t after = json_array_size(json_object_get(passed, "frames"));
+    assert_in_range(before, 2, 150);
+    assert_in_range(after, 2, before + 40);
+    const json_t *first[2];
+    for (int i = 0; i < 2; i++) {
+        const json_t *frame = json_array_get(json_object_get(json_array_get(drives, (size_t)i), "frames"), 0);
+        first[i] = json_array_get(json_object_get(frame, "boxes"), 0);
+        assert_int_equal(json_array_size(first[i]), 7);
+    }
+    if (json_integer_value(json_object_get(json_array_get(list, 0), "first_tick")) == 0)
+        assert_true(json_equal(first[0], first[1]));
+    json_decref(all);
+
+    config.champion_path = p->idm;
+    assert_int_equal(fw_driving_gate(&config, &out, NULL), FW_OK);
+    all = json_load_file(path, 0, &error);
+    assert_int_equal(json_array_size(json_object_get(all, "replays")), 0);
+    json_decref(all);
+}
+
 static void test_threads_change_nothing(void **state) {
     const place *p = *state;
     fw_driving_gate_result one = gate(p, p->constant, p->idm, 1), four = gate(p, p->constant, p->idm, 4);
@@ -146,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_the_better_passes_the_worse_does_not),
         cmocka_unit_test(test_the_same_is_not_worse),
         cmocka_unit_test(test_standing_still_is_no_skill),
+        cmocka_unit_test(test_a_failure_and_its_fix_are_written),
         cmocka_unit_test(test_threads_change_nothing),
         cmocka_unit_test(test_it_stops_when_asked_to),
         cmocka_unit_test(test_no_recording_is_refused),

@@ -98,12 +98,12 @@ static void a_street_gives_three_drives(void **state) {
 
 static void a_long_drive_starts_again_every_five_seconds(void **state) {
     (void)state;
-    fw_scenario *s = synthetic_scenario(synthetic_street(130));
+    fw_scenario *s = synthetic_scenario(synthetic_street(145));
     assert_non_null(s);
     assert_int_equal(s->start_count, 9);
     for (uint32_t i = 0; i < 9; i++) {
         assert_int_equal(s->starts[i].tick, 50 * (i % 3));
-        assert_int_equal(s->starts[i].ticks, 130 - 50 * (i % 3));
+        assert_int_equal(s->starts[i].ticks, 145 - 50 * (i % 3));
     }
     fw_scenario_free(s);
 }

@@ -128,12 +128,14 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
 }
 
-static fw_status gate(const input *in, unsigned threads, json_t **out, fw_error *error) {
+static fw_status gate(const input *in, unsigned threads, const char *replays_path, json_t **out,
+                      fw_error *error) {
     fw_driving_gate_config config = {.recordings = in->recordings,
                                      .recording_count = in->recording_count,
                                      .champion_path = in->champion,
                                      .candidate_path = in->candidate,
                                      .threads = threads,
+                                     .replays_path = replays_path,
                                      .progress = {.report = report}};
     fw_driving_gate_result got;
     FW_TRY(fw_driving_gate(&config, &got, error));
@@ -144,31 +146,41 @@ static fw_status gate(const input *in, unsigned threads, json_t **out, fw_error 
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "the gate gave a figure that is no number");
 }
 
-static fw_status run(const char *name, const char *data_folder, int64_t generation,
-                     unsigned threads, fw_error *error) {
-    char path[FW_PATH_MAX];
-    int used = snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.in.json", data_folder,
-                        (long long)generation, name);
+static fw_status path_of(const char *data_folder, int64_t generation, const char *file, char out[FW_PATH_MAX],
+                         fw_error *error) {
+    int used = snprintf(out, FW_PATH_MAX, "%s/jobs/generation-%lld/%s", data_folder, (long long)generation, file);
     if (used < 0 || used >= FW_PATH_MAX)
         return fw_fail(error, FW_TOO_BIG, "the path of the data folder is too long");
+    return FW_OK;
+}
+
+static fw_status write_result(const char *name, const input *in, const char *path, json_t *result,
+                              fw_error *error) {
+    json_object_set_new(result, "version", json_integer(FW_JOB_VERSION));
+    json_object_set_new(result, "job", json_string(name));
+    json_object_set_new(result, "dataset", json_string(in->dataset));
+    char *text = json_dumps(result, JSON_COMPACT);
+    if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for the result");
+    fw_status status = fw_file_write_durable(fw_env_real(), path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+static fw_status run(const char *name, const char *data_folder, int64_t generation,
+                     unsigned threads, fw_error *error) {
+    char from[FW_PATH_MAX], to[FW_PATH_MAX], replays[FW_PATH_MAX], file[32];
+    snprintf(file, sizeof file, "%.8s.in.json", name);
+    FW_TRY(path_of(data_folder, generation, file, from, error));
+    snprintf(file, sizeof file, "%.8s.json", name);
+    FW_TRY(path_of(data_folder, generation, file, to, error));
+    FW_TRY(path_of(data_folder, generation, "replays.json", replays, error));
     input in;
-    FW_TRY(input_read(path, name, &in, error));
+    FW_TRY(input_read(from, name, &in, error));
     json_t *result = NULL;
     bool is_train = strcmp(name, "train") == 0;
-    fw_status status =
-        is_train ? train(&in, threads, &result, error) : gate(&in, threads, &result, error);
-    char *text = NULL;
-    if (status == FW_OK) {
-        json_object_set_new(result, "version", json_integer(FW_JOB_VERSION));
-        json_object_set_new(result, "job", json_string(name));
-        json_object_set_new(result, "dataset", json_string(in.dataset));
-        text = json_dumps(result, JSON_COMPACT);
-        snprintf(path, sizeof path, "%s/jobs/generation-%lld/%s.json", data_folder,
-                 (long long)generation, name);
-        status = text ? fw_file_write_durable(fw_env_real(), path, text, strlen(text), error)
-                      : fw_fail(error, FW_NO_MEMORY, "no memory for the result");
-    }
-    free(text);
+    fw_status status = is_train ? train(&in, threads, &result, error)
+                                : gate(&in, threads, replays, &result, error);
+    if (status == FW_OK) status = write_result(name, &in, to, result, error);
     json_decref(result);
     input_clear(&in);
     return status;

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/statistics.h"
+#include "lines/driving/learn/picture/fixes.h"
 #include "lines/driving/learn/score/metrics.h"
 #include "lines/driving/learn/score/score.h"
 
@@ -81,6 +83,13 @@ static bool report(void *self, uint64_t done, uint64_t total) {
     return !progress->report || progress->report(progress->self, "gate", done / BOTH, total / BOTH, 0);
 }
 
+static void show(const fw_driving_gate_config *config, const fw_score_config *drive, const fw_score_table *table) {
+    fw_error error;
+    if (!config->replays_path) return;
+    if (fw_fixes_write(config->replays_path, drive, (fw_sim_traffic)TRAFFIC, table, &error) != FW_OK)
+        fw_log_warn("no replays: %s", error.text);
+}
+
 static fw_status compare(const fw_driving_gate_config *config, const fw_score_set *set, const fw_driver *drivers,
                          fw_driving_gate_result *out, fw_error *error) {
     fw_score score;
@@ -104,6 +113,7 @@ static fw_status compare(const fw_driving_gate_config *config, const fw_score_se
     if (status == FW_OK) {
         sums whole = sum_up(table, set, by_recording);
         decide(&whole, interval_of(by_recording, set->count, room), set->count, out);
+        show(config, &drive, table);
     }
     free(by_recording);
     free(room);

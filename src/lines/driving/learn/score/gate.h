@@ -18,6 +18,8 @@ typedef struct fw_driving_gate_config {
     uint32_t recording_count;
     const char *champion_path, *candidate_path;
     uint32_t threads;
+    const char *replays_path; /* a few drives to be looked at (picture/fixes.h); NULL: none. That they cannot
+                                 be written is said on the log and stops nothing */
     fw_driving_progress progress;
 } fw_driving_gate_config;
 
