@@ -139,12 +139,12 @@ static int rows(const options *o, const char *what, fw_scenario *const *scenario
     return 0;
 }
 
-/* A street of cars in three lanes, 12 m from rear to rear, all as fast as each other. */
+/* A street of cars in three lanes, about 12 m from rear to rear, all as fast as each other. */
 static fw_scenario *made_street(void) {
     enum { CARS = 48 };
     street_car cars[CARS];
     for (uint32_t k = 0; k < CARS; k++)
-        cars[k] = (street_car){.x_m = 12 * (float)(k / 3), .y_m = 4 * (float)(k % 3) - 4, .speed_mps = 10};
+        cars[k] = (street_car){.x_m = 12 * (float)(k / 3) + 1e-3f * (float)(k * k), .y_m = 4 * (float)(k % 3) - 4, .speed_mps = 10};
     return street(cars, CARS, 160);
 }
 

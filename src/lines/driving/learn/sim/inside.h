@@ -73,6 +73,7 @@ typedef struct fw_sim_agent {
 typedef struct fw_sim_here {
     uint32_t count, driven, heeded; /* the first `driven` are; up to `heeded` are they, and the late */
     uint16_t slot[FW_SIM_SLOTS];
+    float reach_max_m;
     float x_m[FW_SIM_SLOTS], y_m[FW_SIM_SLOTS], reach_m[FW_SIM_SLOTS]; /* reach: half the diagonal */
     fw_drive_neighbour box[FW_SIM_SLOTS];
 } fw_sim_here;

@@ -15,6 +15,7 @@ static void add(fw_sim_here *here, uint32_t slot, float reach_m, const fw_drive_
     here->y_m[at] = box->y_m;
     here->reach_m[at] = reach_m;
     here->box[at] = *box;
+    here->reach_max_m = fw_sim_most(here->reach_max_m, reach_m);
 }
 
 static void add_other(fw_sim *sim, uint32_t slot) {
@@ -28,6 +29,7 @@ static void add_other(fw_sim *sim, uint32_t slot) {
 void fw_sim_gather_here(fw_sim *sim) {
     fw_sim_here *here = &sim->here;
     here->count = 0;
+    here->reach_max_m = 0;
     for (uint32_t a = 0; a < sim->agent_count; a++) {
         fw_sim_agent *agent = &sim->agents[a];
         if (agent->phase != FW_SIM_DRIVES) continue;
@@ -50,13 +52,15 @@ void fw_sim_gather_here(fw_sim *sim) {
 
 /* ---- near ---- */
 
-/* Candidates of one car: indices in here, squared distances, ids, and each one's place in order of
- * distance (ties: by id). Whole vectors are worked on, so there is room beyond the last. */
+/* Candidates of one car: indices in here and squared distances; then in order of distance (ties: by id).
+ * Worked on in whole vectors: rows beyond the last are far away. */
+enum { LANES = 8 };
 typedef struct fw_sim_candidates {
-    uint32_t count, close_count;
-    uint16_t at[FW_SIM_SLOTS + 1], close[FW_SIM_SLOTS + 1];
-    float distance2_m2[FW_SIM_SLOTS];
-    uint32_t id[FW_SIM_SLOTS], rank[FW_SIM_SLOTS];
+    uint32_t count;
+    bool all; /* all within range are wanted, not the nearest only */
+    uint16_t at[FW_SIM_SLOTS + 1], order[FW_SIM_SLOTS];
+    float distance2_m2[FW_SIM_SLOTS + LANES];
+    int32_t rank[FW_SIM_SLOTS + LANES];
 } fw_sim_candidates;
 
 /* Those within a distance, out of `count` of them: branchless, for which is which is anybody's guess. */
@@ -70,48 +74,76 @@ static inline uint32_t within(const float *distance2, const uint16_t *from, uint
     return kept;
 }
 
-FW_SIM_KERNEL static void rank_candidates(const fw_sim_here *here, uint32_t self, bool all, fw_sim_candidates *c) {
-    float distance2[FW_SIM_SLOTS], touch2[FW_SIM_SLOTS];
-    const float x = here->x_m[self], y = here->y_m[self], reach = here->reach_m[self];
+/* Equal distances share a rank: the later ids go behind. */
+static void part_ties(const fw_sim_here *here, fw_sim_candidates *c) {
+    for (uint32_t i = 0; i < c->count; i++)
+        for (uint32_t j = 0; j < c->count; j++)
+            c->rank[i] += c->distance2_m2[j] == c->distance2_m2[i] &&
+                          here->box[c->at[j]].id < here->box[c->at[i]].id;
+}
+
+FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, fw_sim_candidates *c) {
+    float distance2[FW_SIM_SLOTS];
+    const float x = here->x_m[self], y = here->y_m[self];
     for (uint32_t j = 0; j < here->count; j++) {
-        float dx = here->x_m[j] - x, dy = here->y_m[j] - y, both = reach + here->reach_m[j];
+        float dx = here->x_m[j] - x, dy = here->y_m[j] - y;
         distance2[j] = dx * dx + dy * dy;
-        touch2[j] = both * both - distance2[j];
     }
     distance2[self] = 1e30f;
-    uint32_t count = 0, close = 0;
+    uint32_t count = 0;
     for (uint32_t j = 0; j < here->count; j++) {
         c->at[count] = (uint16_t)j;
         count += (uint32_t)(distance2[j] <= RANGE2_M2);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        c->close[close] = c->at[i];
-        close += (uint32_t)(touch2[c->at[i]] > 0);
-    }
-    c->count = count;
-    c->close_count = close;
     /* Along a road the number grows with the distance: where this guess keeps enough, the rest need no rank. */
-    if (!all && count > 24) {
+    if (count > 24) {
         uint16_t nearer[FW_SIM_SLOTS + 1];
-        float guess = 21.0f * FW_DRIVE_RANGE_M / (float)count;
+        float guess = fw_sim_most(21.0f * FW_DRIVE_RANGE_M / (float)count, here->reach_m[self] + here->reach_max_m);
         uint32_t kept = within(distance2, c->at, count, guess * guess, nearer);
-        if (kept >= FW_DRIVE_SCENE_USERS) {
-            c->count = count = kept;
+        if (kept >= FW_DRIVE_SCENE_USERS && !c->all) {
+            count = kept;
             memcpy(c->at, nearer, kept * sizeof *nearer);
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        c->distance2_m2[i] = distance2[c->at[i]];
-        c->id[i] = here->box[c->at[i]].id;
-        c->rank[i] = 0;
+    for (uint32_t i = 0; i < count; i++) c->distance2_m2[i] = distance2[c->at[i]];
+    for (uint32_t i = 0; i < LANES; i++) c->distance2_m2[count + i] = 1e30f;
+    c->count = count;
+}
+
+/* How many are nearer, of each; returns their sum: n (n - 1) / 2 when no two are equally far. */
+FW_SIM_KERNEL static int32_t rank_near(fw_sim_candidates *c) {
+    int32_t sum = 0;
+    for (uint32_t from = 0; from < c->count; from += LANES) {
+        int32_t nearer[LANES] = {0};
+        const float *mine = c->distance2_m2 + from;
+        for (uint32_t j = 0; j < c->count; j++) {
+            const float d = c->distance2_m2[j];
+            for (int k = 0; k < LANES; k++) nearer[k] += d < mine[k];
+        }
+        for (int k = 0; k < LANES; k++) c->rank[from + (uint32_t)k] = nearer[k];
     }
-    for (uint32_t j = 0; j < count; j++) {
-        const float d = c->distance2_m2[j];
-        const uint32_t id = c->id[j];
-        for (uint32_t i = 0; i < count; i++)
-            c->rank[i] += (uint32_t)(d < c->distance2_m2[i]) |
-                          ((uint32_t)(d == c->distance2_m2[i]) & (uint32_t)(id < c->id[i]));
+    for (uint32_t i = 0; i < c->count; i++) sum += c->rank[i];
+    return sum;
+}
+
+static void order_near(const fw_sim_here *here, uint32_t self, fw_sim_candidates *c) {
+    find_near(here, self, c);
+    int32_t n = (int32_t)c->count;
+    if (rank_near(c) != n * (n - 1) / 2) part_ties(here, c);
+    for (uint32_t i = 0; i < c->count; i++) c->order[c->rank[i]] = c->at[i];
+}
+
+/* The nearest box that overlaps ours, as an index in here. */
+static uint32_t touched(const fw_sim_here *here, uint32_t self, const fw_sim_candidates *c) {
+    const float reach = here->reach_m[self], farthest = reach + here->reach_max_m;
+    for (uint32_t i = 0; i < c->count; i++) {
+        uint32_t j = c->order[i];
+        float dx = here->x_m[j] - here->x_m[self], dy = here->y_m[j] - here->y_m[self], both = reach + here->reach_m[j];
+        float distance2 = dx * dx + dy * dy;
+        if (distance2 > farthest * farthest) break;
+        if (distance2 < both * both && fw_sim_boxes_overlap(&here->box[self], &here->box[j])) return j;
     }
+    return UINT32_MAX;
 }
 
 static void take(const fw_sim_here *here, fw_sim_agent *agent, uint32_t row, uint32_t at) {
@@ -122,12 +154,10 @@ static void take(const fw_sim_here *here, fw_sim_agent *agent, uint32_t row, uin
 /* A unit's car keeps whoever has a conflict with it: as fw_drive_scene_of does of a message, which holds
  * the FW_DRIVE_USERS_MAX nearest. */
 static void keep_conflicts(const fw_sim *sim, const fw_sim_candidates *c, fw_sim_agent *agent) {
-    uint16_t order[FW_SIM_SLOTS];
-    for (uint32_t i = 0; i < c->count; i++) order[c->rank[i]] = c->at[i];
     uint32_t kept = agent->user_count;
     uint32_t last = c->count < FW_DRIVE_USERS_MAX ? c->count : FW_DRIVE_USERS_MAX;
     for (uint32_t i = kept; i < last; i++) {
-        if (!fw_sim_meets(sim, sim->here.slot[order[i]])) continue;
+        if (!fw_sim_meets(sim, sim->here.slot[c->order[i]])) continue;
         uint32_t out = kept;
         while (out > 0 && fw_sim_meets(sim, agent->user_slot[out - 1])) out--;
         if (out == 0) break;
@@ -135,22 +165,19 @@ static void keep_conflicts(const fw_sim *sim, const fw_sim_candidates *c, fw_sim
             agent->users[row - 1] = agent->users[row];
             agent->user_slot[row - 1] = agent->user_slot[row];
         }
-        take(&sim->here, agent, kept - 1, order[i]);
+        take(&sim->here, agent, kept - 1, c->order[i]);
     }
 }
 
 void fw_sim_gather_near(fw_sim *sim, fw_sim_agent *agent) {
     const fw_sim_here *here = &sim->here;
     fw_sim_candidates c;
-    const bool own = sim->scenario->meeting_count > 0 && agent->slot == 0;
-    rank_candidates(here, agent->here, own, &c);
+    c.all = sim->scenario->meeting_count > 0 && agent->slot == 0;
+    order_near(here, agent->here, &c);
+    agent->touching = touched(here, agent->here, &c);
     agent->user_count = c.count < FW_DRIVE_SCENE_USERS ? c.count : FW_DRIVE_SCENE_USERS;
-    for (uint32_t i = 0; i < c.count; i++)
-        if (c.rank[i] < FW_DRIVE_SCENE_USERS) take(here, agent, c.rank[i], c.at[i]);
-    agent->touching = UINT32_MAX;
-    for (uint32_t i = 0; i < c.close_count && agent->touching == UINT32_MAX; i++)
-        if (fw_sim_boxes_overlap(&here->box[agent->here], &here->box[c.close[i]])) agent->touching = c.close[i];
-    if (!own) return;
+    for (uint32_t row = 0; row < agent->user_count; row++) take(here, agent, row, c.order[row]);
+    if (!c.all) return;
     fw_sim_list_conflicts(sim, agent);
     if (c.count > FW_DRIVE_SCENE_USERS) keep_conflicts(sim, &c, agent);
     fw_sim_name_conflicts(sim, agent);
