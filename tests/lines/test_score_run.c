@@ -106,6 +106,21 @@ static void test_what_cannot_begin_counts_for_nobody(void **state) {
     fw_scenario_free(s);
 }
 
+/* Who stands where its log ends is no drive: there is no goal to reach. */
+static void test_who_is_there_already_does_not_count(void **state) {
+    (void)state;
+    const street_car cars[] = {{.speed_mps = 10, .count = 60}, {.y_m = 4, .speed_mps = 0.5f, .count = 60}};
+    fw_scenario *s = street(cars, 2, 60);
+    const fw_scenario *list[] = {s};
+    fw_score score = score_of(list, 1, (fw_score_config){.traffic = {true, true, true}});
+    for (int t = 0; t < FW_SIM_TRAFFIC_COUNT; t++) {
+        assert_int_equal(score.traffic[t].case_count, 1);
+        assert_int_equal(score.traffic[t].cases[0].track, 0);
+    }
+    fw_score_clear(&score);
+    fw_scenario_free(s);
+}
+
 /* In self-play every car is a case, driven by the row: also one that comes later. */
 static void test_self_play_drives_them_all(void **state) {
     (void)state;
@@ -264,6 +279,7 @@ int main(void) {
         cmocka_unit_test(test_a_car_in_the_way),
         cmocka_unit_test(test_the_log_is_judged),
         cmocka_unit_test(test_what_cannot_begin_counts_for_nobody),
+        cmocka_unit_test(test_who_is_there_already_does_not_count),
         cmocka_unit_test(test_self_play_drives_them_all),
         cmocka_unit_test(test_threads_change_nothing),
         cmocka_unit_test(test_rows_do_not_see_each_other),

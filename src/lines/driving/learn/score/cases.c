@@ -49,6 +49,15 @@ static fw_score_manoeuvre manoeuvre_of(const fw_scenario *scenario, const fw_sce
     return fw_score_manoeuvre_of(route, from, from + way);
 }
 
+/* Who stands at its goal from the start on has nothing to drive. */
+static bool there_already(const fw_scenario *scenario, const fw_scenario_start *start) {
+    const fw_scenario_track *track = &scenario->tracks[start->track];
+    if (!scenario->scene || track->route >= scenario->route_count) return false;
+    const fw_scenario_route *route = &scenario->routes[track->route];
+    uint32_t tick = start->tick - track->first;
+    return hypotf(track->x_m[tick] - route->goal_x_m, track->y_m[tick] - route->goal_y_m) <= FW_SIM_GOAL_M;
+}
+
 /* In self-play a car's one case begins with its log; units' recordings may be thinned. */
 static bool wanted(const fw_score_config *config, fw_sim_traffic traffic, const fw_scenario *scenario, uint32_t i) {
     const fw_scenario_start *start = &scenario->starts[i];
@@ -80,7 +89,7 @@ static uint32_t list(const fw_score_config *config, fw_sim_traffic traffic, cons
         const fw_scenario *scenario = config->scenarios[i];
         for (uint32_t k = 0; k < scenario->start_count; k++) {
             const fw_scenario_start *start = &scenario->starts[k];
-            if (!wanted(config, traffic, scenario, k)) continue;
+            if (!wanted(config, traffic, scenario, k) || there_already(scenario, start)) continue;
             out[count++] = (fw_score_case){i, start->track, start->tick, clusters[i], manoeuvre_of(scenario, start)};
         }
     }

@@ -12,9 +12,10 @@
  * reactive). The log's row is replayed traffic in all three: people drove among people.
  *
  * Invariants: (1) a case counts in a table only where it could begin in every row, so that rows stand on the
- * same drives and may be paired; the others are counted in left_out; (2) a cell depends on its scenario, its
- * case and its driver alone: not on the number of threads, nor on the other rows; the same seed of traffic
- * for all rows.
+ * same drives and may be paired; the others are counted in left_out; who stands within 3 m of its goal from the
+ * start has nothing to drive, is no case, and in self-play is traffic; (2) a cell depends on its scenario, its
+ * case and its driver alone: not on the number of threads, nor on the other rows; the same seed of traffic for
+ * all rows.
  */
 #ifndef FW_LINES_DRIVING_SCORE_SCORE_H
 #define FW_LINES_DRIVING_SCORE_SCORE_H

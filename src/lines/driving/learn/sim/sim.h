@@ -30,6 +30,7 @@
 #include "lines/driving/learn/scenario/scenario.h"
 
 enum { FW_SIM_AGENTS_MAX = 64 };
+#define FW_SIM_GOAL_M 3.0f /* of the box's centre from the log's end */
 
 typedef enum fw_sim_traffic { FW_SIM_REPLAYED, FW_SIM_REACTIVE, FW_SIM_SELF_PLAY, FW_SIM_TRAFFIC_COUNT } fw_sim_traffic;
 const char *fw_sim_traffic_name(fw_sim_traffic traffic); /* "replayed", "reactive", "self-play" */

@@ -4,7 +4,6 @@
 #include "lines/driving/learn/sim/inside.h"
 #include "lines/driving/learn/sim/reward.h"
 
-#define GOAL_M 3.0f
 #define FAULT_MPS 0.5f    /* who stands is at no fault */
 #define TTC_S 1.5f
 #define HARD_MPS2 4.0f    /* acceleration either way, and sideways */
@@ -102,7 +101,7 @@ static bool is_at_fault(const fw_sim *sim, const fw_sim_agent *agent) {
 
 static fw_sim_end end_of_scene(const fw_sim *sim, const fw_sim_agent *agent) {
     float dx = agent->x_m - agent->route->goal_x_m, dy = agent->y_m - agent->route->goal_y_m;
-    if (dx * dx + dy * dy <= GOAL_M * GOAL_M) return FW_SIM_GOAL;
+    if (dx * dx + dy * dy <= FW_SIM_GOAL_M * FW_SIM_GOAL_M) return FW_SIM_GOAL;
     return sim->tick >= agent->deadline ? FW_SIM_TIME_OUT : FW_SIM_RUNS;
 }
 
