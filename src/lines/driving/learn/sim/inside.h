@@ -63,6 +63,7 @@ typedef struct fw_sim_agent {
     uint32_t standing_ticks;
     uint32_t lights_passed;           /* bit set over the scenario's lights */
     uint32_t here;                    /* its index in here */
+    float guess2_m2;                  /* within what squared distance to look for the nearest first */
     uint32_t user_count, touching;    /* touching: index in here of whom its box overlaps, or UINT32_MAX */
     fw_drive_neighbour users[FW_DRIVE_SCENE_USERS];
     uint16_t user_slot[FW_DRIVE_SCENE_USERS];

@@ -57,18 +57,16 @@ void fw_sim_gather_here(fw_sim *sim) {
 enum { LANES = 8 };
 typedef struct fw_sim_candidates {
     uint32_t count;
-    bool all; /* all within range are wanted, not the nearest only */
     uint16_t at[FW_SIM_SLOTS + 1], order[FW_SIM_SLOTS];
     float distance2_m2[FW_SIM_SLOTS + LANES];
     int32_t rank[FW_SIM_SLOTS + LANES];
 } fw_sim_candidates;
 
-/* Those within a distance, out of `count` of them: branchless, for which is which is anybody's guess. */
-static inline uint32_t within(const float *distance2, const uint16_t *from, uint32_t count, float most2, uint16_t *to) {
+/* Those within a distance: branchless, for which is which is anybody's guess. */
+static inline uint32_t within(const float *distance2, uint32_t count, float most2, uint16_t *to) {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint16_t j = from[i];
-        to[kept] = j;
+    for (uint32_t j = 0; j < count; j++) {
+        to[kept] = (uint16_t)j;
         kept += (uint32_t)(distance2[j] <= most2);
     }
     return kept;
@@ -82,7 +80,8 @@ static void part_ties(const fw_sim_here *here, fw_sim_candidates *c) {
                           here->box[c->at[j]].id < here->box[c->at[i]].id;
 }
 
-FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, fw_sim_candidates *c) {
+/* Those within a guess that keeps enough of them, else all within range. */
+FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, float most2, fw_sim_candidates *c) {
     float distance2[FW_SIM_SLOTS];
     const float x = here->x_m[self], y = here->y_m[self];
     for (uint32_t j = 0; j < here->count; j++) {
@@ -90,21 +89,8 @@ FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, fw_s
         distance2[j] = dx * dx + dy * dy;
     }
     distance2[self] = 1e30f;
-    uint32_t count = 0;
-    for (uint32_t j = 0; j < here->count; j++) {
-        c->at[count] = (uint16_t)j;
-        count += (uint32_t)(distance2[j] <= RANGE2_M2);
-    }
-    /* Along a road the number grows with the distance: where this guess keeps enough, the rest need no rank. */
-    if (count > 24) {
-        uint16_t nearer[FW_SIM_SLOTS + 1];
-        float guess = fw_sim_most(21.0f * FW_DRIVE_RANGE_M / (float)count, here->reach_m[self] + here->reach_max_m);
-        uint32_t kept = within(distance2, c->at, count, guess * guess, nearer);
-        if (kept >= FW_DRIVE_SCENE_USERS && !c->all) {
-            count = kept;
-            memcpy(c->at, nearer, kept * sizeof *nearer);
-        }
-    }
+    uint32_t count = within(distance2, here->count, most2, c->at);
+    if (count < FW_DRIVE_SCENE_USERS && most2 < RANGE2_M2) count = within(distance2, here->count, RANGE2_M2, c->at);
     for (uint32_t i = 0; i < count; i++) c->distance2_m2[i] = distance2[c->at[i]];
     for (uint32_t i = 0; i < LANES; i++) c->distance2_m2[count + i] = 1e30f;
     c->count = count;
@@ -126,8 +112,8 @@ FW_SIM_KERNEL static int32_t rank_near(fw_sim_candidates *c) {
     return sum;
 }
 
-static void order_near(const fw_sim_here *here, uint32_t self, fw_sim_candidates *c) {
-    find_near(here, self, c);
+static void order_near(const fw_sim_here *here, uint32_t self, float most2, fw_sim_candidates *c) {
+    find_near(here, self, most2, c);
     int32_t n = (int32_t)c->count;
     if (rank_near(c) != n * (n - 1) / 2) part_ties(here, c);
     for (uint32_t i = 0; i < c->count; i++) c->order[c->rank[i]] = c->at[i];
@@ -169,15 +155,26 @@ static void keep_conflicts(const fw_sim *sim, const fw_sim_candidates *c, fw_sim
     }
 }
 
+/* In the next tick the nearest will be about as near: looking a little farther keeps them and few more. */
+static void guess_near(const fw_sim_here *here, fw_sim_agent *agent, const fw_sim_candidates *c) {
+    agent->guess2_m2 = RANGE2_M2;
+    if (c->count < FW_DRIVE_SCENE_USERS) return;
+    const uint32_t last = c->order[FW_DRIVE_SCENE_USERS - 1];
+    float dx = here->x_m[last] - agent->x_m, dy = here->y_m[last] - agent->y_m;
+    agent->guess2_m2 = fw_sim_least(RANGE2_M2, 1.15f * (dx * dx + dy * dy));
+}
+
 void fw_sim_gather_near(fw_sim *sim, fw_sim_agent *agent) {
     const fw_sim_here *here = &sim->here;
+    const bool own = sim->scenario->meeting_count > 0 && agent->slot == 0; /* all count that it meets */
+    const float touch = here->reach_m[agent->here] + here->reach_max_m;
     fw_sim_candidates c;
-    c.all = sim->scenario->meeting_count > 0 && agent->slot == 0;
-    order_near(here, agent->here, &c);
+    order_near(here, agent->here, own ? RANGE2_M2 : fw_sim_most(agent->guess2_m2, touch * touch), &c);
     agent->touching = touched(here, agent->here, &c);
     agent->user_count = c.count < FW_DRIVE_SCENE_USERS ? c.count : FW_DRIVE_SCENE_USERS;
     for (uint32_t row = 0; row < agent->user_count; row++) take(here, agent, row, c.order[row]);
-    if (!c.all) return;
+    guess_near(here, agent, &c);
+    if (!own) return;
     fw_sim_list_conflicts(sim, agent);
     if (c.count > FW_DRIVE_SCENE_USERS) keep_conflicts(sim, &c, agent);
     fw_sim_name_conflicts(sim, agent);

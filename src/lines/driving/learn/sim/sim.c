@@ -66,6 +66,7 @@ static void name_agents(fw_sim *sim, const fw_sim_start *start) {
                                 .phase = start->tick >= track->first + track->count ? FW_SIM_DONE : FW_SIM_WAITS,
                                 .route = &start->scenario->routes[track->route],
                                 .kind = a == 0 && start->kind ? *start->kind : track->kind};
+        agent->guess2_m2 = FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M;
         agent->half_diagonal_m = 0.5f * hypotf(agent->kind.length_m, agent->kind.width_m);
         if (track->first > start->tick) sim->driver[agent->slot] = FW_SIM_DRIVEN;
     }
