@@ -98,11 +98,12 @@ FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, floa
 
 /* How many are nearer, of each; returns their sum: n (n - 1) / 2 when no two are equally far. */
 FW_SIM_KERNEL static int32_t rank_near(fw_sim_candidates *c) {
+    const uint32_t padded = (c->count + LANES - 1) & ~(uint32_t)(LANES - 1);
     int32_t sum = 0;
-    for (uint32_t from = 0; from < c->count; from += LANES) {
+    for (uint32_t from = 0; from < padded; from += LANES) {
         int32_t nearer[LANES] = {0};
         const float *mine = c->distance2_m2 + from;
-        for (uint32_t j = 0; j < c->count; j++) {
+        for (uint32_t j = 0; j < padded; j++) {
             const float d = c->distance2_m2[j];
             for (int k = 0; k < LANES; k++) nearer[k] += d < mine[k];
         }
