@@ -29,6 +29,7 @@ typedef struct situation {
     float accel_mps2; /* wanted of the guard */
     float speed_mps;  /* 0: 10; negative: none */
     float asked_mps2; /* by the policy */
+    float was_mps2;   /* carried out before */
     fw_drive_leader leader;
     fw_drive_light light;
     float light_m;
@@ -46,6 +47,7 @@ typedef struct situation {
 static void set(hand *h, const situation *s) {
     memset(h, 0, sizeof *h);
     h->scene.speed_mps = s->speed_mps < 0 ? 0 : s->speed_mps > 0 ? s->speed_mps : 10;
+    h->scene.accel_mps2 = s->was_mps2;
     h->scene.length_m = 5, h->scene.width_m = 1.8f, h->scene.rear_overhang_m = 1;
     h->scene.users = &h->user;
     h->user = (fw_drive_neighbour){.length_m = 5, .width_m = 1.8f};
@@ -83,20 +85,23 @@ static void test_leader(void **state) {
     static const situation cases[] = {
         {"a free street", FW_GUARD_NONE, .asked_mps2 = 2},
         {"no leader, whatever its gap", FW_GUARD_NONE, .leader = {false, 3, 0}},
-        {"standing, 16.4 m", FW_GUARD_NONE, .leader = {true, 16.4f, 0}},
-        {"standing, 16.2 m", FW_GUARD_LEADER, -3.5211f, .leader = {true, 16.2f, 0}},
+        {"standing, 17.4 m", FW_GUARD_NONE, .leader = {true, 17.4f, 0}},
+        {"standing, 17.2 m", FW_GUARD_LEADER, -3.0305f, .leader = {true, 17.2f, 0}},
         {"standing, 8 m: all there is", FW_GUARD_LEADER, -8, .leader = {true, 8, 0}},
-        {"driving, 13.3 m", FW_GUARD_NONE, .leader = {true, 13.3f, 6}},
-        {"driving, 13.2 m", FW_GUARD_LEADER, -3.5211f, .leader = {true, 13.2f, 6}},
-        {"braking already", FW_GUARD_NONE, .asked_mps2 = -4, .leader = {true, 14.78f, 0}},
-        {"braking too little", FW_GUARD_LEADER, -3.7146f, .asked_mps2 = -3, .leader = {true, 14.65f, 0}},
+        {"driving, 14.3 m", FW_GUARD_NONE, .leader = {true, 14.3f, 6}},
+        {"driving, 14.2 m", FW_GUARD_LEADER, -3.0305f, .leader = {true, 14.2f, 6}},
+        {"let go at last", FW_GUARD_NONE, .was_mps2 = -2.1f, .leader = {true, 28.05f, 0}},
+        {"not let go", FW_GUARD_LEADER, -2, .was_mps2 = -2.1f, .leader = {true, 27.9f, 0}},
+        {"hardly braking", FW_GUARD_NONE, .was_mps2 = -1.9f, .leader = {true, 27.9f, 0}},
+        {"braking already", FW_GUARD_NONE, .asked_mps2 = -4, .leader = {true, 14, 0}},
+        {"braking too little", FW_GUARD_LEADER, -3.4679f, .asked_mps2 = -3, .leader = {true, 15.4f, 0}},
         {"standing still", FW_GUARD_NONE, .speed_mps = -1, .leader = {true, 0.5f, 0}},
-        {"starting into it", FW_GUARD_LEADER, -8, .speed_mps = -1, .asked_mps2 = 2, .leader = {true, 0.9f, 0}},
-        {"time to collision 0.82 s", FW_GUARD_NONE, .speed_mps = 3, .leader = {true, 2.75f, 0}},
-        {"time to collision 0.78 s", FW_GUARD_LEADER, -3.5f, .speed_mps = 3, .leader = {true, 2.65f, 0}},
-        {"both moving, in time", FW_GUARD_NONE, .speed_mps = 3, .leader = {true, 2.657f, 0.05f}},
-        {"both moving, not in time", FW_GUARD_LEADER, -3.5f, .speed_mps = 3, .leader = {true, 2.652f, 0.05f}},
-        {"much less than that", FW_GUARD_LEADER, -6.4286f, .speed_mps = 3, .leader = {true, 2, 0}},
+        {"starting into it", FW_GUARD_LEADER, -2, .speed_mps = -1, .asked_mps2 = 2, .leader = {true, 0.9f, 0}},
+        {"time to collision 0.82 s", FW_GUARD_NONE, .speed_mps = 3, .leader = {true, 3.05f, 0}},
+        {"time to collision 0.78 s", FW_GUARD_LEADER, -2, .speed_mps = 3, .leader = {true, 2.95f, 0}},
+        {"both moving, in time", FW_GUARD_NONE, .speed_mps = 3, .leader = {true, 2.955f, 0.05f}},
+        {"both moving, not in time", FW_GUARD_LEADER, -2, .speed_mps = 3, .leader = {true, 2.945f, 0.05f}},
+        {"much less than that", FW_GUARD_LEADER, -3.9478f, .speed_mps = 3, .leader = {true, 2.2f, 0}},
     };
     CHECK(cases);
 }
@@ -104,17 +109,19 @@ static void test_leader(void **state) {
 static void test_lights(void **state) {
     (void)state;
     static const situation cases[] = {
-        {"red, 15.5 m", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_RED, .light_m = 15.5f},
-        {"red, 15.47 m", FW_GUARD_RED_LIGHT, -3.5039f, .light = FW_DRIVE_LIGHT_RED, .light_m = 15.47f},
+        {"red, 16.5 m", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_RED, .light_m = 16.5f},
+        {"red, 16.47 m", FW_GUARD_RED_LIGHT, -3.0157f, .light = FW_DRIVE_LIGHT_RED, .light_m = 16.47f},
         {"green", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_GREEN, .light_m = 10},
         {"none", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_NONE, .light_m = 10},
         {"of no matter", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_RED, .light_m = 10, .light_is_past = true},
         {"passed", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_RED, .light_m = -0.3f},
         {"red, at the last moment", FW_GUARD_RED_LIGHT, -8, .light = FW_DRIVE_LIGHT_RED, .light_m = 6.5f},
         {"red, too late", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_RED, .light_m = 6.4f},
-        {"yellow, to be kept", FW_GUARD_RED_LIGHT, -4.3290f, .light = FW_DRIVE_LIGHT_YELLOW, .light_m = 12.75f},
+        {"yellow, to be kept", FW_GUARD_RED_LIGHT, -4.0720f, .light = FW_DRIVE_LIGHT_YELLOW, .light_m = 12.75f},
         {"yellow, too late", FW_GUARD_NONE, .light = FW_DRIVE_LIGHT_YELLOW, .light_m = 12.65f},
-        {"red, pulling off at the line", FW_GUARD_RED_LIGHT, -8, .speed_mps = -1, .asked_mps2 = 2,
+        {"yellow, braking for it", FW_GUARD_RED_LIGHT, -4.1107f, .was_mps2 = -2.1f,
+         .light = FW_DRIVE_LIGHT_YELLOW, .light_m = 12.65f},
+        {"red, pulling off at the line", FW_GUARD_RED_LIGHT, -2, .speed_mps = -1, .asked_mps2 = 2,
          .light = FW_DRIVE_LIGHT_RED, .light_m = 0.2f},
     };
     CHECK(cases);
@@ -123,19 +130,19 @@ static void test_lights(void **state) {
 static void test_corridor(void **state) {
     (void)state;
     static const situation cases[] = {
-        {"bend in 10 m", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0864f},
-        {"a tighter one", FW_GUARD_CORRIDOR, -3.5027f, .bend = 5, .curvature_pm = 0.0866f},
-        {"to the right", FW_GUARD_CORRIDOR, -3.5027f, .bend = 5, .curvature_pm = -0.0866f},
-        {"wide in a narrow lane", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0535f, .lane_m = 2.4f},
-        {"tight in a narrow lane", FW_GUARD_CORRIDOR, -3.5073f, .bend = 5, .curvature_pm = 0.0538f, .lane_m = 2.4f},
-        {"wide in a lane too narrow", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0178f, .lane_m = 1.7f},
-        {"tight in a lane too narrow", FW_GUARD_CORRIDOR, -3.5036f, .bend = 5, .curvature_pm = 0.0179f, .lane_m = 1.7f},
+        {"bend in 10 m", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0726f},
+        {"a tighter one", FW_GUARD_CORRIDOR, -2.6353f, .bend = 5, .curvature_pm = 0.0728f},
+        {"to the right", FW_GUARD_CORRIDOR, -2.6353f, .bend = 5, .curvature_pm = -0.0728f},
+        {"wide in a narrow lane", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0450f, .lane_m = 2.4f},
+        {"tight in a narrow lane", FW_GUARD_CORRIDOR, -2.6399f, .bend = 5, .curvature_pm = 0.0452f, .lane_m = 2.4f},
+        {"wide in a lane too narrow", FW_GUARD_NONE, .bend = 5, .curvature_pm = 0.0150f, .lane_m = 1.7f},
+        {"tight in a lane too narrow", FW_GUARD_CORRIDOR, -2.6369f, .bend = 5, .curvature_pm = 0.01505f,
+         .lane_m = 1.7f},
         {"in the bend", FW_GUARD_NONE, .speed_mps = 4.41f, .curvature_pm = 0.2f},
-        {"in the bend, faster", FW_GUARD_CORRIDOR, -3.5364f, .speed_mps = 4.42f, .curvature_pm = 0.2f},
-        {"in the bend, pulling off", FW_GUARD_CORRIDOR, -3.8025f, .speed_mps = 4.15f, .asked_mps2 = 3,
-         .curvature_pm = 0.2f},
+        {"in the bend, faster", FW_GUARD_CORRIDOR, -2, .speed_mps = 4.42f, .curvature_pm = 0.2f},
+        {"in the bend, pulling off", FW_GUARD_CORRIDOR, -2, .speed_mps = 4, .asked_mps2 = 3, .curvature_pm = 0.2f},
         {"the last preview", FW_GUARD_NONE, .speed_mps = 16, .bend = FW_DRIVE_PREVIEWS - 1, .curvature_pm = 0.25f},
-        {"the last preview, faster", FW_GUARD_CORRIDOR, -3.5204f, .speed_mps = 18, .bend = FW_DRIVE_PREVIEWS - 1,
+        {"the last preview, faster", FW_GUARD_CORRIDOR, -3.3729f, .speed_mps = 18, .bend = FW_DRIVE_PREVIEWS - 1,
          .curvature_pm = 0.25f},
     };
     CHECK(cases);
@@ -148,24 +155,24 @@ static void test_corridor(void **state) {
 static void test_zones_to_yield(void **state) {
     (void)state;
     static const situation cases[] = {
-        {"15.6 m", FW_GUARD_NONE, .meets = true, .meeting = {.must_yield = true, ZONE(15.6f), FOE}},
-        {"15.57 m", FW_GUARD_ZONE, -3.5039f, .meets = true, .meeting = {.must_yield = true, ZONE(15.57f), FOE}},
+        {"16.6 m", FW_GUARD_NONE, .meets = true, .meeting = {.must_yield = true, ZONE(16.6f), FOE}},
+        {"16.57 m", FW_GUARD_ZONE, -3.0157f, .meets = true, .meeting = {.must_yield = true, ZONE(16.57f), FOE}},
         {"nobody", FW_GUARD_NONE, .meeting = {.must_yield = true, ZONE(15), FOE}},
         {"it yields", FW_GUARD_NONE, .meets = true, .meeting = {ZONE(15), FOE}},
-        {"still to stop", FW_GUARD_ZONE, -6.7568f, .meets = true, .meeting = {.must_yield = true, ZONE(8.7f), FOE}},
+        {"still to stop", FW_GUARD_ZONE, -6.6839f, .meets = true, .meeting = {.must_yield = true, ZONE(8.7f), FOE}},
         {"too late to stop", FW_GUARD_NONE, .meets = true, .meeting = {.must_yield = true, ZONE(8.6f), FOE}},
         {"it has left", FW_GUARD_NONE, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 10, .foe_enter_m = -0.2f, .foe_clear_m = 8.1f}},
-        {"it has hardly left", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 10, .foe_enter_m = -0.2f, .foe_clear_m = 8.3f}},
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 10, .foe_enter_m = -0.2f, .foe_clear_m = 7.95f}},
+        {"it has hardly left", FW_GUARD_ZONE, -2, .meets = true,
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 10, .foe_enter_m = -0.2f, .foe_clear_m = 8.1f}},
         {"we have left", FW_GUARD_NONE, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 10, .foe_enter_m = 32, .foe_clear_m = 42}},
-        {"we have hardly left", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 10, .foe_enter_m = 31.6f, .foe_clear_m = 42}},
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 10, .foe_enter_m = 31.7f, .foe_clear_m = 42}},
+        {"we have hardly left", FW_GUARD_ZONE, -3.0736f, .meets = true,
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 10, .foe_enter_m = 31.4f, .foe_clear_m = 42}},
         {"it waits at 0.45 m/s", FW_GUARD_NONE, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 0.45f, .foe_enter_m = 1, .foe_clear_m = 5}},
-        {"it comes at 0.55 m/s", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_speed_mps = 0.55f, .foe_enter_m = 1, .foe_clear_m = 5}},
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 0.45f, .foe_enter_m = 1, .foe_clear_m = 5}},
+        {"it comes at 0.55 m/s", FW_GUARD_ZONE, -3.0736f, .meets = true,
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_speed_mps = 0.55f, .foe_enter_m = 1, .foe_clear_m = 5}},
     };
     CHECK(cases);
 }
@@ -173,16 +180,16 @@ static void test_zones_to_yield(void **state) {
 static void test_zones_taken(void **state) {
     (void)state;
     static const situation cases[] = {
-        {"a nose in", FW_GUARD_NONE, .meets = true, .meeting = {ZONE(15.5f), .foe_enter_m = -0.45f, .foe_clear_m = 5}},
-        {"standing in", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {ZONE(15.5f), .foe_enter_m = -0.55f, .foe_clear_m = 5}},
-        {"standing in, we yield", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {.must_yield = true, ZONE(15.5f), .foe_enter_m = -0.55f, .foe_clear_m = 5}},
-        {"driving out slowly", FW_GUARD_ZONE, -3.5211f, .meets = true,
-         .meeting = {ZONE(15.5f), .foe_speed_mps = 1, .foe_enter_m = -0.55f, .foe_clear_m = 5}},
+        {"a nose in", FW_GUARD_NONE, .meets = true, .meeting = {ZONE(16.3f), .foe_enter_m = -0.45f, .foe_clear_m = 5}},
+        {"standing in", FW_GUARD_ZONE, -3.0736f, .meets = true,
+         .meeting = {ZONE(16.3f), .foe_enter_m = -0.55f, .foe_clear_m = 5}},
+        {"standing in, we yield", FW_GUARD_ZONE, -3.0736f, .meets = true,
+         .meeting = {.must_yield = true, ZONE(16.3f), .foe_enter_m = -0.55f, .foe_clear_m = 5}},
+        {"driving out slowly", FW_GUARD_ZONE, -3.0736f, .meets = true,
+         .meeting = {ZONE(16.3f), .foe_speed_mps = 1, .foe_enter_m = -0.55f, .foe_clear_m = 5}},
         {"driving out in time", FW_GUARD_NONE, .meets = true,
-         .meeting = {ZONE(15.5f), .foe_speed_mps = 10, .foe_enter_m = -1, .foe_clear_m = 2}},
-        {"pulling off into it", FW_GUARD_ZONE, -8, .speed_mps = -1, .asked_mps2 = 2, .meets = true,
+         .meeting = {ZONE(16.3f), .foe_speed_mps = 10, .foe_enter_m = -1, .foe_clear_m = 2}},
+        {"pulling off into it", FW_GUARD_ZONE, -2, .speed_mps = -1, .asked_mps2 = 2, .meets = true,
          .meeting = {ZONE(-0.45f), .foe_enter_m = -1, .foe_clear_m = 5}},
         {"with our nose in", FW_GUARD_NONE, .speed_mps = -1, .asked_mps2 = 2, .meets = true,
          .meeting = {ZONE(-0.55f), .foe_enter_m = -1, .foe_clear_m = 5}},
@@ -196,15 +203,15 @@ static void test_creep(void **state) {
     (void)state;
     static const situation cases[] = {
         {"0.45 m ahead", FW_GUARD_NONE, CREEPING, .box = {true, 5.45f, 0, 1, 0}},
-        {"0.35 m ahead", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 5.35f, 0, 1, 0}},
-        {"facing us", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 5.35f, 0, -1, 0}},
-        {"a corner ahead", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 5.35f, 1.75f, 1, 0}},
-        {"a corner ahead, right", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 5.35f, -1.75f, 1, 0}},
+        {"0.35 m ahead", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 5.35f, 0, 1, 0}},
+        {"facing us", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 5.35f, 0, -1, 0}},
+        {"a corner ahead", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 5.35f, 1.75f, 1, 0}},
+        {"a corner ahead, right", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 5.35f, -1.75f, 1, 0}},
         {"beside, ahead", FW_GUARD_NONE, CREEPING, .box = {true, 5.35f, -1.85f, 1, 0}},
         {"beside us", FW_GUARD_NONE, CREEPING, .box = {true, 2.4f, 0, 1, 0}},
-        {"across, near", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 3.75f, 0, 0, 1}},
+        {"across, near", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 3.75f, 0, 0, 1}},
         {"across, far", FW_GUARD_NONE, CREEPING, .box = {true, 3.85f, 0, 0, -1}},
-        {"across, its front ahead", FW_GUARD_CREEP, -8, CREEPING, .box = {true, 3.7f, 3.3f, 0, -1}},
+        {"across, its front ahead", FW_GUARD_CREEP, -2, CREEPING, .box = {true, 3.7f, 3.3f, 0, -1}},
         {"across, its front beside", FW_GUARD_NONE, CREEPING, .box = {true, 3.7f, 3.5f, 0, -1}},
         {"at 0.95 m/s", FW_GUARD_CREEP, -8, .speed_mps = 0.95f, .box = {true, 5.35f, 0, 1, 0}},
         {"at 1.05 m/s", FW_GUARD_NONE, .speed_mps = 1.05f, .box = {true, 5.35f, 0, 1, 0}},
@@ -216,10 +223,12 @@ static void test_creep(void **state) {
 static void test_the_largest_counts(void **state) {
     (void)state;
     static const situation cases[] = {
-        {"the light", FW_GUARD_RED_LIGHT, -4, .leader = {true, 15.5f, 0}, .light = FW_DRIVE_LIGHT_RED, .light_m = 13.7f},
-        {"the leader", FW_GUARD_LEADER, -4, .leader = {true, 14.5f, 0}, .light = FW_DRIVE_LIGHT_RED, .light_m = 15},
-        {"of two bends the nearer", FW_GUARD_CORRIDOR, -3.5027f, .bend = 5, .curvature_pm = 0.0866f,
-         .leader = {true, 16.3f, 0}},
+        {"the light", FW_GUARD_RED_LIGHT, -3.7377f, .leader = {true, 15.5f, 0}, .light = FW_DRIVE_LIGHT_RED,
+         .light_m = 13.7f},
+        {"the leader", FW_GUARD_LEADER, -3.7377f, .leader = {true, 14.5f, 0}, .light = FW_DRIVE_LIGHT_RED,
+         .light_m = 15},
+        {"the bend now, the leader after braking", FW_GUARD_CORRIDOR, -3.0199f, .bend = 5, .curvature_pm = 0.0735f,
+         .leader = {true, 17.25f, 0}},
     };
     CHECK(cases);
     assert_string_equal(fw_guard_veto_name(FW_GUARD_NONE), "none");

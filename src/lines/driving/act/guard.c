@@ -14,7 +14,7 @@ static const struct {
 
 static const float all_mps2 = 99.0f; /* no way left */
 
-/* Us a tick from now, if the action is carried out. */
+/* Us in a moment, if an acceleration is carried out. */
 typedef struct next {
     const fw_drive_scene *scene;
     const fw_drive_view *view;
@@ -22,9 +22,11 @@ typedef struct next {
 } next;
 
 static next next_of(const fw_drive_scene *scene, const fw_drive_view *view, float accel_mps2) {
-    float speed = fmaxf(0.0f, scene->speed_mps + accel_mps2 * FW_DRIVE_TICK_S);
-    return (next){scene, view, speed, 0.5f * (scene->speed_mps + speed) * FW_DRIVE_TICK_S};
+    float speed = fmaxf(0.0f, scene->speed_mps + accel_mps2 * limit.react_s);
+    return (next){scene, view, speed, 0.5f * (scene->speed_mps + speed) * limit.react_s};
 }
+
+static bool is_braking(const fw_drive_scene *scene) { return scene->accel_mps2 <= -limit.keep_mps2; }
 
 /* ---- the rules' demands ---- */
 
@@ -34,7 +36,7 @@ static float demand_leader(const next *n) {
     float w = leader->speed_mps, gap = leader->gap_m - n->way_m;
     float room = gap - limit.standoff_m + w * w / (2 * limit.leader_brake_mps2);
     float demand = fw_drive_stop_mps2(n->speed_mps, room);
-    float left = gap + w * FW_DRIVE_TICK_S;
+    float left = gap + w * limit.react_s;
     bool soon = left < limit.ttc_s * (n->speed_mps - w);
     return soon ? fmaxf(demand, limit.firm_mps2) : demand;
 }
@@ -43,7 +45,7 @@ static float demand_light(const next *n) {
     if (!n->view->light_matters || n->view->light == FW_DRIVE_LIGHT_GREEN) return 0;
     bool red = n->view->light == FW_DRIVE_LIGHT_RED;
     float room = n->view->light_m - limit.line_gap_m;
-    float last = red ? limit.red_last_mps2 : limit.yellow_last_mps2;
+    float last = red || is_braking(n->scene) ? limit.red_last_mps2 : limit.yellow_last_mps2;
     if (fw_drive_stop_mps2(n->scene->speed_mps, room) > last) return 0;
     return fw_drive_stop_mps2(n->speed_mps, room - n->way_m);
 }
@@ -128,13 +130,17 @@ fw_guard_veto fw_guard(const fw_drive_scene *scene, const fw_drive_view *view, f
         [FW_GUARD_CREEP] = demand_creep};
     const next n = next_of(scene, view, action->accel_mps2);
     fw_guard_veto veto = FW_GUARD_NONE;
-    float most = 0;
+    float least = is_braking(scene) ? limit.keep_mps2 : limit.firm_mps2, most = 0;
     for (int i = FW_GUARD_NONE + 1; i < FW_GUARD_COUNT; i++) {
         float demand = demands[i](&n);
-        if (demand >= limit.firm_mps2 && demand > most) most = demand, veto = (fw_guard_veto)i;
+        if (demand >= least && demand > most) most = demand, veto = (fw_guard_veto)i;
     }
-    float allowed = fmaxf(FW_DRIVE_ACCEL_MIN_MPS2, -most);
-    if (veto == FW_GUARD_NONE || !(action->accel_mps2 > allowed)) return FW_GUARD_NONE;
+    if (veto == FW_GUARD_NONE) return FW_GUARD_NONE;
+    const next braked = next_of(scene, view, -limit.firm_mps2);
+    float enough = limit.keep_mps2;
+    for (int i = FW_GUARD_NONE + 1; i < FW_GUARD_COUNT; i++) enough = fmaxf(enough, demands[i](&braked));
+    float allowed = fmaxf(FW_DRIVE_ACCEL_MIN_MPS2, -enough);
+    if (!(action->accel_mps2 > allowed)) return FW_GUARD_NONE;
     action->accel_mps2 = allowed;
     return veto;
 }

@@ -3,22 +3,25 @@
  *   scene --view.h--> view --+--> policy --> action --+
  *                            `----------------------> fw_guard --> the action carried out, and which rule lowered it
  *
- * Each rule works out one figure, its DEMAND: the braking (m/s2) it would need a tick from now if the action
- * were carried out. A demand under `firm` can wait, so that a policy which brakes in time is never touched;
- * from `firm` on the acceleration is lowered to minus the largest demand. v: our speed then; d: way left then.
+ * Each rule works out one figure, its DEMAND: the braking (m/s2) it would need in a moment (`react`) if the
+ * action had its way until then. A demand under `firm` can wait, so that a policy which brakes in time is never
+ * touched. From `firm` on the car brakes: with the largest demand that there would be after braking firmly for
+ * that moment, `keep` at least. While it brakes with `keep` or more, `keep` takes the place of `firm`: a policy
+ * that brakes too late does not get its way again every other tick. v: our speed then; d: way left then.
  *
  *   LEADER     [us]--->  gap  [vehicle]-->w     v^2 / 2(gap - standoff + w^2 / 2 leader_brake);
  *                                               firm at least when gap / (v - w) < ttc
  *   RED_LIGHT  [us]--->      d      |line       v^2 / 2(d - line_gap), while it can still be kept: now at most
- *                                               red_last of braking for red, yellow_last for yellow
+ *                                               red_last of braking for red (and for a yellow that
+ *                                               we brake for already), yellow_last for yellow
  *   CORRIDOR   [us]--->   d   ,-- bend k        (v^2 - u^2) / 2d over the bends ahead, u^2 = min(lateral,
  *                           ,'                  8 r / reach^2) / |k|; r: room beside us in the lane. A car that
  *                                               steers at a point L ahead cuts the bend by k L^2 / 8 (sagitta)
  *   ZONE       [us]--->   d   |zone|<---[foe]   v^2 / 2(d - zone_gap), while now at most zone_last: before a zone
  *                                               with a foe in it, or with one that we yield to when its time
  *                                               in the zone and ours overlap (by zone_slack)
- *   CREEP      [us][box]                        full braking: slower than creep_speed nothing moves into a box
- *                                               within creep of the front bumper
+ *   CREEP      [us][box]                        full braking: slower than creep_mps nothing moves into a box
+ *                                               within creep_m of the front bumper
  *
  * Why nobody waits for ever. Who has priority waits only for a foe that is inside: `nose` or more beyond the
  * zone's start, and then its own front is not (rule ZONE lets go a front that is). A foe that we yield to
@@ -56,6 +59,8 @@ typedef enum fw_guard_veto {
 /* X(field, value, text): all that the rules know. */
 #define FW_GUARD_FIGURES(X)                                                                        \
     X(firm_mps2, 3.5f, "braking that cannot wait: no rule asks for less")                          \
+    X(keep_mps2, 2.0f, "but braking that hard already, none lets go while it needs that much")     \
+    X(react_s, 0.2f, "the policy is taken to have its way for so long: brakes take time to grip")  \
     X(leader_brake_mps2, 6.0f, "what the vehicle ahead may brake with")                            \
     X(standoff_m, 1.0f, "to keep behind it when both stand")                                       \
     X(ttc_s, 0.8f, "least time to collision with it")                                              \
