@@ -46,8 +46,9 @@ static fw_status read_words(int argc, char **argv, fw_evaluation *e, fw_error *e
     FW_TRY(fw_cli_words(&argc, argv, flags, e->sources, FW_EVALUATE_SOURCES_MAX - 1, &e->source_count, error));
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error));
     if (first) e->sources[e->source_count++] = first;
-    if (!e->help && e->source_count == 0) return fw_fail(error, FW_INVALID, "say --suite FILE or FOLDER");
-    return FW_OK;
+    if (e->help) return FW_OK;
+    if (e->source_count == 0) return fw_fail(error, FW_INVALID, "say --suite FILE or FOLDER");
+    return fw_evaluate_words(e, error);
 }
 
 static fw_status evaluate(fw_evaluation *e, fw_error *error) {

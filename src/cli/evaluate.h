@@ -33,7 +33,9 @@ typedef struct fw_evaluation {
 fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_error *error) FW_MUST;
 /* Reads what the sources name into e->set; what a suite says of its files stands in their tags. */
 fw_status fw_evaluate_read(fw_evaluation *e, uint32_t threads, fw_score_progress progress, fw_error *error) FW_MUST;
-/* Makes drivers and scenarios of what was asked for, and drives. */
+/* Understands the lists among the words: traffics and baselines. FW_INVALID: wrong usage. */
+fw_status fw_evaluate_words(fw_evaluation *e, fw_error *error) FW_MUST;
+/* Loads the models, reads the scenarios, and drives. */
 fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) FW_MUST;
 void fw_evaluate_clear(fw_evaluation *e);
 

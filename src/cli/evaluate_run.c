@@ -142,10 +142,8 @@ static fw_status find_against(fw_evaluation *e, fw_error *error) {
     return FW_OK;
 }
 
-static fw_status seat_drivers(fw_evaluation *e, fw_error *error) {
-    FW_TRY(each_word(e->baselines, e, add_baseline, error));
+static fw_status seat_models(fw_evaluation *e, fw_error *error) {
     for (int i = 0; i < e->model_count; i++) FW_TRY(add_driver(e, NULL, e->models[i], error));
-    if (e->driver_count == 0) return fw_fail(error, FW_INVALID, "nobody drives: say --model or --baseline");
     tell_apart(e);
     return find_against(e, error);
 }
@@ -194,10 +192,16 @@ static fw_status drive(fw_evaluation *e, fw_error *error) {
     return status;
 }
 
+fw_status fw_evaluate_words(fw_evaluation *e, fw_error *error) {
+    FW_TRY(each_word(e->traffics, e, add_traffic, error));
+    FW_TRY(each_word(e->baselines, e, add_baseline, error));
+    bool nobody = e->driver_count == 0 && e->model_count == 0;
+    return nobody ? fw_fail(error, FW_INVALID, "nobody drives: say --model or --baseline") : FW_OK;
+}
+
 fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) {
     catch_signals();
-    FW_TRY(each_word(e->traffics, e, add_traffic, error));
-    FW_TRY(seat_drivers(e, error));
+    FW_TRY(seat_models(e, error));
     FW_TRY(read_scenarios(e, error));
     return drive(e, error);
 }
