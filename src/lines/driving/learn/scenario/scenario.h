@@ -29,7 +29,7 @@
 #include "lines/driving/act/vehicle.h"
 
 enum {
-    FW_SCENARIO_TICKS_MIN = 40,   /* 4 s: what is shorter decides too little to tell drivers apart */
+    FW_SCENARIO_TICKS_MIN = 30,   /* 3 s: what is shorter decides too little to tell drivers apart */
     FW_SCENARIO_TRACKS_MAX = 512,
     FW_SCENARIO_LIGHTS_MAX = 16,
     FW_SCENARIO_MEETINGS_MAX = 1024,
