@@ -74,20 +74,30 @@ static bool not_coming(const meeting *m, char ours, char theirs) {
     return is_red(theirs) || ((theirs == 'y' || theirs == 'Y') && m->start_m > YELLOW_COMES_M);
 }
 
-/* By the rules of the road alone: which of the two links stands back. */
+/* Whose rules say nothing although their ways meet (two left turns, say): SUMO's drivers do not stand back there, so
+ * we do; among our own cars, whoever is farther. */
+static yielding without_rules(const fw_car *car, const meeting *m) {
+    if (m->foe->car == FW_CITY_NO_CAR) return WE_YIELD;
+    return m->enter_m < m->zone->enter_s_m - car->front_s_m ? WE_YIELD : IT_YIELDS;
+}
+
+/* By the rules of the road alone: which of the two links stands back. Our light says nothing about our waiting place,
+ * and a foe that stands back at its line does not make us wait at it. */
 static yielding by_rules(const fw_world *world, const fw_car *car, const meeting *m, char ours,
                          char theirs) {
     const fw_net *net = world->net;
     const uint32_t own = car->path.links[m->zone->own].link, foe = m->zone->foe_link;
     const float foe_wait_m = m->start_m + (float)fw_net_link_wait_m(net, foe);
-    const bool it_waits = fw_net_link_waits(net, foe, own) ||
-                          (theirs != 'G' && fw_net_link_yields(net, foe, own));
-    if (fw_net_link_waits(net, own, foe)) { /* our light says nothing about our waiting place */
-        if (!it_waits || foe_wait_m <= 0) return WE_YIELD;
-        return foe_wait_m < m->wait_s_m - car->front_s_m ? WE_YIELD : IT_YIELDS;
+    const bool we_wait = fw_net_link_waits(net, own, foe);
+    const bool it_yields = theirs != 'G' && fw_net_link_yields(net, foe, own);
+    const bool it_waits = fw_net_link_waits(net, foe, own) && foe_wait_m > 0;
+    if (we_wait && it_yields && m->start_m > 0) return IT_YIELDS;
+    if (we_wait || (ours != 'G' && fw_net_link_yields(net, own, foe))) {
+        if (!it_waits) return WE_YIELD;
+        const bool it_stands = m->foe->speed_mps < STANDS_MPS;
+        return it_stands || foe_wait_m >= m->wait_s_m - car->front_s_m ? IT_YIELDS : WE_YIELD;
     }
-    if (ours == 'G') return IT_YIELDS;
-    return fw_net_link_yields(net, own, foe) ? WE_YIELD : IT_YIELDS;
+    return it_yields || it_waits ? IT_YIELDS : without_rules(car, m);
 }
 
 static yielding who_yields(const fw_world *world, const fw_car *car, const meeting *m) {
