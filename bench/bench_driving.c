@@ -197,7 +197,10 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[at], "--seconds") == 0 && more) o.seconds = atof(argv[++at]);
         else if (strcmp(argv[at], "--repeats") == 0 && more) o.repeats = atoi(argv[++at]);
         else if (strcmp(argv[at], "--traffic") == 0 && more) o.traffic = argv[++at];
-        else if (strcmp(argv[at], "--csv") == 0 && more) o.csv = fopen(argv[++at], "w");
+        else if (strcmp(argv[at], "--csv") == 0 && more) {
+            o.csv = fopen(argv[++at], "w");
+            if (!o.csv) return perror(argv[at]), 1;
+        }
         else break;
     }
     if ((at < argc && argv[at][0] == '-') || o.repeats < 1 || o.repeats > REPEATS_MAX) {
