@@ -17,6 +17,9 @@
 
 enum { SETTINGS_MAX_BYTES = 1 << 16 };
 
+/* Demand doubles, the long van joins, traffic becomes aggressive, the city is mirrored. */
+static const char usual_shifts[] = "3:demand 2; 4:kind van:0.3; 5:traffic 1; 6:left-hand on";
+
 static const char help_text[] =
     "usage: flywheel experiment --data DIR [OPTIONS]\n\n"
     "Is the loop the cause? Fleets that learn from what their triggers chose, from as many bytes\n"
@@ -33,12 +36,13 @@ static const char help_text[] =
     "  --share-percent P   of the driven time that loop may upload, default 6\n"
     "  --exam-drives D     sealed drives a city and model, default 60\n"
     "  --exam-runs R       in so many simulation runs, default 4\n"
+    "  --shifts LIST       changes of the city that stay: \"3:demand 2; 4:kind van:0.3\", or usual\n"
     "  --jobs N            cells side by side, default half the cores, at least 2\n"
     "  --json              the report as JSON\n";
 
 typedef struct options {
     fw_experiment_settings set;
-    const char *data, *cell;
+    const char *data, *cell, *shifts;
     uint64_t jobs;
     bool short_form, as_json, help;
 } options;
@@ -143,12 +147,18 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
         {"--share-percent", FW_ARG_U64, &s->share_percent, 1, 100},
         {"--exam-drives", FW_ARG_U64, &s->exam_drives, 2, 10000},
         {"--exam-runs", FW_ARG_U64, &s->exam_runs, 1, FW_EXPERIMENT_RUNS_MAX},
+        {"--shifts", FW_ARG_TEXT, &o->shifts, 1, sizeof s->shifts - 1},
         {"--jobs", FW_ARG_U64, &o->jobs, 1, FW_EXPERIMENT_JOBS_MAX},
         {"--json", FW_ARG_FLAG, &o->as_json, 0, 0},
         {"--help", FW_ARG_FLAG, &o->help, 0, 0}};
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof table[0], error));
     if (o->help) return FW_OK;
     if (o->data == NULL) return fw_fail(error, FW_INVALID, "needs --data DIR");
+    fw_experiment_shift shifts[FW_EXPERIMENT_SHIFTS_MAX];
+    uint32_t count = 0;
+    const bool usual = o->shifts && strcmp(o->shifts, "usual") == 0;
+    snprintf(s->shifts, sizeof s->shifts, "%s", usual ? usual_shifts : o->shifts ? o->shifts : "");
+    FW_TRY(fw_experiment_shifts(s, shifts, &count, error));
     if (s->exam_runs > s->exam_drives)
         return fw_fail(error, FW_INVALID, "--exam-runs cannot be more than --exam-drives");
     return FW_OK;

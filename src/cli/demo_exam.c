@@ -10,9 +10,15 @@ enum { RESULT_MAX = 1 << 19, STOP_MS = 2000, RUNS_MIN = 1 };
 
 uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
                            const char *network, bool guard) {
+    return fw_demo_exams_add_under(exams, policy, label, network, guard, "");
+}
+
+uint32_t fw_demo_exams_add_under(fw_demo_exams *exams, const char *policy, const char *label,
+                                 const char *network, bool guard, const char *conditions) {
     for (uint32_t i = 0; i < exams->count; i++) {
         fw_demo_exam *e = &exams->list[i];
-        if (strcmp(e->policy, policy) != 0 || strcmp(e->network, network) != 0 || e->guard != guard)
+        if (strcmp(e->policy, policy) != 0 || strcmp(e->network, network) != 0 || e->guard != guard ||
+            strcmp(e->conditions, conditions) != 0)
             continue;
         if (label && e->label[0] == 0) snprintf(e->label, sizeof e->label, "%s", label);
         return i;
@@ -21,6 +27,7 @@ uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char 
     fw_demo_exam *exam = &exams->list[exams->count];
     *exam = (fw_demo_exam){.network = network, .guard = guard};
     snprintf(exam->policy, sizeof exam->policy, "%s", policy);
+    snprintf(exam->conditions, sizeof exam->conditions, "%s", conditions);
     snprintf(exam->label, sizeof exam->label, "%s", label ? label : "");
     return exams->count++;
 }
@@ -51,6 +58,7 @@ static fw_status start(fw_demo_exams *exams, uint32_t worker, uint32_t index, fw
     for (; n < sizeof fixed / sizeof fixed[0]; n++) argv[n] = fixed[n];
     if (exam->label[0]) argv[n++] = "--label", argv[n++] = exam->label;
     if (exam->guard) argv[n++] = "--guard";
+    if (exam->conditions[0]) argv[n++] = "--conditions", argv[n++] = exam->conditions;
     argv[n] = NULL;
     fw_child_spec spec = {.name = "exam", .argv = argv, .log_path = log, .out_path = out,
                           .low_priority = exams->low_priority};

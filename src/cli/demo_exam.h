@@ -19,6 +19,7 @@ typedef struct fw_demo_exam {
     char policy[FW_PATH_MAX]; /* a model file, or "sumo" */
     char label[40];
     const char *network; /* static text */
+    char conditions[120];  /* of the city (worlds/sumo/conditions.h); "": as measured */
     bool guard;
     bool late; /* due when nothing else is */
     int tries;
@@ -41,6 +42,9 @@ typedef struct fw_demo_exams {
  * fw_demo_exams_clear. label may be NULL. */
 uint32_t fw_demo_exams_add(fw_demo_exams *exams, const char *policy, const char *label,
                            const char *network, bool guard);
+/* The same in a city under `conditions`. */
+uint32_t fw_demo_exams_add_under(fw_demo_exams *exams, const char *policy, const char *label,
+                                 const char *network, bool guard, const char *conditions);
 /* Collects what is finished and starts what is due; *all_done when nothing is left. Fails when an
  * exam failed FW_DEMO_EXAM_TRIES times. Never waits. */
 fw_status fw_demo_exams_pump(fw_demo_exams *exams, bool *all_done, fw_error *error) FW_MUST;

@@ -33,8 +33,9 @@
  * anything of it is learned from; (5) a cell whose processes died on the way is done again, and one that
  * keeps failing fails the experiment: no result rests on a fault.
  *
- * Files: plan.c which cells there are and what each waits for; run.c cells as child processes, side by
- * side; cell.c one cell; choose.c what leaves the unit; exam.c the sealed evaluation; report.c cells
+ * Files: plan.c which cells there are and what each waits for; shifts.c what changes on the way; run.c cells as child processes, side by
+ * side; cell.c one cell; choose.c what leaves the unit; exam.c the sealed evaluation; fix.c windows driven again;
+ * report.c, figures.c, fixes.c cells
  * into figures; table.c and draw.c figures for people. (All experiment_*.c)
  */
 #ifndef FW_CLI_EXPERIMENT_H
@@ -75,7 +76,7 @@ extern const char *const fw_experiment_arm_names[FW_EXPERIMENT_ARMS];
 typedef struct fw_experiment_settings {
     uint64_t seed, seeds, generations, cars, ticks, agent_steps, exam_drives, exam_runs, share_percent;
     bool short_form; /* a smoke test: claims nothing */
-    char shifts[200]; /* "" or "3:demand,4:van" */
+    char shifts[200]; /* "" or "3:demand 2; 4:kind van:0.3": what changes, from which generation on */
     char suite[FW_PATH_MAX]; /* folder of sealed scenes, or "" */
 } fw_experiment_settings;
 
@@ -111,6 +112,20 @@ void fw_experiment_snapshot_path(const fw_experiment *e, const fw_experiment_cel
 /* A done cell's result; owned by the caller. */
 fw_status fw_experiment_result(const fw_experiment *e, const fw_experiment_cell *cell, json_t **out,
                                fw_error *error) FW_MUST;
+
+/* ---- experiment_shifts.c ---- */
+
+/* A change of the city that stays: conditions as worlds/sumo/conditions.h has them. */
+typedef struct fw_experiment_shift {
+    uint64_t generation; /* its living phase is the first */
+    char conditions[60];
+} fw_experiment_shift;
+enum { FW_EXPERIMENT_SHIFTS_MAX = 8 };
+/* The settings' shifts, by generation. FW_INVALID with what would be right. */
+fw_status fw_experiment_shifts(const fw_experiment_settings *s, fw_experiment_shift out[FW_EXPERIMENT_SHIFTS_MAX],
+                               uint32_t *count, fw_error *error) FW_MUST;
+/* The city of a generation: all shifts so far, as --conditions takes them; "" as measured. */
+void fw_experiment_conditions(const fw_experiment_settings *s, uint64_t generation, char out[200]);
 
 /* ---- experiment_run.c ---- */
 

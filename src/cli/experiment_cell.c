@@ -10,6 +10,7 @@
 #include "cli/experiment_choose.h"
 #include "cli/experiment_exam.h"
 #include "cli/experiment_files.h"
+#include "cli/experiment_fix.h"
 
 enum { DISK_CAP_BYTES = 2000 << 20, FOLDER_MODE = 0700 };
 
@@ -17,13 +18,14 @@ enum { DISK_CAP_BYTES = 2000 << 20, FOLDER_MODE = 0700 };
 typedef struct hand {
     const fw_experiment *e;
     const fw_experiment_cell *cell;
-    char listen[40];
+    char listen[40], conditions[200];
+    const char *world_words[3];
     fw_demo_options options;
     fw_demo demo;
     fw_hash driven_by, model; /* before and after */
     uint64_t recorded_bytes;
     json_t *row;   /* the factory's, of the generation; NULL: none was made */
-    json_t *exams;
+    json_t *exams, *windows;
     double living_s, learning_s, exam_s;
 } hand;
 
@@ -64,10 +66,12 @@ static fw_status set_up(hand *h, fw_error *error) {
     uint16_t port = 0;
     FW_TRY(fw_experiment_port(&port, error));
     snprintf(h->listen, sizeof h->listen, "127.0.0.1:%u", port);
+    fw_experiment_conditions(s, h->cell->generation, h->conditions);
+    if (h->conditions[0]) h->world_words[0] = "--conditions", h->world_words[1] = h->conditions;
     h->options = (fw_demo_options){.data = h->e->root, .listen = h->listen, .seed = living_seed(h->cell),
                                    .cars = s->cars, .ticks = s->ticks, .agent_steps = s->agent_steps,
                                    .disk_cap_bytes = DISK_CAP_BYTES, .headless = true, .parked = true,
-                                   .unit_words = unit_words, .no_examiner = true,
+                                   .unit_words = unit_words, .world_words = h->world_words, .no_examiner = true,
                                    .factory_threads = h->e->jobs > 1 ? 1 : 2};
     demo->options = &h->options;
     snprintf(demo->factory.base_url, sizeof demo->factory.base_url, "http://%s", h->listen);
@@ -90,6 +94,7 @@ static void put_down(hand *h) {
     json_decref(demo->paused);
     json_decref(h->row);
     json_decref(h->exams);
+    json_decref(h->windows);
     free(h);
 }
 
@@ -134,13 +139,23 @@ static fw_status learn(hand *h, fw_error *error) {
     return FW_OK;
 }
 
+/* A model of the factory as a file. */
+static fw_status model_file(hand *h, const fw_hash *hash, char path[FW_PATH_MAX], fw_error *error) {
+    char name[FW_HASH_HEX + 16];
+    snprintf(name, sizeof name, "%s.safetensors", hash->hex);
+    fw_path_join(path, FW_PATH_MAX, h->demo.models, name);
+    return fw_demo_factory_fetch(&h->demo.factory, hash->hex, path, error);
+}
+
 static fw_status examine(hand *h, fw_error *error) {
-    char name[FW_HASH_HEX + 16], path[FW_PATH_MAX];
+    char before[FW_PATH_MAX], after[FW_PATH_MAX], folder[FW_PATH_MAX];
     double begin = now_s();
-    snprintf(name, sizeof name, "%s.safetensors", h->model.hex);
-    fw_path_join(path, sizeof path, h->demo.models, name);
-    FW_TRY(fw_demo_factory_fetch(&h->demo.factory, h->model.hex, path, error));
-    FW_TRY(fw_experiment_examine(h->e, path, h->demo.logs, &h->exams, error));
+    FW_TRY(model_file(h, &h->driven_by, before, error));
+    FW_TRY(model_file(h, &h->model, after, error));
+    fw_path_join(folder, sizeof folder, h->demo.base, "windows");
+    if (h->cell->arm != FW_EXPERIMENT_FROZEN)
+        FW_TRY(fw_experiment_drive_windows(h->cell, &h->demo, before, after, folder, &h->windows, error));
+    FW_TRY(fw_experiment_examine(h->e, after, h->demo.logs, &h->exams, error));
     h->exam_s = now_s() - begin;
     return FW_OK;
 }
@@ -160,9 +175,9 @@ static json_t *result_of(const hand *h) {
     static const char *const names[] = {"decision", "reason", "gate", "train", "train_core_s",
                                         "agent_steps", "dataset"};
     json_t *r = json_pack(
-        "{s:i, s:I, s:s, s:I, s:s, s:s, s:O, s:I, s:I, s:I, s:I, s:I, s:O, s:{s:f, s:f, s:f}}", "version",
+        "{s:i, s:I, s:s, s:I, s:s, s:s, s:s, s:O, s:I, s:I, s:I, s:I, s:I, s:O, s:{s:f, s:f, s:f}}", "version",
         FW_EXPERIMENT_FORMAT, "seed", (json_int_t)h->cell->seed, "arm",
-        fw_experiment_arm_names[h->cell->arm], "generation", (json_int_t)h->cell->generation, "driven_by",
+        fw_experiment_arm_names[h->cell->arm], "generation", (json_int_t)h->cell->generation, "conditions", h->conditions, "driven_by",
         h->driven_by.hex, "model", h->model.hex, "prequential", h->demo.truth, "ticks",
         json_integer_value(counts(h, "ticks")), "vetoes", json_integer_value(counts(h, "vetoes")),
         "captures", json_integer_value(json_object_get(h->row, "recordings")), "uploaded_bytes",
@@ -171,6 +186,7 @@ static json_t *result_of(const hand *h) {
         h->learning_s, "exam", h->exam_s);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         json_object_set_new(r, names[i], copy_or_null(h->row, names[i]));
+    json_object_set_new(r, "windows", h->windows ? json_incref(h->windows) : json_array());
     return r;
 }
 

@@ -18,6 +18,19 @@ static fw_status run_all(fw_demo_exams *exams, fw_error *error) {
     return FW_OK;
 }
 
+/* The two cities as measured; and the training's city under each shift, also before it comes. */
+static fw_status add_all(const fw_experiment *e, const char *model_path, fw_demo_exams *exams,
+                         fw_error *error) {
+    fw_experiment_shift shifts[FW_EXPERIMENT_SHIFTS_MAX];
+    uint32_t count = 0;
+    FW_TRY(fw_experiment_shifts(&e->set, shifts, &count, error));
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
+        fw_demo_exams_add(exams, model_path, NULL, sites[i], false);
+    for (uint32_t i = 0; i < count; i++)
+        fw_demo_exams_add_under(exams, model_path, NULL, sites[0], false, shifts[i].conditions);
+    return FW_OK;
+}
+
 fw_status fw_experiment_examine(const fw_experiment *e, const char *model_path, const char *logs,
                                 json_t **out, fw_error *error) {
     fw_demo_exams *exams = calloc(1, sizeof *exams);
@@ -28,14 +41,17 @@ fw_status fw_experiment_examine(const fw_experiment *e, const char *model_path, 
     exams->drives = (uint32_t)e->set.exam_drives;
     exams->drives_per_run = (uint32_t)(e->set.exam_drives / e->set.exam_runs);
     exams->workers = 1;
-    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
-        fw_demo_exams_add(exams, model_path, NULL, sites[i], false);
-    fw_status status = run_all(exams, error);
+    fw_status status = add_all(e, model_path, exams, error);
+    if (status == FW_OK) status = run_all(exams, error);
     json_t *list = json_array();
     for (uint32_t i = 0; status == FW_OK && i < exams->count; i++) {
-        json_object_set_new(exams->list[i].result, "slice", json_string(exams->list[i].network));
-        json_object_del(exams->list[i].result, "failures"); /* the examiner's store keeps them */
-        json_array_append(list, exams->list[i].result);
+        char name[180];
+        const fw_demo_exam *exam = &exams->list[i];
+        bool shifted = exam->conditions[0] != 0;
+        snprintf(name, sizeof name, "%s%s%s", exam->network, shifted ? ", " : "", exam->conditions);
+        json_object_set_new(exam->result, "slice", json_string(name));
+        json_object_del(exam->result, "failures"); /* the examiner's store keeps them */
+        json_array_append(list, exam->result);
     }
     fw_demo_exams_stop(exams);
     free(exams);

@@ -1,7 +1,8 @@
 /* experiment_exam.h - the sealed evaluation of one model: what a cell is worth.
  *
  * City: `flywheel-world exam` on acosta (streets of the training, hours that no training reaches) and
- * pasubio (never trained on), the policy alone, in the store DIR/exam: a model that was examined already costs
+ * pasubio (never trained on), the policy alone; and acosta under each shift of the
+ * settings, also before it comes. In the store DIR/exam: a model that was examined already costs
  * nothing.
  */
 #ifndef FW_CLI_EXPERIMENT_EXAM_H

@@ -2,6 +2,8 @@
  *
  *   rows          one for each arm and generation: means and sums over seeds
  *   differences   loop - frozen, loop - random: at the last generation and over all from 2 on
+ *   shifts        the generation before a change of the city, its first one, and the last
+ *   fixes         how long a failure lasted (experiment_fix.h)
  *   slices        clean share of each generation's model on each slice, with what was forgotten
  *   costs         wall and core seconds: the only figures that another run does not repeat
  */
@@ -9,6 +11,7 @@
 #include <string.h>
 
 #include "cli/experiment_figures.h"
+#include "cli/experiment_fix.h"
 
 static json_t *real_or_null(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
@@ -133,6 +136,37 @@ static json_t *memories_of(const fw_experiment_all *all) {
     return list;
 }
 
+/* ---- shifts ---- */
+
+/* A figure of an arm's row before a shift, in its first generation and at the end. */
+static json_t *around(const fw_experiment_all *all, fw_experiment_arm arm, uint32_t g, bool vetoes) {
+    const uint32_t at[] = {g - 1, g, all->generations};
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+        const sums t = sum_of(all, at[i] == 1 ? FW_EXPERIMENT_FIRST : arm, at[i]);
+        json_array_append_new(list, real_or_null(vetoes ? t.vetoes / t.ticks : t.clean / t.drives));
+    }
+    return list;
+}
+
+static json_t *shifts_of(const fw_experiment *e, const fw_experiment_all *all) {
+    fw_experiment_shift shifts[FW_EXPERIMENT_SHIFTS_MAX];
+    uint32_t count = 0;
+    fw_error ignored;
+    json_t *list = json_array();
+    if (fw_experiment_shifts(&e->set, shifts, &count, &ignored) != FW_OK) return list;
+    for (uint32_t i = 0; i < count; i++)
+        for (int arm = FW_EXPERIMENT_FROZEN; arm < FW_EXPERIMENT_ARMS; arm++)
+            json_array_append_new(
+                list, json_pack("{s:s, s:I, s:s, s:o, s:o}", "shift", shifts[i].conditions, "generation",
+                                (json_int_t)shifts[i].generation, "arm", fw_experiment_arm_names[arm],
+                                "living_clean", around(all, (fw_experiment_arm)arm,
+                                                       (uint32_t)shifts[i].generation, false),
+                                "veto_share", around(all, (fw_experiment_arm)arm,
+                                                     (uint32_t)shifts[i].generation, true)));
+    return list;
+}
+
 /* ---- budgets and costs ---- */
 
 /* Sums over generations 2 on, where the arms differ. */
@@ -183,17 +217,36 @@ static json_t *settings_of(const fw_experiment *e) {
                      "short", s->short_form, "shifts", s->shifts, "suite", s->suite);
 }
 
-fw_status fw_experiment_report(const fw_experiment *e, json_t **out, fw_error *error) {
-    fw_experiment_all all;
-    FW_TRY(fw_experiment_load(e, &all, error));
+static fw_status fixes_of(const fw_experiment *e, json_t *list, fw_error *error) {
+    for (int arm = FW_EXPERIMENT_LOOP; arm <= FW_EXPERIMENT_RANDOM; arm++) {
+        json_t *one = NULL;
+        FW_TRY(fw_experiment_fixes(e, (fw_experiment_arm)arm, &one, error));
+        json_array_append_new(list, one);
+    }
+    return FW_OK;
+}
+
+static json_t *report_of(const fw_experiment *e, const fw_experiment_all *all) {
     json_t *budgets = json_array(), *costs = json_array();
     for (int arm = 0; arm < FW_EXPERIMENT_ARMS; arm++) {
-        if (arm > 0) json_array_append_new(budgets, budget_of(&all, (fw_experiment_arm)arm));
-        json_array_append_new(costs, cost_of(&all, (fw_experiment_arm)arm));
+        if (arm > 0) json_array_append_new(budgets, budget_of(all, (fw_experiment_arm)arm));
+        json_array_append_new(costs, cost_of(all, (fw_experiment_arm)arm));
     }
-    *out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "flywheel", FW_VERSION, "settings",
-                     settings_of(e), "rows", rows_of(&all), "differences", differences_of(&all), "memory",
-                     memories_of(&all), "budgets", budgets, "costs", costs);
-    fw_experiment_clear(&all);
-    return FW_OK;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flywheel", FW_VERSION, "settings",
+                     settings_of(e), "rows", rows_of(all), "differences", differences_of(all), "shifts",
+                     shifts_of(e, all), "memory", memories_of(all), "budgets", budgets, "costs", costs);
+}
+
+fw_status fw_experiment_report(const fw_experiment *e, json_t **out, fw_error *error) {
+    fw_experiment_all all;
+    json_t *fixes = json_array();
+    fw_status status = fixes_of(e, fixes, error);
+    if (status == FW_OK) status = fw_experiment_load(e, &all, error);
+    if (status == FW_OK) {
+        *out = report_of(e, &all);
+        json_object_set(*out, "fixes", fixes);
+        fw_experiment_clear(&all);
+    }
+    json_decref(fixes);
+    return status;
 }

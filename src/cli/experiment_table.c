@@ -86,6 +86,51 @@ static void print_differences(const json_t *report, FILE *out) {
     fputs("```\n", out);
 }
 
+static double nth(const json_t *row, const char *name, size_t i) {
+    const json_t *value = json_array_get(json_object_get(row, name), i);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static void print_shifts(const json_t *report, FILE *out) {
+    fw_table t = {.columns = 9,
+                  .titles = {"shift", "from", "arm", "before", "dip", "at the end", "vetoes before", "then",
+                             "at the end"},
+                  .right = {false, true, false, true, true, true, true, true, true}};
+    json_t *row = NULL;
+    size_t i = 0;
+    if (json_array_size(json_object_get(report, "shifts")) == 0) return;
+    head(out, "Shifts", "Clean share of the living phase, and share of ticks with a veto, which triggers a "
+         "capture: in the generation before\na change of the city, in its first, and in the last. Changes stay, "
+         "so that later ones weigh on the last, too.");
+    json_array_foreach(json_object_get(report, "shifts"), i, row) {
+        fw_table_cell(&t, "%s", text(row, "shift"));
+        count_cell(&t, number(row, "generation"));
+        fw_table_cell(&t, "%s", text(row, "arm"));
+        for (size_t k = 0; k < 3; k++) share_cell(&t, nth(row, "living_clean", k));
+        for (size_t k = 0; k < 3; k++) share_cell(&t, nth(row, "veto_share", k));
+    }
+    finish(&t, out);
+    fputs("```\n", out);
+}
+
+static void print_fixes(const json_t *report, FILE *out) {
+    fw_table t = {.columns = 5, .titles = {"arm", "windows", "failures", "fixed", "median generations"},
+                  .right = {false, true, true, true, true}};
+    json_t *row = NULL;
+    size_t i = 0;
+    head(out, "From a failure to a fleet that passes it",
+         "Captured windows driven again, guarded, by the model that drove then (failures) and by every later one.");
+    json_array_foreach(json_object_get(report, "fixes"), i, row) {
+        fw_table_cell(&t, "%s", text(row, "arm"));
+        count_cell(&t, number(row, "windows"));
+        count_cell(&t, number(row, "failures"));
+        count_cell(&t, number(row, "fixed"));
+        count_cell(&t, number(row, "median_generations"));
+    }
+    finish(&t, out);
+    fputs("```\n", out);
+}
+
 static void print_memory(const json_t *report, FILE *out) {
     json_t *row = NULL, *share = NULL;
     size_t i = 0, g = 0;
@@ -147,7 +192,9 @@ void fw_experiment_print(const json_t *report, FILE *out) {
     if (json_is_true(json_object_get(s, "short"))) fputs("\nSmoke test: claims nothing.\n", out);
     print_rows(report, out);
     print_differences(report, out);
+    print_shifts(report, out);
     print_memory(report, out);
+    print_fixes(report, out);
     print_budgets(report, out);
     print_costs(report, out);
 }
