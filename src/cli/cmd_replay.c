@@ -58,7 +58,7 @@ static fw_status read_words(int argc, char **argv, request *r, fw_error *error) 
     if (e->model_count == 0 && !*e->baselines) return fw_fail(error, FW_INVALID, "say --model FILE");
     if (strchr(e->traffics, ',') || strcmp(e->traffics, "all") == 0)
         return fw_fail(error, FW_INVALID, "a replay has one kind of traffic");
-    return FW_OK;
+    return fw_evaluate_words(e, error);
 }
 
 static fw_sim_traffic traffic_of(const fw_evaluation *e) {

@@ -48,7 +48,7 @@ void fw_trace_clear(fw_trace *trace);
 
 /* True when the drive is what nobody wants: a collision, off the road, over a red light, stuck. */
 bool fw_trace_failed(const fw_sim_drive *drive);
-/* "collision", "off the road", "goal" ...: in a reader's words, with the time. */
+/* "collision", "off the road", "at the goal" ...: in a reader's words, with the time. */
 const char *fw_trace_end_words(const fw_sim_drive *drive);
 
 /* The scenario's map and the traces on it, for the page (docs/formats/replay.md); the caller owns it. NULL
