@@ -27,7 +27,8 @@ fw_sim_place fw_sim_follow(const fw_scenario_route *route, float s_m, float x_m,
         else break;
     }
     u = fw_sim_least(i == last ? 3.0f : 1.0f, fw_sim_most(i == 0 ? -5.0f : 0.0f, u));
-    return (fw_sim_place){((float)(i + (int)route->first) + u) * FW_DRIVE_GRID_M, across, route->points[i].width_m};
+    return (fw_sim_place){((float)(i + (int)route->first) + u) * FW_DRIVE_GRID_M, across, route->points[i].width_m,
+                          route->points[i].limit_mps};
 }
 
 void fw_sim_settle(fw_sim_agent *agent) {

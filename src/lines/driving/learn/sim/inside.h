@@ -42,7 +42,7 @@ typedef struct fw_sim_other {
 
 /* Where on a route: path length, offset (left positive), the lane's width there. */
 typedef struct fw_sim_place {
-    float s_m, lateral_m, width_m;
+    float s_m, lateral_m, width_m, limit_mps;
 } fw_sim_place;
 
 typedef enum fw_sim_phase { FW_SIM_WAITS, FW_SIM_DRIVES, FW_SIM_DONE } fw_sim_phase;

@@ -152,14 +152,15 @@ static fw_sim_outcome judge(fw_sim *sim, fw_sim_agent *agent, const before *was)
     float jerk = (state->accel_mps2 - was->accel_mps2) / FW_DRIVE_TICK_S;
     float sideways = state->speed_mps * state->speed_mps * fabsf(state->curvature_pm);
     measure(sim, agent, was, jerk, sideways);
-    float reward = fw_sim_reward_ride(agent->place.s_m - was->s_m, state->accel_mps2, jerk, sideways, agent->place.lateral_m,
-                                      sim->forced);
+    const fw_sim_ride ride = {agent->place.s_m - was->s_m, state->accel_mps2, jerk, sideways, agent->place.lateral_m,
+                              state->speed_mps - agent->place.limit_mps, sim->forced};
+    float reward = fw_sim_reward_ride(&ride);
     if (!sim->scenario->scene) reward += judge_unit(sim, agent, was);
     fw_sim_end end = end_of(sim, agent);
     agent->drive.end = end;
     agent->drive.at_fault = end == FW_SIM_COLLISION && is_at_fault(sim, agent);
     if (end != FW_SIM_RUNS) agent->phase = FW_SIM_DONE;
-    return (fw_sim_outcome){reward + fw_sim_reward_end(end, agent->drive.at_fault), end};
+    return (fw_sim_outcome){reward + fw_sim_reward_end(end, agent->drive.at_fault, sim->scenario->scene), end};
 }
 
 /* ---- the tick ---- */
