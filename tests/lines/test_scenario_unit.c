@@ -45,7 +45,8 @@ static fw_drive_recording *at_the_crossing(void) {
         if (fabsf(y) > 40) continue;
         if (hypotf(90 - o->x_m, y) > 49) continue;
         o->conflicts[o->conflict_count++] =
-            (fw_drive_conflict){o->user_count, FW_DRIVE_CONFLICT_CROSS, 1, 88, 92, -2 - (y + 2), 2 - (y + 2)};
+            (fw_drive_conflict){o->user_count, FW_DRIVE_CONFLICT_CROSS, 1, o->s_m + 4 <= 84 ? 84 : 88, 92, -2 - (y + 2),
+                                2 - (y + 2)}; /* the line to wait at, then the zone */
         o->users[o->user_count++] = (fw_drive_user){9, 4, 90, y, 1.57079633f, 5, 4, 1.8f};
     }
     return r;
@@ -72,6 +73,7 @@ static void test_what_a_scenario_is_made_of(void **state) {
     assert_int_equal(s->lights[0].state[s->ticks - 1], FW_DRIVE_LIGHT_RED); /* held */
     assert_int_equal(s->meeting_count, 1);
     const fw_scenario_meeting *m = &s->meetings[0];
+    assert_true(m->wait_s_m == 84 && m->enter_s_m == 88 && m->exit_s_m == 92);
     const fw_scenario_track *foe = &s->tracks[m->track];
     assert_int_equal(foe->id, 9);
     /* The zone begins at y = -2: where its centre is then, on its own way. */

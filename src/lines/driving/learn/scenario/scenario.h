@@ -79,7 +79,8 @@ typedef struct fw_scenario_track {
 
 typedef struct fw_scenario_meeting {
     uint32_t track, kind, must_yield; /* kind: fw_drive_conflict_kind */
-    float enter_s_m, exit_s_m;        /* on the route of track 0 */
+    float enter_s_m, exit_s_m;        /* the zone, on the route of track 0 */
+    float wait_s_m;                   /* where a front bumper waits for it, at most enter_s_m: a stop line */
     float foe_enter_m, foe_exit_m;    /* on the track's way: of its box centre */
     uint32_t first_tick, last_tick;   /* when it was listed */
     bool passed;                      /* the recorded car had left the zone when listing ended */

@@ -184,14 +184,22 @@ static uint32_t track_of(const fw_scenario *s, uint32_t id, uint32_t tick) {
     return FW_SCENARIO_NONE;
 }
 
+/* The same zone as before: who waits is told its waiting place first, and the zone once it is past that. */
+static bool is_same(const fw_scenario_meeting *old, uint32_t track, const fw_drive_conflict *c) {
+    if (old->track != track || old->kind != c->kind) return false;
+    return fabsf(old->exit_s_m - c->exit_s_m) < 1.5f || fabsf(old->enter_s_m - c->enter_s_m) < 1.5f;
+}
+
 static void list_meeting(fw_scenario *s, const fw_drive_obs *obs, const fw_drive_conflict *c, uint32_t tick) {
     uint32_t k = track_of(s, obs->users[c->user].id, tick);
     if (k == FW_SCENARIO_NONE) return;
     const fw_scenario_track *track = &s->tracks[k];
     for (uint32_t m = s->meeting_count; m-- > 0;) {
         fw_scenario_meeting *old = &s->meetings[m];
-        if (old->track != k || old->kind != c->kind || fabsf(old->enter_s_m - c->enter_s_m) > 1.5f) continue;
+        if (!is_same(old, k, c)) continue;
         old->last_tick = tick;
+        old->wait_s_m = fminf(old->wait_s_m, c->enter_s_m);
+        old->enter_s_m = fmaxf(old->enter_s_m, c->enter_s_m);
         old->must_yield |= c->must_yield;
         return;
     }
@@ -199,7 +207,7 @@ static void list_meeting(fw_scenario *s, const fw_drive_obs *obs, const fw_drive
     float way = track->way_m[tick - track->first], half = 0.5f * track->kind.length_m;
     s->meetings[s->meeting_count++] = (fw_scenario_meeting){
         .track = k, .kind = c->kind, .must_yield = c->must_yield,
-        .enter_s_m = c->enter_s_m, .exit_s_m = c->exit_s_m,
+        .enter_s_m = c->enter_s_m, .exit_s_m = c->exit_s_m, .wait_s_m = c->enter_s_m,
         /* front bumper's distance -> place of the centre on the track's way */
         .foe_enter_m = way + c->foe_enter_m + half, .foe_exit_m = way + c->foe_exit_m + half,
         .first_tick = tick, .last_tick = tick};

@@ -84,6 +84,11 @@ static bool on_road(const fw_sim *sim, uint32_t slot) {
     return sim->driver[slot] == FW_SIM_LOG || sim->driver[slot] == FW_SIM_LATE;
 }
 
+/* As the city tells it: up to its line, the way to the line; past it, the way to the zone. */
+static float enter_for(const fw_scenario_meeting *meet, float front_s_m) {
+    return meet->must_yield && front_s_m <= meet->wait_s_m ? meet->wait_s_m : meet->enter_s_m;
+}
+
 void fw_sim_list_conflicts(fw_sim *sim, const fw_sim_agent *agent) {
     enum { UNSEEN_AFTER = 30 };
     const fw_scenario *s = sim->scenario;
@@ -100,8 +105,9 @@ void fw_sim_list_conflicts(fw_sim *sim, const fw_sim_agent *agent) {
         float front = o->way_m + 0.5f * s->tracks[meet->track].kind.length_m;
         if (front > meet->foe_exit_m) continue;
         sim->conflicts[sim->conflict_count++] =
-            (fw_drive_conflict){meet->track,     meet->kind,     meet->must_yield,          meet->enter_s_m,
-                                meet->exit_s_m, meet->foe_enter_m - front, meet->foe_exit_m - front};
+            (fw_drive_conflict){.user = meet->track, .kind = meet->kind, .must_yield = meet->must_yield,
+                                .enter_s_m = enter_for(meet, front_of(agent)), .exit_s_m = meet->exit_s_m,
+                                .foe_enter_m = meet->foe_enter_m - front, .foe_exit_m = meet->foe_exit_m - front};
     }
 }
 
