@@ -70,6 +70,27 @@ static void a_dated_source_is_found_by_its_time(void **state) {
     assert_non_null(strstr(p->output, "\"start_ns\":500000000,"));
 }
 
+/* What is known of a source goes into its recording, once a key; wrong words write nothing. */
+static void metadata_goes_into_the_recording(void **state) {
+    place *p = *state;
+    put(p, "scene.csv", "time,x\n1,1\n");
+    assert_int_equal(run(p, "import csv scene.csv --unit maps --metadata site=Hill --metadata 'group=a b=c' --out kept"), 0);
+    char command[300];
+    snprintf(command, sizeof command, "grep -aq 'site....Hill' %s/kept/*.mcap && grep -aq 'group....a b=c' %s/kept/*.mcap",
+             p->folder, p->folder); /* records of metadata are not compressed */
+    assert_int_equal(run_command(command, p->output, sizeof p->output), 0);
+    static const char *const wrong[] = {"site", "=Hill", "site=", "Site=x", "site=x --metadata site=y"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char words[200];
+        snprintf(words, sizeof words, "import csv scene.csv --unit maps --out never --metadata %s", wrong[i]);
+        assert_int_equal(run(p, words), 2);
+    }
+    assert_int_equal(run(p, "import csv scene.csv --unit maps --out never --metadata"), 2);
+    snprintf(command, sizeof command, "%s/never", p->folder);
+    assert_false(fw_file_exists(command));
+    assert_true(temp_is_empty(p));
+}
+
 static void wrong_words_are_told(void **state) {
     place *p = *state;
     put(p, "a.csv", "time,x\n1,1\n");
@@ -104,6 +125,7 @@ static void a_failed_write_leaves_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dated_source_is_found_by_its_time),
+        cmocka_unit_test(metadata_goes_into_the_recording),
         cmocka_unit_test(wrong_words_are_told),
         cmocka_unit_test(a_failed_write_leaves_nothing),
     };

@@ -97,6 +97,17 @@ static void no_such_drive(void **state) {
     assert_false(is_there("none.svg") || is_there("none-moving.svg"));
 }
 
+/* What a model file is called goes into tables, CSV and JSON. */
+static void names_of_models(void **state) {
+    (void)state;
+    char command[400], output[1000];
+    snprintf(command, sizeof command, PROGRAM " train --recordings %s/ngsim/scenes --imitation-steps 1 --agent-steps 0 --out '%s/a,b\"\xff.model' 2>&1", folder, folder);
+    expect_outcome("train", run_command(command, output, sizeof output), 0, "", output);
+    json_t *json = suite_json(folder, "replay ngsim/lanker.json --track 0 --tick 0 --model 'a,b\"\xff.model' --json");
+    drive_of(json, 0, "a_b__");
+    json_decref(json);
+}
+
 static void wrong_words(void **state) {
     (void)state;
     expect("replay --baseline idm", 2, "say which recording");
@@ -123,6 +134,7 @@ int main(void) {
         cmocka_unit_test(as_json),
         cmocka_unit_test(a_drive_by_name),
         cmocka_unit_test(no_such_drive),
+        cmocka_unit_test(names_of_models),
         cmocka_unit_test(wrong_words),
         cmocka_unit_test(a_place_that_cannot_be_written),
     };

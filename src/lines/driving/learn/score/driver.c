@@ -32,10 +32,13 @@ static double word_number(const fw_policy *policy, const char *name) {
     return text && end != text && *end == '\0' ? number : NAN;
 }
 
+/* The file's name without its ending. It goes into tables, CSV and JSON: what would break one of them becomes _. */
 static void name_of(const char *path, char *out, size_t room) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
     int size = (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base));
     snprintf(out, room, "%.*s", size, base);
+    for (char *c = out; *c; c++)
+        if (*c <= ' ' || *c > '~' || strchr(",\"", *c)) *c = '_';
 }
 
 fw_status fw_driver_model(const char *path, fw_driver *out, fw_error *error) {
