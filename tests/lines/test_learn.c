@@ -42,6 +42,7 @@ static fw_learn_set make_set(uint32_t scenes, uint32_t units) {
     assert_non_null(set.items);
     for (uint32_t i = 0; i < scenes; i++) set.items[set.count++] = scene(8 + 2 * (float)i);
     for (uint32_t i = 0; i < units; i++) set.items[set.count++] = unit_scenario(3 + 4 * (float)i);
+    assert_int_equal(fw_learn_set_group(&set, NULL), FW_OK);
     return set;
 }
 

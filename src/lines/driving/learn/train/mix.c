@@ -9,6 +9,7 @@ static const float self_play_share = 0.5f,  /* of the rows that drive in scenes 
     undisturbed_share = 0.2f,               /* of drives: exactly as logged */
     other_tick_share = 0.3f,                /* of drives in scenes: from any tick of the log */
     event_share = 0.5f, start_share = 0.1f, /* of drives in units' recordings: from before an event; the start */
+    failed_share = 0.25f,                   /* of single drives: one that failed, again */
     other_kind_share = 0.1f;                /* of drives: a van, truck or bus */
 enum { BEFORE_EVENT_LEAST = 30, BEFORE_EVENT_MOST = 90 /* ticks */ };
 
@@ -41,7 +42,8 @@ static void disturb(fw_random *random, fw_sim_start *start) {
 }
 
 static const fw_scenario *any_scene(const fw_learn_mix *mix, fw_random *random) {
-    return mix->set->items[fw_random_below(random, mix->set->scene_count)];
+    uint32_t group = fw_random_below(random, mix->set->group_count), first = mix->set->groups[group];
+    return mix->set->items[first + fw_random_below(random, mix->set->groups[group + 1] - first)];
 }
 
 /* A start of a scene, or, now and then, another tick of its log with enough behind it. */
@@ -88,6 +90,7 @@ void fw_learn_draw_self_play(const fw_learn_mix *mix, fw_random *random, uint32_
         float dx = t->x_m[tick - t->first] - x_m, dy = t->y_m[tick - t->first] - y_m;
         add_near(&near, s->active[i], dx * dx + dy * dy);
     }
+    out->again = false;
     out->start = (fw_sim_start){.scenario = s, .tick = tick, .traffic = FW_SIM_SELF_PLAY,
                                 .tracks = out->tracks, .track_count = near.count};
     disturb(random, &out->start);
@@ -126,7 +129,30 @@ static void draw_in_units(const fw_learn_mix *mix, fw_random *random, fw_learn_d
     disturb(random, &out->start);
 }
 
-void fw_learn_draw_single(const fw_learn_mix *mix, fw_random *random, fw_learn_drive *out) {
-    if (fw_random_unit(random) < mix->single_scene_share) draw_in_scene(mix, random, out);
+void fw_learn_note_failure(fw_learn_failures *f, const fw_scenario *scenario, uint32_t track, uint32_t tick) {
+    f->items[f->next].scenario = scenario;
+    f->items[f->next].track = track, f->items[f->next].tick = tick;
+    f->next = (f->next + 1) % FW_LEARN_FAILURES;
+    if (f->count < FW_LEARN_FAILURES) f->count++;
+}
+
+static void draw_failed(const fw_learn_failures *f, fw_random *random, fw_learn_drive *out) {
+    uint32_t i = fw_random_below(random, f->count);
+    const fw_scenario *s = f->items[i].scenario;
+    bool reacts = !s->scene || fw_random_unit(random) < reactive_share;
+    out->again = true;
+    out->tracks[0] = f->items[i].track;
+    out->start = (fw_sim_start){.scenario = s, .tick = f->items[i].tick,
+                                .traffic = reacts ? FW_SIM_REACTIVE : FW_SIM_REPLAYED,
+                                .tracks = out->tracks, .track_count = 1};
+    disturb(random, &out->start);
+}
+
+void fw_learn_draw_single(const fw_learn_mix *mix, const fw_learn_failures *failures, fw_random *random,
+                          fw_learn_drive *out) {
+    bool again = mix->mode == FW_LEARN_REINFORCE && failures->count > 0 && fw_random_unit(random) < failed_share;
+    out->again = false;
+    if (again) draw_failed(failures, random, out);
+    else if (fw_random_unit(random) < mix->single_scene_share) draw_in_scene(mix, random, out);
     else draw_in_units(mix, random, out);
 }

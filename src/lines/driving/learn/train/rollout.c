@@ -29,6 +29,7 @@ typedef struct tile {
     world worlds[CARS]; /* world i takes single row i, or some of the rows of self-play */
     bool taken[CARS];   /* rows */
     fw_random random;
+    fw_learn_failures failures;
     fw_nn_session *network;
     fw_learn_counts counts; /* of the batch under way */
     float ends_x[CARS * FW_FEATURES]; /* what is seen after the last step */
@@ -71,7 +72,7 @@ static bool begin(tile *own, world *w) {
 static void begin_single(const fw_learn_mix *mix, tile *own, uint32_t row) {
     world *w = &own->worlds[row];
     for (uint32_t i = 0; i < TRIES; i++) {
-        fw_learn_draw_single(mix, &own->random, &w->drive);
+        fw_learn_draw_single(mix, &own->failures, &own->random, &w->drive);
         if (!begin(own, w)) continue;
         take_rows(own, w, row, row + 1);
         return;
@@ -220,9 +221,13 @@ static fw_learn_row row_of(const fw_scenario *scenario, fw_sim_end end) {
 
 static void count_drive(tile *own, const world *w, uint32_t agent) {
     const fw_sim_drive *d = fw_sim_drive_of(w->sim, agent);
+    const fw_sim_start *start = &w->drive.start;
+    bool clean = fw_learn_clean(start->scenario, d);
+    if (w->drive.again) return;
     own->counts.drives++;
-    own->counts.clean += fw_learn_clean(w->drive.start.scenario, d);
-    own->counts.ends[w->drive.start.traffic][d->end]++;
+    own->counts.clean += clean;
+    if (!clean) fw_learn_note_failure(&own->failures, start->scenario, start->tracks[agent], start->tick);
+    own->counts.ends[start->traffic][d->end]++;
 }
 
 static void let_go(tile *own, world *w, uint32_t agent) {
