@@ -37,12 +37,13 @@ static const char help_text[] =
     "  --exam-drives D     sealed drives a city and model, default 60\n"
     "  --exam-runs R       in so many simulation runs, default 4\n"
     "  --shifts LIST       changes of the city that stay: \"3:demand 2; 4:kind van:0.3\", or usual\n"
+    "  --suite FILE        sealed scenes that every model drives as well, as flywheel suite writes them\n"
     "  --jobs N            cells side by side, default half the cores, at least 2\n"
     "  --json              the report as JSON\n";
 
 typedef struct options {
     fw_experiment_settings set;
-    const char *data, *cell, *shifts;
+    const char *data, *cell, *shifts, *suite;
     uint64_t jobs;
     bool short_form, as_json, help;
 } options;
@@ -129,6 +130,16 @@ static void set_defaults(options *o) {
                                       .share_percent = 6};
 }
 
+/* Absolute, for every cell is a process of its own. */
+static fw_status find_suite(options *o, fw_error *error) {
+    char path[PATH_MAX];
+    if (o->suite == NULL) return FW_OK;
+    if (realpath(o->suite, path) == NULL) return fw_fail(error, FW_INVALID, "--suite: cannot open %s", o->suite);
+    if (strlen(path) >= sizeof o->set.suite) return fw_fail(error, FW_INVALID, "--suite: too long a path");
+    snprintf(o->set.suite, sizeof o->set.suite, "%.*s", FW_PATH_MAX - 1, path);
+    return FW_OK;
+}
+
 static fw_status read_options(int argc, char **argv, options *o, fw_error *error) {
     set_defaults(o);
     for (int i = 0; i < argc; i++)
@@ -148,6 +159,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
         {"--exam-drives", FW_ARG_U64, &s->exam_drives, 2, 10000},
         {"--exam-runs", FW_ARG_U64, &s->exam_runs, 1, FW_EXPERIMENT_RUNS_MAX},
         {"--shifts", FW_ARG_TEXT, &o->shifts, 1, sizeof s->shifts - 1},
+        {"--suite", FW_ARG_TEXT, &o->suite, 1, 400},
         {"--jobs", FW_ARG_U64, &o->jobs, 1, FW_EXPERIMENT_JOBS_MAX},
         {"--json", FW_ARG_FLAG, &o->as_json, 0, 0},
         {"--help", FW_ARG_FLAG, &o->help, 0, 0}};
@@ -159,6 +171,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
     const bool usual = o->shifts && strcmp(o->shifts, "usual") == 0;
     snprintf(s->shifts, sizeof s->shifts, "%s", usual ? usual_shifts : o->shifts ? o->shifts : "");
     FW_TRY(fw_experiment_shifts(s, shifts, &count, error));
+    FW_TRY(find_suite(o, error));
     if (s->exam_runs > s->exam_drives)
         return fw_fail(error, FW_INVALID, "--exam-runs cannot be more than --exam-drives");
     return FW_OK;
@@ -230,10 +243,19 @@ static void print_json(const json_t *report, FILE *out) {
     fputc('\n', out);
 }
 
+/* What cells of a killed run left behind. */
+static void clear_work(const fw_experiment *e) {
+    char path[FW_PATH_MAX];
+    fw_error why;
+    fw_path_join(path, sizeof path, e->root, "work");
+    if (fw_folder_remove(path, &why) != FW_OK) fw_log_warn("%s", why.text);
+}
+
 static fw_status whole(fw_experiment *e, bool as_json, fw_error *error) {
     json_t *report = NULL;
     FW_TRY(lock_root(e, error));
     FW_TRY(agree_settings(e, error));
+    clear_work(e);
     FW_TRY(fw_experiment_run(e, error));
     FW_TRY(fw_experiment_report(e, &report, error));
     fw_status status = write_file(e, "report.json", print_json, report, error);

@@ -77,7 +77,7 @@ typedef struct fw_experiment_settings {
     uint64_t seed, seeds, generations, cars, ticks, agent_steps, exam_drives, exam_runs, share_percent;
     bool short_form; /* a smoke test: claims nothing */
     char shifts[200]; /* "" or "3:demand 2; 4:kind van:0.3": what changes, from which generation on */
-    char suite[FW_PATH_MAX]; /* folder of sealed scenes, or "" */
+    char suite[FW_PATH_MAX]; /* of sealed scenes (a file of `flywheel suite`), or "" */
 } fw_experiment_settings;
 
 typedef struct fw_experiment {

@@ -38,7 +38,8 @@ static fw_status make_folders(hand *h, fw_error *error) {
     char name[FW_EXPERIMENT_NAME_MAX], from[FW_PATH_MAX], to[FW_PATH_MAX];
     fw_experiment_cell before;
     fw_experiment_cell_name(h->cell, name);
-    snprintf(demo->base, sizeof demo->base, "%.300s/work/%s", h->e->root, name);
+    /* a folder of its own: what a killed run left may still be ending */
+    snprintf(demo->base, sizeof demo->base, "%.300s/work/%s.%ld", h->e->root, name, (long)getpid());
     FW_TRY(fw_folder_remove(demo->base, error));
     FW_TRY(fw_folder_make(demo->base, FOLDER_MODE, error));
     fw_path_join(demo->logs, sizeof demo->logs, demo->base, "logs");

@@ -13,7 +13,7 @@ enum { WAIT_MS = 60000, POLL_MS = 50, HELD_OUT_EVERY = 4, PRIORITY = 90, TICKS_P
 #define SAMPLE_MIN 1e-6
 
 static const char trigger_text[] =
-    "/event.impact or /event.low_ttc or /event.veto or /event.hard_brake";
+    "/event.impact or /event.low_ttc or /event.veto or /event.hard_brake or /event.uncertain";
 static const char always_text[] = "/ego.speed_mps >= 0";
 
 static bool held_out(uint32_t unit) { return unit % HELD_OUT_EVERY == HELD_OUT_EVERY - 1; }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/demo.h"
+#include "cli/experiment_scenes.h"
 
 enum { POLL_MS = 100 };
 static const char *const sites[] = {"acosta", "pasubio"};
@@ -55,6 +56,7 @@ fw_status fw_experiment_examine(const fw_experiment *e, const char *model_path, 
     }
     fw_demo_exams_stop(exams);
     free(exams);
+    if (status == FW_OK && e->set.suite[0]) status = fw_experiment_scenes(e, model_path, list, error);
     if (status == FW_OK) *out = list;
     else json_decref(list);
     return status;

@@ -3,7 +3,7 @@
  * City: `flywheel-world exam` on acosta (streets of the training, hours that no training reaches) and
  * pasubio (never trained on), the policy alone; and acosta under each shift of the
  * settings, also before it comes. In the store DIR/exam: a model that was examined already costs
- * nothing.
+ * nothing. Scenes of people, with --suite: experiment_scenes.h.
  */
 #ifndef FW_CLI_EXPERIMENT_EXAM_H
 #define FW_CLI_EXPERIMENT_EXAM_H

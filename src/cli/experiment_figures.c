@@ -31,6 +31,7 @@ static void load_exam(fw_experiment_all *all, const json_t *exam, fw_experiment_
     size_t i = 0;
     if (index == FW_EXPERIMENT_SLICES_MAX) return;
     fw_experiment_slice *slice = &out->slice[index];
+    all->detail[index] = json_is_true(json_object_get(exam, "detail"));
     json_array_foreach(json_object_get(runs, "drives"), i, drives) {
         if (slice->runs == FW_EXPERIMENT_RUNS_MAX) break;
         slice->run[slice->runs++] = (fw_experiment_tally){
@@ -118,7 +119,7 @@ static void add_cell(const fw_experiment_all *all, const fw_experiment_figures *
         return;
     }
     for (uint32_t k = 0; k < all->slices; k++) {
-        double share = slice == FW_EXPERIMENT_EVERY || slice == k
+        double share = slice == k || (slice == FW_EXPERIMENT_EVERY && !all->detail[k])
                            ? share_of(&f->slice[k], p ? p->run[k] : NULL) : (double)NAN;
         if (isfinite(share)) *sum += share, *count += 1;
     }

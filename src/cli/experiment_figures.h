@@ -17,7 +17,7 @@
 #include "base/statistics.h"
 #include "cli/experiment.h"
 
-enum { FW_EXPERIMENT_SLICES_MAX = 16, FW_EXPERIMENT_SLICE_NAME_MAX = 40 };
+enum { FW_EXPERIMENT_SLICES_MAX = 24, FW_EXPERIMENT_SLICE_NAME_MAX = 40 };
 
 typedef struct fw_experiment_tally {
     double drives, clean;
@@ -39,6 +39,7 @@ typedef struct fw_experiment_figures {
 typedef struct fw_experiment_all {
     uint32_t seeds, generations, slices;
     char slice[FW_EXPERIMENT_SLICES_MAX][FW_EXPERIMENT_SLICE_NAME_MAX];
+    bool detail[FW_EXPERIMENT_SLICES_MAX]; /* a part of another slice: no part of FW_EXPERIMENT_EVERY */
     fw_experiment_figures *cells; /* (seeds, arms, generations) */
 } fw_experiment_all;
 

@@ -95,6 +95,7 @@ static json_t *differences_of(const fw_experiment_all *all) {
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         for (uint32_t k = 0; k <= all->slices; k++) {
             bool every = k == all->slices;
+            if (!every && all->detail[k]) continue;
             const char *figure = every ? "sealed, all slices" : all->slice[k];
             uint32_t slice = every ? (uint32_t)FW_EXPERIMENT_EVERY : k;
             add_difference(all, others[i], figure, "last", (fw_experiment_scope){slice, last, last}, list);
