@@ -30,6 +30,10 @@ struct fw_learn_update {
     uint32_t count;
 };
 
+static uint32_t epochs_of(fw_learn_mode mode) {
+    return mode == FW_LEARN_IMITATE ? FW_LEARN_EPOCHS_IMITATE : FW_LEARN_EPOCHS_REINFORCE;
+}
+
 /* ---- the objective ---- */
 
 /* -log of the probability of what was chosen, by both heads. */
@@ -87,7 +91,7 @@ static fw_status make_trainer(const fw_learn_update_config *config, const fw_nn_
         .seed = config->seed,
         .optimiser = {.rate = config->rate, .epsilon = epsilon, .clip_norm = max_norm,
                       .schedule = FW_NN_LINEAR_DOWN, .final_share = final_share,
-                      .total_steps = config->updates * FW_LEARN_EPOCHS * FW_LEARN_PARTS}};
+                      .total_steps = config->updates * epochs_of(config->mode) * FW_LEARN_PARTS}};
     fw_status status = fw_nn_trainer_new(graph, objective(graph, &ends, config->mode), &options, out, error);
     fw_nn_graph_free(graph);
     return status;
@@ -140,8 +144,9 @@ static fw_status step(fw_learn_update *u, fw_pool *pool, fw_learn_learnt *sum, f
     fw_pool_run(pool, GATHERS, gather, u);
     FW_TRY(fw_nn_trainer_step(u->trainer, u->mode == FW_LEARN_IMITATE ? imitate : reinforce, u->count, &report,
                               error));
-    sum->loss += report.loss / (FW_LEARN_EPOCHS * FW_LEARN_PARTS);
-    sum->gradient_norm += report.gradient_norm / (FW_LEARN_EPOCHS * FW_LEARN_PARTS);
+    double steps = epochs_of(u->mode) * FW_LEARN_PARTS;
+    sum->loss += report.loss / steps;
+    sum->gradient_norm += report.gradient_norm / steps;
     return FW_OK;
 }
 
@@ -151,7 +156,7 @@ fw_status fw_learn_update_run(fw_learn_update *u, fw_pool *pool, const fw_learn_
     u->batch = batch;
     for (uint32_t i = 0; i < MINIBATCH; i++) u->mini->entropy_weight[i] = entropy_weight;
     uint32_t rows = list_rows(u);
-    for (uint32_t epoch = 0; epoch < FW_LEARN_EPOCHS; epoch++) {
+    for (uint32_t epoch = 0; epoch < epochs_of(u->mode); epoch++) {
         shuffle(u->order, rows, &u->random);
         for (uint32_t part = 0; part < FW_LEARN_PARTS; part++) {
             uint32_t first = part * rows / FW_LEARN_PARTS;
