@@ -1,7 +1,6 @@
 /* flywheel import FORMAT SOURCE...: other tools' data as recordings (src/import/import.h). */
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/env.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/stop.h"
 #include "factory/ingest/ingest.h"
 #include "import/import.h"
 
@@ -46,23 +46,8 @@ typedef struct options {
     uint64_t files, messages, bytes, skipped;
 } options;
 
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number) {
-    (void)number;
-    interrupted = 1;
-}
-
-/* Ctrl-C takes away what is unfinished; pressed again it ends at once. */
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static fw_status check_interrupt(fw_error *error) {
-    return interrupted ? fw_fail(error, FW_INTERRUPTED, "interrupted") : FW_OK;
+    return fw_cli_stopped ? fw_fail(error, FW_INTERRUPTED, "interrupted") : FW_OK;
 }
 
 /* The answer names the hash and the size that were sent, else it is no receipt. */
@@ -103,7 +88,7 @@ static fw_status upload(const options *o, const fw_imported *file, fw_error *err
         status = upload_once(o, file, error);
         bool passing = status == FW_BUSY || status == FW_CLOSED || status == FW_TIMEOUT ||
                        status == FW_IO;
-        if (!passing || interrupted) break;
+        if (!passing || fw_cli_stopped) break;
         if (i + 1 < TRIES) fw_env_sleep_ns(fw_env_real(), (int64_t)200000000 << i);
     }
     return status;
@@ -130,7 +115,7 @@ static fw_status import_one(options *o, const char *format, const char *source, 
     fw_import_request request = {.source = source, .unit = o->unit, .line = o->line,
                                  .mapping = o->dbc ? o->dbc : o->mapping, .folder = o->folder,
                                  .labels = o->labels, .label_count = o->label_count,
-                                 .interrupted = &interrupted};
+                                 .interrupted = &fw_cli_stopped};
     fw_status status = fw_import(format, &request, &made, &why);
     if (status != FW_OK) return fw_fail(error, status, "%.100s: %s", source, why.text);
     for (uint32_t i = 0; i < made.count; i++) {
@@ -161,7 +146,7 @@ static fw_status make_folder(options *o, fw_error *error) {
 
 static fw_status import_all(options *o, const char *format, const char *const *sources, int count,
                             fw_error *error) {
-    catch_signals();
+    fw_cli_catch_stop();
     FW_TRY(make_folder(o, error));
     fw_status status = FW_OK;
     for (int i = 0; i < count && status == FW_OK; i++) {

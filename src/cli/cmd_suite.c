@@ -1,7 +1,6 @@
 /* flywheel suite ngsim: scenes imported, split by overlap group, written as suites (scenario/suite.h). */
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/env.h"
 #include "base/pace.h"
 #include "cli/cli.h"
+#include "cli/stop.h"
 #include "cli/table.h"
 #include "import/import.h"
 #include "lines/driving/learn/scenario/scene.h"
@@ -46,13 +46,6 @@ typedef struct work {
     scene *scenes;
     uint32_t count, empty, doubles;
 } work;
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number) {
-    (void)number;
-    interrupted = 1;
-}
 
 /* ---- the index ---- */
 
@@ -139,7 +132,7 @@ static fw_status import_scene(const work *w, scene *s, fw_error *error) {
     snprintf(path, sizeof path, "%.400s/%s.xml.gz", w->folder, s->name);
     if (!fw_file_exists(path)) snprintf(path, sizeof path, "%.400s/%s.xml", w->folder, s->name);
     fw_import_request request = {.source = path, .unit = "ngsim", .line = "driving", .folder = w->scenes_folder,
-                                 .labels = labels, .label_count = 2, .interrupted = &interrupted};
+                                 .labels = labels, .label_count = 2, .interrupted = &fw_cli_stopped};
     fw_status status = fw_import("commonroad", &request, &made, &why);
     if (status != FW_OK) return fw_fail(error, status, "%s: %.300s", s->name, why.text);
     if (made.count != 1)
@@ -199,7 +192,7 @@ static fw_status import_all(work *w, fw_error *error) {
     FW_TRY(fw_folder_make(w->scenes_folder, 0755, error));
     fw_pace_start(&pace, fw_env_mono_ns(fw_env_real()), 0);
     for (uint32_t i = 0; i < w->count; i++) {
-        if (interrupted) return fw_fail(error, FW_INTERRUPTED, "interrupted");
+        if (fw_cli_stopped) return fw_fail(error, FW_INTERRUPTED, "interrupted");
         FW_TRY(import_scene(w, &w->scenes[i], error));
         FW_TRY(count_starts(w, &w->scenes[i], error));
         fw_pace_note(&pace, fw_env_mono_ns(fw_env_real()), i + 1);
@@ -323,10 +316,7 @@ static fw_status write_all(const work *w, fw_error *error) {
 }
 
 static fw_status make(work *w, fw_error *error) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    fw_cli_catch_stop();
     FW_TRY(read_index(w, error));
     FW_TRY(import_all(w, error));
     FW_TRY(seal(w, error));

@@ -1,6 +1,5 @@
 /* What is asked for becomes drivers and scenarios, and is driven. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "base/env.h"
 #include "base/pace.h"
 #include "cli/evaluate.h"
+#include "cli/stop.h"
 
 enum { SHOW_EVERY_MS = 250, SAY_EVERY_MS = 5000 };
 
@@ -27,22 +27,7 @@ fw_status fw_evaluate_take_models(int *argc, char **argv, fw_evaluation *e, fw_e
     return FW_OK;
 }
 
-/* ---- Ctrl-C, and what is said meanwhile ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number) {
-    (void)number;
-    interrupted = 1;
-}
-
-/* Pressed again it ends at once. */
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
+/* ---- what is said meanwhile ---- */
 
 typedef struct talk {
     const char *phase, *unit;
@@ -66,7 +51,7 @@ static bool report(void *self, uint64_t done, uint64_t total) {
                 *words ? ", " : "", words, t->terminal ? "" : "\n");
         fflush(stderr);
     }
-    return !interrupted;
+    return !fw_cli_stopped;
 }
 
 static talk talk_of(const char *phase, const char *unit) {
@@ -200,7 +185,7 @@ fw_status fw_evaluate_words(fw_evaluation *e, fw_error *error) {
 }
 
 fw_status fw_evaluate_run(fw_evaluation *e, fw_error *error) {
-    catch_signals();
+    fw_cli_catch_stop();
     FW_TRY(seat_models(e, error));
     FW_TRY(read_scenarios(e, error));
     return drive(e, error);

@@ -7,25 +7,6 @@
 
 enum { COLUMNS = 25, ROWS_MAX = 4, TRAFFICS = 3 };
 
-static char folder[] = "/tmp/fw_evaluate_XXXXXX";
-
-static int set_up(void **state) {
-    (void)state;
-    if (!mkdtemp(folder)) return 1;
-    suite_make(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return fw_folder_remove(folder, NULL) != FW_OK;
-}
-
-static void expect(const char *words, int status, const char *text) {
-    char output[16000];
-    expect_outcome(words, suite_run(folder, words, true, output, sizeof output), status, text, output);
-}
-
 static const json_t *row_of(const json_t *json, size_t traffic, const char *list, size_t row) {
     const json_t *all = json_object_get(json, "traffics");
     return json_array_get(json_object_get(json_array_get(all, traffic), list), row);
@@ -73,7 +54,7 @@ static void add_line(char *line, sums *all, size_t *count) {
 
 static size_t read_csv(const char *name, sums *all) {
     size_t size, count = 0;
-    char *text = suite_read(folder, name, &size), *rest = text, *line = strsep(&rest, "\n");
+    char *text = suite_read(name, &size), *rest = text, *line = strsep(&rest, "\n");
     assert_int_equal(strncmp(line, "traffic,driver,scenario,site,group,track,tick,", 46), 0);
     while ((line = strsep(&rest, "\n")) && *line) add_line(line, all, &count);
     free(text);
@@ -87,7 +68,7 @@ static void near_to(double a, double b, double most, const char *what) {
 static void drives_add_up_to_figures(void **state) {
     (void)state;
     sums all[ROWS_MAX * TRAFFICS];
-    json_t *json = suite_json(folder, "evaluate --suite ngsim/us101.json ngsim/lanker.json --baseline log,constant,idm "
+    json_t *json = suite_json("evaluate --suite ngsim/us101.json ngsim/lanker.json --baseline log,constant,idm "
                                       "--traffic all --json --csv drives.csv");
     size_t count = read_csv("drives.csv", all);
     assert_int_equal(count, 3 * TRAFFICS);
@@ -106,7 +87,7 @@ static void drives_add_up_to_figures(void **state) {
 /* Every row drives the same drives, so a difference is that of the rows. */
 static void differences_are_of_the_same_drives(void **state) {
     (void)state;
-    json_t *json = suite_json(folder, "evaluate --suite ngsim/us101.json --baseline constant,pursuit,idm --traffic reactive --json");
+    json_t *json = suite_json("evaluate --suite ngsim/us101.json --baseline constant,pursuit,idm --traffic reactive --json");
     static const char *const metrics[] = {"clean_goal", "off_road", "progress", "speed_mps"};
     const json_t *idm = row_of(json, 0, "rows", 2);
     for (size_t row = 0; row < 2; row++) {
@@ -125,8 +106,8 @@ static void the_table_says_what_json_says(void **state) {
     static const char words[] = "evaluate --suite ngsim/lanker.json --baseline constant,idm --traffic reactive";
     char output[16000], line[200], expected[100];
     snprintf(line, sizeof line, "%s --json", words);
-    json_t *json = suite_json(folder, line);
-    assert_int_equal(suite_run(folder, words, false, output, sizeof output), 0);
+    json_t *json = suite_json(line);
+    assert_int_equal(suite_run(words, false, output, sizeof output), 0);
     for (size_t row = 0; row < 2; row++) {
         const json_t *from = row_of(json, 0, "rows", row);
         const json_t *figure = json_object_get(json_object_get(from, "metrics"), "clean_goal");
@@ -150,12 +131,12 @@ static void empty_and_hollow_suites(void **state) {
              "cd %s && echo '{\"format\":1,\"name\":\"none\",\"items\":[]}' > none.json && echo '{\"format\":2}' > new.json && "
              "sed 's/\"sha256\": \"[0-9a-f]*\"/\"sha256\": \"x\"/' ngsim/lanker.json > wrong.json && mkdir -p hollow", folder);
     assert_int_equal(run_command(command, output, sizeof output), 0);
-    expect("evaluate --suite none.json", 1, "the suite is empty");
-    expect("evaluate --suite new.json", 1, "its format is not 1");
-    expect("evaluate --suite wrong.json", 1, "sha256 is none");
-    expect("evaluate --suite hollow", 1, "holds no *.mcap");
-    expect("evaluate --suite nowhere.json", 1, "cannot read nowhere.json");
-    expect("evaluate --suite raw/index.csv", 1, "flywheel: ");
+    suite_expect("evaluate --suite none.json", 1, "the suite is empty");
+    suite_expect("evaluate --suite new.json", 1, "its format is not 1");
+    suite_expect("evaluate --suite wrong.json", 1, "sha256 is none");
+    suite_expect("evaluate --suite hollow", 1, "holds no *.mcap");
+    suite_expect("evaluate --suite nowhere.json", 1, "cannot read nowhere.json");
+    suite_expect("evaluate --suite raw/index.csv", 1, "flywheel: ");
 }
 
 /* ---- Ctrl-C ---- */
@@ -212,8 +193,8 @@ static void real_people(void **state) {
     snprintf(words, sizeof words,
              "import commonroad '%.300s/ngsim/USA_US101-5_1_T-1.xml.gz' --unit ngsim --metadata site=US101 --metadata group=131 "
              "--out people", data);
-    assert_int_equal(suite_run(folder, words, true, output, sizeof output), 0);
-    json_t *json = suite_json(folder, "evaluate --suite people --baseline log --traffic replayed --json");
+    assert_int_equal(suite_run(words, true, output, sizeof output), 0);
+    json_t *json = suite_json("evaluate --suite people --baseline log --traffic replayed --json");
     const json_t *row = row_of(json, 0, "rows", 0), *metrics = json_object_get(row, "metrics");
     assert_true(value_of(row, "collision") < 0.1);
     assert_true(value_of(row, "clean_goal") > 0.7);
@@ -230,5 +211,5 @@ int main(void) {
         cmocka_unit_test(a_stop_prints_nothing),
         cmocka_unit_test(real_people),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, suite_open_made, suite_close);
 }

@@ -1,25 +1,6 @@
 /* flywheel replay: the drive that one driver fails and another passes, found and drawn. */
 #include "suite_folder.h"
 
-static char folder[] = "/tmp/fw_replay_XXXXXX";
-
-static int set_up(void **state) {
-    (void)state;
-    if (!mkdtemp(folder)) return 1;
-    suite_make(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return fw_folder_remove(folder, NULL) != FW_OK;
-}
-
-static void expect(const char *words, int status, const char *text) {
-    char output[8000];
-    expect_outcome(words, suite_run(folder, words, true, output, sizeof output), status, text, output);
-}
-
 static bool is_there(const char *name) {
     char path[300];
     fw_path_join(path, sizeof path, folder, name);
@@ -29,24 +10,24 @@ static bool is_there(const char *name) {
 /* In the bend constant speed leaves the road. */
 static void a_failure_and_its_fix(void **state) {
     (void)state;
-    expect("replay ngsim/us101.json --baseline constant,idm --out bend", 0, "constant: off the road after");
-    expect("replay ngsim/us101.json --baseline constant,idm --out bend", 0, "idm: at the goal after");
-    assert_true(suite_svg(folder, "bend.svg") > 20);
-    assert_true(suite_svg(folder, "bend-moving.svg") > 20);
+    suite_expect("replay ngsim/us101.json --baseline constant,idm --out bend", 0, "constant: off the road after");
+    suite_expect("replay ngsim/us101.json --baseline constant,idm --out bend", 0, "idm: at the goal after");
+    assert_true(suite_svg("bend.svg") > 20);
+    assert_true(suite_svg("bend-moving.svg") > 20);
 }
 
 /* The same words, the same pictures, whatever the threads. */
 static void pictures_are_the_same_again(void **state) {
     (void)state;
-    expect("replay ngsim/us101.json --baseline constant,idm --out one --threads 1", 0, "one-moving.svg");
-    expect("replay ngsim/us101.json --baseline constant,idm --out four --threads 4", 0, "four-moving.svg");
+    suite_expect("replay ngsim/us101.json --baseline constant,idm --out one --threads 1", 0, "one-moving.svg");
+    suite_expect("replay ngsim/us101.json --baseline constant,idm --out four --threads 4", 0, "four-moving.svg");
     static const char *const endings[] = {".svg", "-moving.svg"};
     for (int i = 0; i < 2; i++) {
         char names[2][40];
         size_t sizes[2];
         snprintf(names[0], sizeof names[0], "one%s", endings[i]);
         snprintf(names[1], sizeof names[1], "four%s", endings[i]);
-        char *one = suite_read(folder, names[0], &sizes[0]), *four = suite_read(folder, names[1], &sizes[1]);
+        char *one = suite_read(names[0], &sizes[0]), *four = suite_read(names[1], &sizes[1]);
         assert_int_equal(sizes[0], sizes[1]);
         assert_memory_equal(one, four, sizes[0]);
         free(one), free(four);
@@ -62,7 +43,7 @@ static const json_t *drive_of(const json_t *json, size_t row, const char *driver
 
 static void as_json(void **state) {
     (void)state;
-    json_t *json = suite_json(folder, "replay ngsim/us101.json --baseline constant,idm --json --out never");
+    json_t *json = suite_json("replay ngsim/us101.json --baseline constant,idm --json --out never");
     assert_int_equal(json_integer_value(json_object_get(json, "format")), 1);
     assert_string_equal(json_string_value(json_object_get(json, "site")), "US101");
     const json_t *failed = drive_of(json, 0, "constant"), *passed = drive_of(json, 1, "idm"), *frame;
@@ -83,17 +64,17 @@ static void as_json(void **state) {
 /* A drive that is named is drawn whether anybody fails it or not; the log drives it too. */
 static void a_drive_by_name(void **state) {
     (void)state;
-    expect("replay ngsim/lanker.json --baseline log,idm --traffic replayed --track 0 --tick 0 --out named", 0, "log: at the goal");
-    assert_true(suite_svg(folder, "named.svg") > 20);
-    expect("replay ngsim/lanker.json --baseline idm --track 99 --tick 0 --out no", 1, "the scenario has 3 tracks");
-    expect("replay ngsim/lanker.json --baseline idm --track 0 --tick 5000 --out no", 1, "flywheel: ");
+    suite_expect("replay ngsim/lanker.json --baseline log,idm --traffic replayed --track 0 --tick 0 --out named", 0, "log: at the goal");
+    assert_true(suite_svg("named.svg") > 20);
+    suite_expect("replay ngsim/lanker.json --baseline idm --track 99 --tick 0 --out no", 1, "the scenario has 3 tracks");
+    suite_expect("replay ngsim/lanker.json --baseline idm --track 0 --tick 5000 --out no", 1, "flywheel: ");
     assert_false(is_there("no.svg"));
 }
 
 static void no_such_drive(void **state) {
     (void)state;
-    expect("replay ngsim/us101.json --baseline idm --out none", 1, "idm failed none of 8 drives");
-    expect("replay ngsim/us101.json --baseline idm,constant --out none", 1, "that were passed by constant");
+    suite_expect("replay ngsim/us101.json --baseline idm --out none", 1, "idm failed none of 8 drives");
+    suite_expect("replay ngsim/us101.json --baseline idm,constant --out none", 1, "that were passed by constant");
     assert_false(is_there("none.svg") || is_there("none-moving.svg"));
 }
 
@@ -103,27 +84,27 @@ static void names_of_models(void **state) {
     char command[400], output[1000];
     snprintf(command, sizeof command, PROGRAM " train --recordings %s/ngsim/scenes --imitation-steps 1 --agent-steps 0 --out '%s/a,b\"\xff.model' 2>&1", folder, folder);
     expect_outcome("train", run_command(command, output, sizeof output), 0, "", output);
-    json_t *json = suite_json(folder, "replay ngsim/lanker.json --track 0 --tick 0 --model 'a,b\"\xff.model' --json");
+    json_t *json = suite_json("replay ngsim/lanker.json --track 0 --tick 0 --model 'a,b\"\xff.model' --json");
     drive_of(json, 0, "a_b__");
     json_decref(json);
 }
 
 static void wrong_words(void **state) {
     (void)state;
-    expect("replay --baseline idm", 2, "say which recording");
-    expect("replay ngsim/us101.json", 2, "say --model FILE");
-    expect("replay ngsim/us101.json --baseline idm --traffic all", 2, "one kind of traffic");
-    expect("replay ngsim/us101.json --baseline idm --traffic reactive,replayed", 2, "one kind of traffic");
-    expect("replay ngsim/us101.json --model", 2, "--model needs a value");
-    expect("replay ngsim/us101.json --model raw/index.csv --out no", 1, "index.csv");
-    expect("replay nowhere.json --baseline idm --out no", 1, "nowhere.json");
-    expect("replay --help", 0, "usage: flywheel replay");
+    suite_expect("replay --baseline idm", 2, "say which recording");
+    suite_expect("replay ngsim/us101.json", 2, "say --model FILE");
+    suite_expect("replay ngsim/us101.json --baseline idm --traffic all", 2, "one kind of traffic");
+    suite_expect("replay ngsim/us101.json --baseline idm --traffic reactive,replayed", 2, "one kind of traffic");
+    suite_expect("replay ngsim/us101.json --model", 2, "--model needs a value");
+    suite_expect("replay ngsim/us101.json --model raw/index.csv --out no", 1, "index.csv");
+    suite_expect("replay nowhere.json --baseline idm --out no", 1, "nowhere.json");
+    suite_expect("replay --help", 0, "usage: flywheel replay");
     assert_false(is_there("no.svg"));
 }
 
 static void a_place_that_cannot_be_written(void **state) {
     (void)state;
-    expect("replay ngsim/us101.json --baseline constant,idm --out nowhere/bend", 1, "nowhere/bend.svg");
+    suite_expect("replay ngsim/us101.json --baseline constant,idm --out nowhere/bend", 1, "nowhere/bend.svg");
     assert_false(is_there("nowhere"));
 }
 
@@ -138,5 +119,5 @@ int main(void) {
         cmocka_unit_test(wrong_words),
         cmocka_unit_test(a_place_that_cannot_be_written),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, suite_open_made, suite_close);
 }

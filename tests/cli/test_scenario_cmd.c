@@ -3,35 +3,22 @@
 
 #include "../lines/synthetic_file.h"
 
-static char folder[] = "/tmp/fw_scenario_XXXXXX";
-
 /* bend.mcap, street.mcap, short.mcap: scenes; unit.mcap: a unit's recording. */
 static int set_up(void **state) {
-    (void)state;
     char path[100], output[2000];
     static const char *const names[] = {"bend", "street", "short"};
-    if (!mkdtemp(folder)) return 1;
+    if (suite_open(state) != 0) return 1;
     for (int i = 0; i < 3; i++) {
         char words[200];
         snprintf(path, sizeof path, "%s/%s.xml", folder, names[i]);
         synthetic_xml(path, i == 0 ? synthetic_curve(60) : i == 1 ? synthetic_street(60) : synthetic_curve(12));
         snprintf(words, sizeof words, "import commonroad %s.xml --unit maps --metadata site=Hill --metadata group=%d "
                                       "--out made && mv made/*.mcap %s.mcap", names[i], 40 + i, names[i]);
-        if (suite_run(folder, words, true, output, sizeof output) != 0) return 1;
+        if (suite_run(words, true, output, sizeof output) != 0) return 1;
     }
     snprintf(path, sizeof path, "%s/unit.mcap", folder);
     synthetic_file(path, "car-1", 5);
     return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return fw_folder_remove(folder, NULL) != FW_OK;
-}
-
-static void expect(const char *words, int status, const char *text) {
-    char output[8000];
-    expect_outcome(words, suite_run(folder, words, true, output, sizeof output), status, text, output);
 }
 
 static json_int_t number(const json_t *json, const char *name) {
@@ -42,7 +29,7 @@ static json_int_t number(const json_t *json, const char *name) {
 
 static void figures(void **state) {
     (void)state;
-    json_t *bend = suite_json(folder, "scenario bend.mcap --json"), *street = suite_json(folder, "scenario street.mcap --json");
+    json_t *bend = suite_json("scenario bend.mcap --json"), *street = suite_json("scenario street.mcap --json");
     assert_string_equal(json_string_value(json_object_get(bend, "site")), "Hill");
     assert_string_equal(json_string_value(json_object_get(bend, "group")), "40");
     assert_true(json_is_true(json_object_get(bend, "scene")));
@@ -61,19 +48,19 @@ static void figures(void **state) {
 
 static void nothing_to_drive_is_an_answer(void **state) {
     (void)state;
-    json_t *json = suite_json(folder, "scenario short.mcap --json");
+    json_t *json = suite_json("scenario short.mcap --json");
     assert_int_equal(number(json, "starts"), 0);
     assert_int_equal(number(json_object_get(json, "fates"), "too short"), 1);
     json_decref(json);
-    expect("scenario short.mcap --svg none.svg", 1, "nothing to drive in it");
-    expect("scenario short.mcap bend.mcap", 0, "2 files (1 with nothing to drive), 2 tracks, 1 starts");
+    suite_expect("scenario short.mcap --svg none.svg", 1, "nothing to drive in it");
+    suite_expect("scenario short.mcap bend.mcap", 0, "2 files (1 with nothing to drive), 2 tracks, 1 starts");
 }
 
 static void units_and_scenes_in_one_table(void **state) {
     (void)state;
-    expect("scenario unit.mcap street.mcap", 0, "unit.mcap");
-    expect("scenario unit.mcap street.mcap", 0, "street");
-    json_t *json = suite_json(folder, "scenario unit.mcap --json");
+    suite_expect("scenario unit.mcap street.mcap", 0, "unit.mcap");
+    suite_expect("scenario unit.mcap street.mcap", 0, "street");
+    json_t *json = suite_json("scenario unit.mcap --json");
     assert_true(json_is_false(json_object_get(json, "scene")));
     assert_true(number(json, "starts") > 0);
     assert_null(json_object_get(json, "fates"));
@@ -82,21 +69,21 @@ static void units_and_scenes_in_one_table(void **state) {
 
 static void pictures_are_well_formed(void **state) {
     (void)state;
-    expect("scenario street.mcap --svg street.svg", 0, "1 files");
-    assert_true(suite_svg(folder, "street.svg") > 8); /* lanes, routes, ways, boxes */
-    expect("scenario unit.mcap --svg unit.svg", 0, "1 files");
-    assert_true(suite_svg(folder, "unit.svg") > 3);
+    suite_expect("scenario street.mcap --svg street.svg", 0, "1 files");
+    assert_true(suite_svg("street.svg") > 8); /* lanes, routes, ways, boxes */
+    suite_expect("scenario unit.mcap --svg unit.svg", 0, "1 files");
+    assert_true(suite_svg("unit.svg") > 3);
 }
 
 static void wrong_words(void **state) {
     (void)state;
-    expect("scenario", 2, "which files?");
-    expect("scenario --help", 0, "usage: flywheel scenario");
-    expect("scenario bend.mcap street.mcap --svg x.svg", 2, "--svg draws one file");
-    expect("scenario bend.mcap --png x.png", 2, "--png");
-    expect("scenario none.mcap", 1, "none.mcap");
-    expect("scenario bend.xml", 1, "bend.xml: ");
-    expect("scenario bend.mcap --svg none/x.svg", 1, "none/x.svg");
+    suite_expect("scenario", 2, "which files?");
+    suite_expect("scenario --help", 0, "usage: flywheel scenario");
+    suite_expect("scenario bend.mcap street.mcap --svg x.svg", 2, "--svg draws one file");
+    suite_expect("scenario bend.mcap --png x.png", 2, "--png");
+    suite_expect("scenario none.mcap", 1, "none.mcap");
+    suite_expect("scenario bend.xml", 1, "bend.xml: ");
+    suite_expect("scenario bend.mcap --svg none/x.svg", 1, "none/x.svg");
 }
 
 int main(void) {
@@ -107,5 +94,5 @@ int main(void) {
         cmocka_unit_test(pictures_are_well_formed),
         cmocka_unit_test(wrong_words),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, suite_close);
 }

@@ -1,25 +1,6 @@
 /* flywheel suite: the same files from the same scenes, a split that nobody chose, and what it refuses. */
 #include "suite_folder.h"
 
-static char folder[] = "/tmp/fw_suite_XXXXXX";
-
-static int set_up(void **state) {
-    (void)state;
-    if (!mkdtemp(folder)) return 1;
-    suite_make(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return fw_folder_remove(folder, NULL) != FW_OK;
-}
-
-static void expect(const char *words, int status, const char *text) {
-    char output[4000];
-    expect_outcome(words, suite_run(folder, words, true, output, sizeof output), status, text, output);
-}
-
 static void shell(const char *words, int status) {
     char command[600], output[2000];
     snprintf(command, sizeof command, "cd %s && %s 2>&1", folder, words);
@@ -43,7 +24,7 @@ static const char *text_of(const json_t *item, const char *name) {
 
 static void counts(void **state) {
     (void)state;
-    json_t *json = suite_json(folder, "suite ngsim raw --out ngsim --json");
+    json_t *json = suite_json("suite ngsim raw --out ngsim --json");
     assert_int_equal(json_integer_value(json_object_get(json, "scenes")), SUITE_SCENES);
     assert_int_equal(json_integer_value(json_object_get(json, "empty")), 1);
     assert_int_equal(json_integer_value(json_object_get(json, "doubles")), 1);
@@ -81,8 +62,8 @@ static void the_split_is_sealed(void **state) {
     json_array_foreach(json_object_get(site, "items"), i, item) sealed += json_is_true(json_object_get(item, "sealed"));
     assert_int_equal(sealed, us101);
     json_decref(train), json_decref(held), json_decref(site);
-    expect("train --suite ngsim/heldout.json --out never", 1, "3 of its 3 items are sealed");
-    expect("train --suite ngsim/us101.json --out never", 1, "2 of its 8 items are sealed");
+    suite_expect("train --suite ngsim/heldout.json --out never", 1, "3 of its 3 items are sealed");
+    suite_expect("train --suite ngsim/us101.json --out never", 1, "2 of its 8 items are sealed");
     shell("test -e never", 1);
 }
 
@@ -105,9 +86,9 @@ static void files_are_what_the_suite_names(void **state) {
 static void a_repeated_run_changes_nothing(void **state) {
     (void)state;
     shell("find ngsim -type f | sort | xargs sha256sum > first", 0);
-    expect("suite ngsim raw --out ngsim", 0, "14 scenes; left out: 1 in which nobody");
+    suite_expect("suite ngsim raw --out ngsim", 0, "14 scenes; left out: 1 in which nobody");
     shell("find ngsim -type f | sort | xargs sha256sum | cmp - first", 0);
-    expect("suite ngsim raw --out elsewhere", 0, "heldout.json");
+    suite_expect("suite ngsim raw --out elsewhere", 0, "heldout.json");
     shell("(cd elsewhere && find . -type f | sort | xargs sha256sum) > there && "
           "(cd ngsim && find . -type f | sort | xargs sha256sum) | cmp - there", 0);
 }
@@ -116,7 +97,7 @@ static void other_content_is_not_overwritten(void **state) {
     (void)state;
     shell("cp -r raw other && sed -i 's/^USA_US101-2_1_T-1,0,2/USA_US101-2_1_T-1,0,77/' other/index.csv", 0);
     shell("sha256sum ngsim/*.json > before", 0);
-    expect("suite ngsim other --out ngsim", 1, "is there with other content");
+    suite_expect("suite ngsim other --out ngsim", 1, "is there with other content");
     shell("sha256sum -c before", 0);
 }
 
@@ -124,12 +105,12 @@ static void other_content_is_not_overwritten(void **state) {
 
 static void wrong_words(void **state) {
     (void)state;
-    expect("suite", 2, "want ngsim FOLDER");
-    expect("suite waymo raw --out x", 2, "want ngsim FOLDER");
-    expect("suite ngsim raw", 2, "needs --out FOLDER");
-    expect("suite ngsim raw --out x --sites 3", 2, "--sites");
-    expect("suite --help", 0, "usage: flywheel suite ngsim");
-    expect("suite ngsim nowhere --out x", 1, "index.csv");
+    suite_expect("suite", 2, "want ngsim FOLDER");
+    suite_expect("suite waymo raw --out x", 2, "want ngsim FOLDER");
+    suite_expect("suite ngsim raw", 2, "needs --out FOLDER");
+    suite_expect("suite ngsim raw --out x --sites 3", 2, "--sites");
+    suite_expect("suite --help", 0, "usage: flywheel suite ngsim");
+    suite_expect("suite ngsim nowhere --out x", 1, "index.csv");
 }
 
 static void broken_folders(void **state) {
@@ -147,11 +128,11 @@ static void broken_folders(void **state) {
         char command[200];
         snprintf(command, sizeof command, "mkdir -p broken && printf '%s' > broken/index.csv", cases[i].index);
         shell(command, 0);
-        expect("suite ngsim broken --out made", 1, cases[i].text);
+        suite_expect("suite ngsim broken --out made", 1, cases[i].text);
         shell("ls made/*.json", 2);
     }
     shell("echo '<commonRoad' > broken/USA_US101-1_1_T-1.xml", 0);
-    expect("suite ngsim broken --out made", 1, "USA_US101-1_1_T-1");
+    suite_expect("suite ngsim broken --out made", 1, "USA_US101-1_1_T-1");
     shell("ls made/*.json", 2);
 }
 
@@ -169,7 +150,7 @@ static void real_scenes(void **state) {
              "for s in $(tail -n +2 index.csv | cut -d, -f1); do ln -s '%.300s'/ngsim/$s.xml.gz .; done",
              data, data, data);
     shell(command, 0);
-    json_t *json = suite_json(folder, "suite ngsim real --out real-suite --json");
+    json_t *json = suite_json("suite ngsim real --out real-suite --json");
     const json_t *sites = json_object_get(json, "suites");
     json_int_t starts = 0;
     for (size_t i = 0; i < 2; i++)
@@ -190,5 +171,5 @@ int main(void) {
         cmocka_unit_test(broken_folders),
         cmocka_unit_test(real_scenes),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, suite_open_made, suite_close);
 }
