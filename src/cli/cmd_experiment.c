@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/demo.h"
 #include "cli/experiment.h"
+#include "cli/experiment_drill.h"
 
 enum { SETTINGS_MAX_BYTES = 1 << 16 };
 
@@ -38,12 +39,13 @@ static const char help_text[] =
     "  --exam-runs R       in so many simulation runs, default 4\n"
     "  --shifts LIST       changes of the city that stay: \"3:demand 2; 4:kind van:0.3\", or usual\n"
     "  --suite FILE        sealed scenes that every model drives as well, as flywheel suite writes them\n"
+    "  --drill NAME        stale or poison: what the gate does, on a finished experiment\n"
     "  --jobs N            cells side by side, default half the cores, at least 2\n"
     "  --json              the report as JSON\n";
 
 typedef struct options {
     fw_experiment_settings set;
-    const char *data, *cell, *shifts, *suite;
+    const char *data, *cell, *shifts, *suite, *drill;
     uint64_t jobs;
     bool short_form, as_json, help;
 } options;
@@ -160,6 +162,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
         {"--exam-runs", FW_ARG_U64, &s->exam_runs, 1, FW_EXPERIMENT_RUNS_MAX},
         {"--shifts", FW_ARG_TEXT, &o->shifts, 1, sizeof s->shifts - 1},
         {"--suite", FW_ARG_TEXT, &o->suite, 1, 400},
+        {"--drill", FW_ARG_TEXT, &o->drill, 1, 20},
         {"--jobs", FW_ARG_U64, &o->jobs, 1, FW_EXPERIMENT_JOBS_MAX},
         {"--json", FW_ARG_FLAG, &o->as_json, 0, 0},
         {"--help", FW_ARG_FLAG, &o->help, 0, 0}};
@@ -266,8 +269,28 @@ static fw_status whole(fw_experiment *e, bool as_json, fw_error *error) {
     return status;
 }
 
+/* A drill on the finished folder; *held: the gate did its work. */
+static fw_status drill(fw_experiment *e, const options *o, bool *held, fw_error *error) {
+    json_t *result = NULL;
+    FW_TRY(lock_root(e, error));
+    FW_TRY(agree_settings(e, error));
+    FW_TRY(fw_experiment_drill(e, o->drill, &result, error));
+    *held = json_is_true(json_object_get(result, "held"));
+    if (o->as_json) print_json(result, stdout);
+    else
+        printf("%s: the gate %s it: %s\nsealed: champion %.3f, candidate %.3f clean; falsified windows %.0f; %s\n",
+               o->drill, json_string_value(json_object_get(result, "decision")),
+               json_string_value(json_object_get(result, "reason")),
+               json_number_value(json_object_get(result, "champion_clean")),
+               json_number_value(json_object_get(result, "candidate_clean")),
+               json_number_value(json_object_get(result, "falsified")), *held ? "held" : "NOT held");
+    json_decref(result);
+    return FW_OK;
+}
+
 int fw_cmd_experiment(int argc, char **argv) {
     options o;
+    bool held = true;
     fw_error error = {""};
     fw_experiment *e = calloc(1, sizeof *e);
     fw_status status = e ? FW_OK : fw_fail(&error, FW_NO_MEMORY, "no memory");
@@ -283,8 +306,12 @@ int fw_cmd_experiment(int argc, char **argv) {
         fw_demo_catch_signals();
         status = find_programs(e, &error);
         if (status == FW_OK) status = open_root(e, o.data, &error);
-        if (status == FW_OK) status = o.cell ? one_cell(e, o.cell, &error) : whole(e, o.as_json, &error);
+        if (status == FW_OK)
+            status = o.cell    ? one_cell(e, o.cell, &error)
+                     : o.drill ? drill(e, &o, &held, &error)
+                               : whole(e, o.as_json, &error);
     }
     free(e);
-    return status == FW_OK ? FW_CLI_DONE : fw_cli_fail(&error);
+    if (status != FW_OK) return fw_cli_fail(&error);
+    return held ? FW_CLI_DONE : FW_CLI_FAILED;
 }

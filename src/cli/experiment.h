@@ -33,10 +33,10 @@
  * anything of it is learned from; (5) a cell whose processes died on the way is done again, and one that
  * keeps failing fails the experiment: no result rests on a fault.
  *
- * Files: plan.c which cells there are and what each waits for; shifts.c what changes on the way; run.c cells as child processes, side by
- * side; cell.c one cell; choose.c what leaves the unit; exam.c the sealed evaluation; fix.c windows driven again;
- * report.c, figures.c, fixes.c cells
- * into figures; table.c and draw.c figures for people. (All experiment_*.c)
+ * Files (all experiment_*.c): plan which cells there are and what each waits for; shifts what changes on the way;
+ * run cells as child processes, side by side; cell one cell; place its folder and processes; choose what leaves
+ * the unit; exam and scenes the sealed evaluation; fix windows driven again; figures, fixes and report cells into
+ * figures; table and draw figures for people; drill and falsify what the gate must stop.
  */
 #ifndef FW_CLI_EXPERIMENT_H
 #define FW_CLI_EXPERIMENT_H

@@ -2,26 +2,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/random.h"
-#include "cli/demo.h"
 #include "cli/experiment_choose.h"
 #include "cli/experiment_exam.h"
 #include "cli/experiment_files.h"
 #include "cli/experiment_fix.h"
+#include "cli/experiment_place.h"
 
-enum { DISK_CAP_BYTES = 2000 << 20, FOLDER_MODE = 0700 };
+enum { FOLDER_MODE = 0700 };
 
 /* What a cell holds while it is worked on. */
 typedef struct hand {
     const fw_experiment *e;
     const fw_experiment_cell *cell;
-    char listen[40], conditions[200];
-    const char *world_words[3];
-    fw_demo_options options;
-    fw_demo demo;
+    fw_experiment_place place;
     fw_hash driven_by, model; /* before and after */
     uint64_t recorded_bytes;
     json_t *row;   /* the factory's, of the generation; NULL: none was made */
@@ -33,26 +29,6 @@ static double now_s(void) { return (double)fw_env_mono_ns(fw_env_real()) / 1e9; 
 
 /* ---- places and processes ---- */
 
-static fw_status make_folders(hand *h, fw_error *error) {
-    fw_demo *demo = &h->demo;
-    char name[FW_EXPERIMENT_NAME_MAX], from[FW_PATH_MAX], to[FW_PATH_MAX];
-    fw_experiment_cell before;
-    fw_experiment_cell_name(h->cell, name);
-    /* a folder of its own: what a killed run left may still be ending */
-    snprintf(demo->base, sizeof demo->base, "%.300s/work/%s.%ld", h->e->root, name, (long)getpid());
-    FW_TRY(fw_folder_remove(demo->base, error));
-    FW_TRY(fw_folder_make(demo->base, FOLDER_MODE, error));
-    fw_path_join(demo->logs, sizeof demo->logs, demo->base, "logs");
-    fw_path_join(demo->models, sizeof demo->models, demo->base, "models");
-    FW_TRY(fw_folder_make(demo->logs, FOLDER_MODE, error));
-    FW_TRY(fw_folder_make(demo->models, FOLDER_MODE, error));
-    snprintf(demo->bus, sizeof demo->bus, "/tmp/flywheel-%u-%ld.sock", getuid(), (long)getpid());
-    if (!fw_experiment_parent(h->cell, &before)) return FW_OK;
-    fw_experiment_snapshot_path(h->e, &before, from);
-    fw_path_join(to, sizeof to, demo->base, "factory");
-    return fw_experiment_copy(from, to, error);
-}
-
 /* The world's seed is the same in all arms; another one in every generation. */
 static uint64_t living_seed(const fw_experiment_cell *cell) {
     char name[48];
@@ -61,38 +37,18 @@ static uint64_t living_seed(const fw_experiment_cell *cell) {
 }
 
 static fw_status set_up(hand *h, fw_error *error) {
-    static const char *const unit_words[] = {"--record", "campaigns", NULL};
-    const fw_experiment_settings *s = &h->e->set;
-    fw_demo *demo = &h->demo;
-    uint16_t port = 0;
-    FW_TRY(fw_experiment_port(&port, error));
-    snprintf(h->listen, sizeof h->listen, "127.0.0.1:%u", port);
-    fw_experiment_conditions(s, h->cell->generation, h->conditions);
-    if (h->conditions[0]) h->world_words[0] = "--conditions", h->world_words[1] = h->conditions;
-    h->options = (fw_demo_options){.data = h->e->root, .listen = h->listen, .seed = living_seed(h->cell),
-                                   .cars = s->cars, .ticks = s->ticks, .agent_steps = s->agent_steps,
-                                   .disk_cap_bytes = DISK_CAP_BYTES, .headless = true, .parked = true,
-                                   .unit_words = unit_words, .world_words = h->world_words, .no_examiner = true,
-                                   .factory_threads = h->e->jobs > 1 ? 1 : 2};
-    demo->options = &h->options;
-    snprintf(demo->factory.base_url, sizeof demo->factory.base_url, "http://%s", h->listen);
-    snprintf(demo->serve_program, sizeof demo->serve_program, "%s", h->e->program);
-    snprintf(demo->unit_program, sizeof demo->unit_program, "%s", h->e->unit_program);
-    snprintf(demo->world_program, sizeof demo->world_program, "%s", h->e->world_program);
-    demo->veto_by_model = json_object();
-    demo->truth = json_object();
-    FW_TRY(make_folders(h, error));
-    return fw_http_client_curl(&demo->factory.http, error);
+    char name[FW_EXPERIMENT_NAME_MAX], snapshot[FW_PATH_MAX], conditions[200];
+    fw_experiment_cell before;
+    const bool goes_on = fw_experiment_parent(h->cell, &before);
+    fw_experiment_cell_name(h->cell, name);
+    if (goes_on) fw_experiment_snapshot_path(h->e, &before, snapshot);
+    fw_experiment_conditions(&h->e->set, h->cell->generation, conditions);
+    return fw_experiment_place_open(h->e, name, goes_on ? snapshot : NULL, living_seed(h->cell), conditions,
+                                    &h->place, error);
 }
 
 static void put_down(hand *h) {
-    fw_demo *demo = &h->demo;
-    fw_demo_stop_all(demo);
-    unlink(demo->bus);
-    if (demo->factory.http.free) demo->factory.http.free(demo->factory.http.self);
-    json_decref(demo->veto_by_model);
-    json_decref(demo->truth);
-    json_decref(demo->paused);
+    fw_experiment_place_close(&h->place);
     json_decref(h->row);
     json_decref(h->exams);
     json_decref(h->windows);
@@ -104,16 +60,13 @@ static void put_down(hand *h) {
 /* The fleet drives through the generation's world; what its arm chose is in the factory afterwards. */
 static fw_status live(hand *h, fw_error *error) {
     bool wanted[FW_DEMO_UNITS_MAX];
-    char units[FW_PATH_MAX];
     double begin = now_s();
-    FW_TRY(fw_demo_start_factory(&h->demo, error));
-    FW_TRY(fw_demo_first_model(&h->demo, &h->driven_by, error));
-    FW_TRY(fw_experiment_launch(h->e, h->cell, &h->demo, wanted, error));
-    FW_TRY(fw_demo_start_fleet(&h->demo, error));
-    FW_TRY(fw_experiment_wait_launched(&h->demo, wanted, error));
-    FW_TRY(fw_demo_live(&h->demo, error));
-    fw_path_join(units, sizeof units, h->demo.base, "units");
-    h->recorded_bytes = fw_experiment_bytes(units, ".mcap");
+    FW_TRY(fw_demo_start_factory(&h->place.demo, error));
+    FW_TRY(fw_demo_first_model(&h->place.demo, &h->driven_by, error));
+    FW_TRY(fw_experiment_launch(h->e, h->cell, &h->place.demo, wanted, error));
+    FW_TRY(fw_demo_start_fleet(&h->place.demo, error));
+    FW_TRY(fw_experiment_wait_launched(&h->place.demo, wanted, error));
+    FW_TRY(fw_demo_live(&h->place.demo, error));
     h->living_s = now_s() - begin;
     return FW_OK;
 }
@@ -125,38 +78,33 @@ static const char *text(const json_t *row, const char *name) {
 
 /* Data set, training, gate; the fleet takes what the gate lets through. */
 static fw_status learn(hand *h, fw_error *error) {
+    char units[FW_PATH_MAX];
     double begin = now_s();
     h->model = h->driven_by;
     if (h->cell->arm != FW_EXPERIMENT_FROZEN) {
         uint64_t seed = fw_demo_phase_seed(h->cell->seed, (uint32_t)h->cell->generation);
-        FW_TRY(fw_demo_learn(&h->demo, seed, &h->row, error));
+        FW_TRY(fw_demo_learn(&h->place.demo, seed, &h->row, error));
         if (strcmp(text(h->row, "stage"), "failed") == 0)
             return fw_fail(error, FW_IO, "the generation failed: %.200s", text(h->row, "reason"));
         if (strcmp(text(h->row, "decision"), "promoted") == 0)
             FW_TRY(fw_hash_parse(text(h->row, "model"), &h->model, error));
     }
-    fw_demo_stop_fleet(&h->demo);
+    fw_demo_stop_fleet(&h->place.demo); /* everything recorded is on the units' disks then */
+    fw_path_join(units, sizeof units, h->place.demo.base, "units");
+    h->recorded_bytes = fw_experiment_bytes(units, ".mcap");
     h->learning_s = now_s() - begin;
     return FW_OK;
-}
-
-/* A model of the factory as a file. */
-static fw_status model_file(hand *h, const fw_hash *hash, char path[FW_PATH_MAX], fw_error *error) {
-    char name[FW_HASH_HEX + 16];
-    snprintf(name, sizeof name, "%s.safetensors", hash->hex);
-    fw_path_join(path, FW_PATH_MAX, h->demo.models, name);
-    return fw_demo_factory_fetch(&h->demo.factory, hash->hex, path, error);
 }
 
 static fw_status examine(hand *h, fw_error *error) {
     char before[FW_PATH_MAX], after[FW_PATH_MAX], folder[FW_PATH_MAX];
     double begin = now_s();
-    FW_TRY(model_file(h, &h->driven_by, before, error));
-    FW_TRY(model_file(h, &h->model, after, error));
-    fw_path_join(folder, sizeof folder, h->demo.base, "windows");
+    FW_TRY(fw_experiment_model_file(&h->place, &h->driven_by, before, error));
+    FW_TRY(fw_experiment_model_file(&h->place, &h->model, after, error));
+    fw_path_join(folder, sizeof folder, h->place.demo.base, "windows");
     if (h->cell->arm != FW_EXPERIMENT_FROZEN)
-        FW_TRY(fw_experiment_drive_windows(h->cell, &h->demo, before, after, folder, &h->windows, error));
-    FW_TRY(fw_experiment_examine(h->e, after, h->demo.logs, &h->exams, error));
+        FW_TRY(fw_experiment_drive_windows(h->cell, &h->place.demo, before, after, folder, &h->windows, error));
+    FW_TRY(fw_experiment_examine(h->e, after, h->place.demo.logs, &h->exams, error));
     h->exam_s = now_s() - begin;
     return FW_OK;
 }
@@ -169,7 +117,7 @@ static json_t *copy_or_null(const json_t *row, const char *name) {
 }
 
 static json_t *counts(const hand *h, const char *name) {
-    return json_object_get(json_object_get(h->demo.veto_by_model, h->driven_by.hex), name);
+    return json_object_get(json_object_get(h->place.demo.veto_by_model, h->driven_by.hex), name);
 }
 
 static json_t *result_of(const hand *h) {
@@ -178,8 +126,8 @@ static json_t *result_of(const hand *h) {
     json_t *r = json_pack(
         "{s:i, s:I, s:s, s:I, s:s, s:s, s:s, s:O, s:I, s:I, s:I, s:I, s:I, s:O, s:{s:f, s:f, s:f}}", "version",
         FW_EXPERIMENT_FORMAT, "seed", (json_int_t)h->cell->seed, "arm",
-        fw_experiment_arm_names[h->cell->arm], "generation", (json_int_t)h->cell->generation, "conditions", h->conditions, "driven_by",
-        h->driven_by.hex, "model", h->model.hex, "prequential", h->demo.truth, "ticks",
+        fw_experiment_arm_names[h->cell->arm], "generation", (json_int_t)h->cell->generation, "conditions", h->place.conditions, "driven_by",
+        h->driven_by.hex, "model", h->model.hex, "prequential", h->place.demo.truth, "ticks",
         json_integer_value(counts(h, "ticks")), "vetoes", json_integer_value(counts(h, "vetoes")),
         "captures", json_integer_value(json_object_get(h->row, "recordings")), "uploaded_bytes",
         json_integer_value(json_object_get(h->row, "bytes_uploaded")), "recorded_bytes",
@@ -194,7 +142,7 @@ static json_t *result_of(const hand *h) {
 /* The factory's folder becomes the snapshot, then the result makes the cell done. */
 static fw_status keep(hand *h, fw_error *error) {
     char from[FW_PATH_MAX], to[FW_PATH_MAX], path[FW_PATH_MAX], folder[FW_PATH_MAX];
-    fw_path_join(from, sizeof from, h->demo.base, "factory");
+    fw_path_join(from, sizeof from, h->place.demo.base, "factory");
     fw_experiment_snapshot_path(h->e, h->cell, to);
     fw_experiment_result_path(h->e, h->cell, path);
     FW_TRY(fw_folder_remove(to, error));
@@ -218,11 +166,11 @@ static fw_status work(hand *h, fw_error *error) {
     FW_TRY(live(h, error));
     FW_TRY(learn(h, error));
     FW_TRY(examine(h, error));
-    if (h->demo.faults > 0)
-        return fw_fail(error, FW_BUSY, "%u faults on the way: the clock had a say", h->demo.faults);
-    fw_demo_stop_all(&h->demo);
+    if (h->place.demo.faults > 0)
+        return fw_fail(error, FW_BUSY, "%u faults on the way: the clock had a say", h->place.demo.faults);
+    fw_demo_stop_all(&h->place.demo);
     FW_TRY(keep(h, error));
-    return fw_folder_remove(h->demo.base, error);
+    return fw_folder_remove(h->place.demo.base, error);
 }
 
 fw_status fw_experiment_cell_run(const fw_experiment *e, const fw_experiment_cell *cell,

@@ -173,6 +173,8 @@ fw_experiment_difference fw_experiment_compare(const fw_experiment_all *all, fw_
         }
         if (count > 0) values[used++] = sum / count;
     }
-    return (fw_experiment_difference){fw_experiment_share(all, a, scope) - fw_experiment_share(all, b, scope),
-                                      fw_bootstrap_interval95(values, used, all->seeds)};
+    const fw_interval none = {NAN, NAN};
+    return (fw_experiment_difference){
+        fw_experiment_share(all, a, scope) - fw_experiment_share(all, b, scope),
+        all->seeds > 1 && used > 0 ? fw_bootstrap_interval95(values, used, all->seeds) : none};
 }

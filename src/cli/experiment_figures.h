@@ -52,7 +52,7 @@ typedef struct fw_experiment_scope {
 
 typedef struct fw_experiment_difference {
     double mean;
-    fw_interval interval; /* 95 % */
+    fw_interval interval; /* 95 %; NaN with one seed: it says nothing of others */
 } fw_experiment_difference;
 
 /* Reads all cells that are done. The caller clears it. */

@@ -78,8 +78,11 @@ static void print_differences(const json_t *report, FILE *out) {
         fw_table_cell(&t, "%s", text(row, "what"));
         fw_table_cell(&t, "%s", text(row, "figure"));
         fw_table_cell(&t, "%s", strcmp(text(row, "when"), "last") == 0 ? "the last" : "mean");
-        fw_table_cell(&t, "%+.3f", number(row, "mean"));
-        fw_table_cell(&t, "[%+.3f %+.3f]", number(row, "low"), number(row, "high"));
+        if (isfinite(number(row, "mean"))) fw_table_cell(&t, "%+.3f", number(row, "mean"));
+        else fw_table_cell(&t, "-");
+        if (isfinite(number(row, "low")))
+            fw_table_cell(&t, "[%+.3f %+.3f]", number(row, "low"), number(row, "high"));
+        else fw_table_cell(&t, "-");
         fw_table_cell(&t, "%s", json_is_true(json_object_get(row, "apart")) ? "apart" : "not apart");
     }
     finish(&t, out);
@@ -143,7 +146,8 @@ static void print_memory(const json_t *report, FILE *out) {
     json_array_foreach(json_object_get(report, "memory"), i, row) {
         fprintf(out, "%-8s %-24s", text(row, "arm"), text(row, "slice"));
         json_array_foreach(json_object_get(row, "clean"), g, share)
-            fprintf(out, "  %6.3f", json_is_number(share) ? json_number_value(share) : (double)NAN);
+            if (json_is_number(share)) fprintf(out, "  %6.3f", json_number_value(share));
+            else fprintf(out, "  %6s", "-");
         fprintf(out, "  %9.3f  %+8.3f\n", number(row, "forgotten"), number(row, "backward_transfer"));
     }
     fputs("```\n", out);
