@@ -15,6 +15,7 @@ float fw_sim_reward_ride(const fw_sim_ride *ride) {
     sum += r->sideways * fminf(10.0f, fmaxf(0.0f, ride->sideways_mps2 - 2.5f));
     sum += r->off_centre * fminf(1.0f, ride->lateral_m * ride->lateral_m);
     sum += r->speeding * fmaxf(0.0f, ride->speeding_mps);
+    if (ride->close) sum += r->close;
     return ride->accel_mps2 <= -4.0f ? sum + r->hard_brake : sum;
 }
 

@@ -12,6 +12,7 @@
     X(metre, 0.02f, "metre along the route, towards the goal where there is one")                             \
     X(goal, 3.0f, "goal reached, ends the drive")                                                              \
     X(late, -3.0f, "goal not reached in time, ends the drive (scenes)")                                        \
+    X(close, -0.03f, "tick with less than 1.5 s to a collision with the leader")                               \
     X(speeding, -0.01f, "tick and m/s beyond the speed limit")                                                 \
     X(collision, -12.0f, "collision at fault, ends the drive")                                                 \
     X(bumped, -4.0f, "collision that was not our fault, ends the drive")                                       \
@@ -36,6 +37,7 @@ typedef struct fw_sim_ride {
     float metres, accel_mps2, jerk_mps3, sideways_mps2, lateral_m;
     float speeding_mps; /* speed less its limit; below 0 it does not count */
     unsigned forced;
+    bool close; /* time to collision with the leader below 1.5 s */
 } fw_sim_ride;
 float fw_sim_reward_ride(const fw_sim_ride *ride);
 float fw_sim_reward_end(fw_sim_end end, bool at_fault, bool scene);

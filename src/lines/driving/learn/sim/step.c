@@ -151,9 +151,11 @@ static fw_sim_outcome judge(fw_sim *sim, fw_sim_agent *agent, const before *was)
     const fw_vehicle_state *state = &agent->state;
     float jerk = (state->accel_mps2 - was->accel_mps2) / FW_DRIVE_TICK_S;
     float sideways = state->speed_mps * state->speed_mps * fabsf(state->curvature_pm);
+    uint32_t close_before = agent->drive.ttc_ticks;
     measure(sim, agent, was, jerk, sideways);
     const fw_sim_ride ride = {agent->place.s_m - was->s_m, state->accel_mps2, jerk, sideways, agent->place.lateral_m,
-                              state->speed_mps - agent->place.limit_mps, sim->forced};
+                              state->speed_mps - agent->place.limit_mps, sim->forced,
+                              agent->drive.ttc_ticks > close_before};
     float reward = fw_sim_reward_ride(&ride);
     if (!sim->scenario->scene) reward += judge_unit(sim, agent, was);
     fw_sim_end end = end_of(sim, agent);
