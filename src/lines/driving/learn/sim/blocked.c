@@ -22,14 +22,25 @@ typedef struct meeting {
     float forward_m, left_m, cos_turn, sin_turn; /* in the frame of the one that goes */
 } meeting;
 
+/* The last tick of a log, from `at` on, at which its way was no longer than way_m: by halves, for slow cars have
+ * many ticks a metre. */
+static uint32_t tick_of_way(const fw_scenario_track *track, uint32_t at, float way_m) {
+    uint32_t beyond = track->count;
+    while (at + 1 < beyond) {
+        uint32_t middle = at + (beyond - at) / 2;
+        bool before = track->way_m[middle] <= way_m;
+        at = before ? middle : at;
+        beyond = before ? beyond : middle;
+    }
+    return at;
+}
+
 /* Way ahead of a car's front until a box blocks it; 1e9 when it does not. */
 static float blocked_after(const fw_scenario_track *track, const fw_sim_other *o, const meeting *m, float *along) {
     const fw_drive_neighbour *box = m->box;
     /* no way is shorter than the straight line: begin to look there */
     float from = o->way_m + fw_sim_most(0.0f, m->distance_m - 3.0f), next = from;
-    uint32_t i = o->at;
-    while (i + 1 < track->count && track->way_m[i + 1] <= from) i++;
-    for (; i < track->count && track->way_m[i] < o->way_m + SIGHT_M; i++) {
+    for (uint32_t i = tick_of_way(track, o->at, from); i < track->count && track->way_m[i] < o->way_m + SIGHT_M; i++) {
         bool last = i + 1 == track->count; /* beyond its log it goes straight on */
         if (track->way_m[i] < next && !last) continue;
         next = track->way_m[i] + 1.0f;
@@ -99,7 +110,8 @@ static void heed(const fw_sim *sim, uint32_t slot, uint32_t j, fw_sim_hold *hold
     const meeting m = {box, sqrtf(dx * dx + dy * dy), o->cos_yaw * dx + o->sin_yaw * dy,
                        o->cos_yaw * dy - o->sin_yaw * dx, o->cos_yaw * box->cos_yaw + o->sin_yaw * box->sin_yaw,
                        o->cos_yaw * box->sin_yaw - o->sin_yaw * box->cos_yaw};
-    if (m.distance_m - sim->here.reach_m[j] - o->reach_m < hold->gap_m) { /* it could be nearer than the nearest */
+    /* it could be nearer than the nearest, and near enough to matter */
+    if (m.distance_m - sim->here.reach_m[j] - o->reach_m < fw_sim_least(hold->gap_m, FW_SIM_HEED_M)) {
         float along = 0, gap = blocked_after(track, o, &m, &along);
         if (gap < hold->gap_m) hold->gap_m = gap, hold->speed_mps = along;
     }

@@ -132,7 +132,7 @@ bool fw_sim_enter(fw_sim *sim, fw_sim_agent *agent) {
 bool fw_sim_enter_other(fw_sim *sim, uint32_t slot, bool polite) {
     const fw_scenario_track *track = fw_sim_track(sim, slot);
     fw_sim_other *o = &sim->others[slot];
-    *o = (fw_sim_other){0};
+    *o = (fw_sim_other){.length_m = track->kind.length_m, .width_m = track->kind.width_m, .id = track->id};
     if (sim->tick - track->first >= track->count || !fw_sim_place_logged(sim, slot, sim->tick)) return false;
     o->reach_m = 0.5f * hypotf(track->kind.length_m, track->kind.width_m);
     const fw_drive_neighbour box = {0,          o->x_m,       o->y_m,           o->cos_yaw, o->sin_yaw, o->speed_mps,

@@ -25,6 +25,7 @@ enum {
     FW_SIM_WAIT = 20,  /* ticks that a car waits for its place to become free */
     FW_SIM_GRACE = 20, /* ticks after the log's end in which its goal still counts */
 };
+#define FW_SIM_HEED_M 30.0f /* who is farther ahead on a car's way does not hold it up */
 #define FW_SIM_NEAR_M 60.0f /* who is farther from every driven car does as logged */
 
 /* Who moves a slot's car. */
@@ -33,7 +34,8 @@ typedef enum fw_sim_driver { FW_SIM_ABSENT, FW_SIM_LOG, FW_SIM_LATE, FW_SIM_DRIV
 /* A car that the caller does not drive: where it is, box centre. */
 typedef struct fw_sim_other {
     float x_m, y_m, yaw_rad, cos_yaw, sin_yaw, speed_mps, way_m;
-    float reach_m; /* half its box's diagonal */
+    float length_m, width_m, reach_m; /* of its box; reach: half the diagonal */
+    uint32_t id;   /* of its track: a tick reads as little of tracks as it can, for there are many */
     uint32_t at;   /* the last tick of its log at which its way was no longer than way_m */
     bool jumped;   /* changed lanes within this tick (units' recordings) */
     bool mannered; /* manners were drawn */

@@ -20,9 +20,8 @@ static void add(fw_sim_here *here, uint32_t slot, float reach_m, const fw_drive_
 
 static void add_other(fw_sim *sim, uint32_t slot) {
     const fw_sim_other *o = &sim->others[slot];
-    const fw_scenario_track *track = fw_sim_track(sim, slot);
-    const fw_drive_neighbour box = {track->id,   o->x_m,       o->y_m,           o->cos_yaw,
-                                    o->sin_yaw,  o->speed_mps, track->kind.length_m, track->kind.width_m};
+    const fw_drive_neighbour box = {o->id,      o->x_m,       o->y_m,      o->cos_yaw,
+                                    o->sin_yaw, o->speed_mps, o->length_m, o->width_m};
     add(&sim->here, slot, o->reach_m, &box);
 }
 
@@ -62,12 +61,14 @@ typedef struct fw_sim_candidates {
     int32_t rank[FW_SIM_SLOTS + LANES];
 } fw_sim_candidates;
 
-/* Those within a distance: branchless, for which is which is anybody's guess. */
+/* Those within a distance: compared eight at a time, then written without branches, for which is which is
+ * anybody's guess. */
 static inline uint32_t within(const float *distance2, uint32_t count, float most2, uint16_t *to) {
-    uint32_t kept = 0;
+    uint32_t is_within[FW_SIM_SLOTS], kept = 0;
+    for (uint32_t j = 0; j < count; j++) is_within[j] = distance2[j] <= most2;
     for (uint32_t j = 0; j < count; j++) {
         to[kept] = (uint16_t)j;
-        kept += (uint32_t)(distance2[j] <= most2);
+        kept += is_within[j];
     }
     return kept;
 }

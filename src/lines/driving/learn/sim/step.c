@@ -56,10 +56,12 @@ static bool ttc_is_short(const fw_sim_agent *agent) {
         float dx = box->x_m - agent->x_m, dy = box->y_m - agent->y_m;
         float forward = agent->cos_yaw * dx + agent->sin_yaw * dy, left = agent->cos_yaw * dy - agent->sin_yaw * dx;
         if (forward < 0 || forward > reach) continue;
+        float beside = fabsf(left - 0.5f * agent->state.curvature_pm * forward * forward);
+        if (beside > 0.5f * (agent->kind.width_m + box->width_m + box->length_m)) continue; /* however it is turned */
         float cos_turn = agent->cos_yaw * box->cos_yaw + agent->sin_yaw * box->sin_yaw;
         float across = sqrtf(fw_sim_most(0.0f, 1 - cos_turn * cos_turn)), along = fabsf(cos_turn);
         float wide = 0.5f * (agent->kind.width_m + box->width_m * along + box->length_m * across);
-        if (fabsf(left - 0.5f * agent->state.curvature_pm * forward * forward) > wide) continue;
+        if (beside > wide) continue;
         float gap = forward - half - 0.5f * (box->length_m * along + box->width_m * across);
         float closing = speed - box->speed_mps * cos_turn;
         if (closing > 0.1f && gap < TTC_S * closing) return true;

@@ -10,7 +10,6 @@
 #include "lines/driving/learn/sim/inside.h"
 
 #define LATE_M 0.02f  /* behind its log by less: as logged */
-#define HEED_M 30.0f  /* who is farther ahead on its way holds nobody up */
 #define HASTE_MPS 1.5f /* above its log's speed there, to catch up; at least HASTE_MIN_MPS */
 #define HASTE_MIN_MPS 3.0f
 
@@ -25,8 +24,8 @@ const fw_sim_manners *fw_sim_manners_of(fw_sim *sim, uint32_t slot) {
 }
 
 /* Moved sideways by a lane within a tick: the city's drivers change lanes at once. */
-static bool jumps(const fw_sim_other *before, const fw_sim_other *now) {
-    float dx = now->x_m - before->x_m, dy = now->y_m - before->y_m;
+static bool jumps(float x_before_m, float y_before_m, const fw_sim_other *now) {
+    float dx = now->x_m - x_before_m, dy = now->y_m - y_before_m;
     return fabsf(now->cos_yaw * dy - now->sin_yaw * dx) > 0.7f;
 }
 
@@ -111,13 +110,13 @@ static float wanted_way(fw_sim *sim, uint32_t slot, float *pace_mps) {
     const fw_sim_manners *manners = fw_sim_manners_of(sim, slot);
     const bool late = sim->driver[slot] == FW_SIM_LATE;
     const fw_sim_hold hold = fw_sim_held(sim, slot);
-    const bool held = hold.gap_m < HEED_M || hold.wait_m < HEED_M;
+    const bool held = hold.gap_m < FW_SIM_HEED_M || hold.wait_m < FW_SIM_HEED_M;
     if (!late && !held && manners->speed_factor >= 1) return 1e9f;
     float logged = track->speed_mps[o->at];
     float wanted = (late || held ? fw_sim_most(logged, HASTE_MIN_MPS) + HASTE_MPS : logged) * manners->speed_factor;
-    float accel = fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.gap_m < HEED_M ? hold.gap_m : 1e9f,
+    float accel = fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.gap_m < FW_SIM_HEED_M ? hold.gap_m : 1e9f,
                                        hold.speed_mps);
-    if (hold.wait_m < HEED_M)
+    if (hold.wait_m < FW_SIM_HEED_M)
         accel = fw_sim_least(accel, fw_sim_manners_accel(manners, o->speed_mps, wanted, hold.wait_m, 0));
     if (accel < -2.5f && o->speed_mps > 1 && fw_sim_has_priority(sim, slot)) sim->forced++;
     accel = fw_sim_most(accel, -track->kind.brake_max_mps2);
@@ -157,10 +156,11 @@ void fw_sim_move_others(fw_sim *sim) {
     const bool calm = sim->traffic == FW_SIM_REPLAYED || unit_as_logged(sim);
     for (uint32_t k = 0; k < sim->on_count; k++) {
         uint32_t slot = sim->on[k];
-        fw_sim_other *o = &sim->others[slot], before = *o;
+        fw_sim_other *o = &sim->others[slot];
+        const float x_m = o->x_m, y_m = o->y_m;
         bool late = sim->driver[slot] == FW_SIM_LATE;
         if (late || (!calm && near_driven(sim, o))) react(sim, slot);
         else follow_log(sim, slot);
-        o->jumped = !sim->scenario->scene && jumps(&before, o);
+        o->jumped = !sim->scenario->scene && jumps(x_m, y_m, o);
     }
 }
