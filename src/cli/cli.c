@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 
 typedef struct command {
@@ -109,4 +112,15 @@ int fw_cli_main(int argc, char **argv) {
     else
         fprintf(stderr, "flywheel: which command? see flywheel help\n");
     return FW_CLI_USAGE;
+}
+
+fw_status fw_cli_check_place(const char *path, fw_error *error) {
+    char folder[FW_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (access(folder, W_OK) != 0) return fw_fail_errno(error, "cannot write %s", path);
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return fw_fail(error, FW_INVALID, "cannot write %s: it is there and is not a plain file", path);
+    return FW_OK;
 }

@@ -65,5 +65,7 @@ bool fw_cli_asks_help(int argc, char **argv, const char *help);
  * argv for fw_args_parse. flags: options without a value, NULL-terminated. */
 fw_status fw_cli_words(int *argc, char **argv, const char *const *flags, const char **words,
                        int max, int *count, fw_error *error) FW_MUST;
+/* Whether a file can be written there, said before hours go into it. */
+fw_status fw_cli_check_place(const char *path, fw_error *error) FW_MUST;
 
 #endif

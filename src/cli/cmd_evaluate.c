@@ -13,7 +13,7 @@ static const char help_text[] =
     "that resample whole groups of scenes; below, each driver less another on the same drives.\n"
     "What the columns mean: docs/metrics.md.\n\n"
     "  --suite FILE         a suite (docs/formats/suite.md), a recording, or a folder whose *.mcap are taken;\n"
-    "                       more may follow\n"
+    "                       more may follow, and it may be given again\n"
     "  --model FILE         a row for this model; may be given again\n"
     "  --baseline LIST      rows without a model: log, constant, pursuit, idm (default log,constant,idm)\n"
     "  --guard              each row but the log's once more with the guard\n"
@@ -26,12 +26,22 @@ static const char help_text[] =
     "  --csv FILE           a line for each drive of each row\n"
     "  --json               everything as JSON\n";
 
+/* A suite is a word like those that follow it: --suite may come again, before other options too. */
+static fw_status take_suites(int *argc, char **argv, fw_error *error) {
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--suite") != 0) argv[kept++] = argv[i];
+        else if (i + 1 == *argc || !*argv[i + 1] || argv[i + 1][0] == '-')
+            return fw_fail(error, FW_INVALID, "--suite needs a value");
+    }
+    *argc = kept;
+    return FW_OK;
+}
+
 static fw_status read_words(int argc, char **argv, fw_evaluation *e, fw_error *error) {
     static const char *const flags[] = {"--json", "--guard", "--slices", "--help", NULL};
-    const char *first = NULL;
     *e = (fw_evaluation){.baselines = "log,constant,idm", .traffics = "all", .seed = 1};
-    const fw_arg table[] = {{"--suite", FW_ARG_TEXT, &first, 1, 500},
-                            {"--baseline", FW_ARG_TEXT, &e->baselines, 0, 100},
+    const fw_arg table[] = {{"--baseline", FW_ARG_TEXT, &e->baselines, 0, 100},
                             {"--traffic", FW_ARG_TEXT, &e->traffics, 1, 100},
                             {"--against", FW_ARG_TEXT, &e->against, 1, FW_DRIVER_NAME_MAX - 1},
                             {"--csv", FW_ARG_TEXT, &e->csv, 1, 500},
@@ -42,16 +52,17 @@ static fw_status read_words(int argc, char **argv, fw_evaluation *e, fw_error *e
                             {"--slices", FW_ARG_FLAG, &e->slices, 0, 0},
                             {"--json", FW_ARG_FLAG, &e->json, 0, 0},
                             {"--help", FW_ARG_FLAG, &e->help, 0, 0}};
+    FW_TRY(take_suites(&argc, argv, error));
     FW_TRY(fw_evaluate_take_models(&argc, argv, e, error));
-    FW_TRY(fw_cli_words(&argc, argv, flags, e->sources, FW_EVALUATE_SOURCES_MAX - 1, &e->source_count, error));
+    FW_TRY(fw_cli_words(&argc, argv, flags, e->sources, FW_EVALUATE_SOURCES_MAX, &e->source_count, error));
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error));
-    if (first) e->sources[e->source_count++] = first;
     if (e->help) return FW_OK;
     if (e->source_count == 0) return fw_fail(error, FW_INVALID, "say --suite FILE or FOLDER");
     return fw_evaluate_words(e, error);
 }
 
 static fw_status evaluate(fw_evaluation *e, fw_error *error) {
+    if (e->csv) FW_TRY(fw_cli_check_place(e->csv, error));
     FW_TRY(fw_evaluate_run(e, error));
     if (e->csv) FW_TRY(fw_evaluate_write_csv(e, error));
     return e->json ? fw_evaluate_print_json(e, error) : fw_evaluate_print_tables(e, error);

@@ -58,6 +58,7 @@ static fw_status read_words(int argc, char **argv, request *r, fw_error *error) 
     if (e->model_count == 0 && !*e->baselines) return fw_fail(error, FW_INVALID, "say --model FILE");
     if (strchr(e->traffics, ',') || strcmp(e->traffics, "all") == 0)
         return fw_fail(error, FW_INVALID, "a replay has one kind of traffic");
+    if (r->tick != 0 && r->track == NO_TRACK) return fw_fail(error, FW_INVALID, "--tick is of a track: say --track N");
     return fw_evaluate_words(e, error);
 }
 
@@ -123,9 +124,16 @@ static fw_status print_json(const fw_replay_case *what, const fw_trace *traces, 
     return whole ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for the drives");
 }
 
+static fw_status check_out(const request *r, fw_error *error) {
+    char path[OUT_MAX + 32];
+    snprintf(path, sizeof path, "%s.svg", r->out);
+    return fw_cli_check_place(path, error);
+}
+
 static fw_status replay(request *r, fw_error *error) {
     fw_trace traces[FW_STRIP_TRACES_MAX];
     fw_replay_case what;
+    if (!r->e.json) FW_TRY(check_out(r, error));
     FW_TRY(fw_evaluate_run(&r->e, error));
     if (r->e.driver_count > FW_STRIP_TRACES_MAX)
         return fw_fail(error, FW_INVALID, "a picture has up to %d rows", FW_STRIP_TRACES_MAX);

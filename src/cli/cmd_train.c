@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/args.h"
@@ -155,18 +154,6 @@ static void print_result(const fw_train_words *w, const fw_nn_ranks *ranks, cons
     json_decref(json);
 }
 
-/* Before hours go into it. */
-static fw_status check_place(const char *path, fw_error *error) {
-    char folder[FW_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (access(folder, W_OK) != 0) return fw_fail_errno(error, "cannot write %s", path);
-    struct stat about;
-    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
-        return fw_fail(error, FW_INVALID, "cannot write %s: it is there and is not a plain file", path);
-    return FW_OK;
-}
-
 /* Of this machine, shared out among the ranks on it. */
 static uint32_t threads_of(const fw_train_words *w, const fw_nn_ranks *ranks) {
     const char *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
@@ -203,7 +190,7 @@ static fw_status train_with_curve(const fw_train_words *w, const fw_nn_ranks *ra
     char *text = NULL;
     size_t size = 0;
     if (!w->curve || !t->talks) return train(w, ranks, r, t, error);
-    FW_TRY(check_place(w->curve, error));
+    FW_TRY(fw_cli_check_place(w->curve, error));
     t->curve = open_memstream(&text, &size);
     if (!t->curve) return fw_fail(error, FW_NO_MEMORY, "no memory for the curve");
     fputs("agent_steps,loss,value_loss,entropy,gradient_norm,vacant_share,"
@@ -221,7 +208,7 @@ fw_status fw_train_run(const fw_train_words *w, const fw_nn_ranks *ranks, fw_err
     talk t = {.talks = ranks->rank == 0, .terminal = isatty(STDERR_FILENO) != 0,
               .start_ns = fw_env_mono_ns(fw_env_real())};
     t.said_ns = t.start_ns;
-    fw_status status = ranks->rank == 0 ? check_place(w->out, error) : FW_OK;
+    fw_status status = ranks->rank == 0 ? fw_cli_check_place(w->out, error) : FW_OK;
     if (status == FW_OK) status = find_recordings(w, &r, error);
     if (status == FW_OK && t.talks)
         fprintf(stderr, "train: reading %u recording%s\n", r.count, r.count == 1 ? "" : "s");

@@ -139,6 +139,17 @@ static void empty_and_hollow_suites(void **state) {
     suite_expect("evaluate --suite raw/index.csv", 1, "flywheel: ");
 }
 
+static void suites_add_up(void **state) {
+    (void)state;
+    suite_expect("evaluate --suite ngsim/us101.json --suite ngsim/lanker.json --baseline log --traffic replayed", 0,
+                 "12 scenarios in 12 groups");
+    suite_expect("evaluate ngsim/us101.json --baseline log --suite ngsim/lanker.json ngsim/us101.json --traffic replayed", 0,
+                 "12 scenarios in 12 groups");
+    suite_expect("evaluate --baseline log --suite", 2, "--suite needs a value");
+    suite_expect("evaluate --suite --json", 2, "--suite needs a value");
+    suite_expect("evaluate --suite ngsim/us101.json --csv nowhere/drives.csv", 1, "cannot write nowhere/drives.csv");
+}
+
 /* ---- Ctrl-C ---- */
 
 /* Waits until the process catches SIGINT. */
@@ -208,6 +219,7 @@ int main(void) {
         cmocka_unit_test(differences_are_of_the_same_drives),
         cmocka_unit_test(the_table_says_what_json_says),
         cmocka_unit_test(empty_and_hollow_suites),
+        cmocka_unit_test(suites_add_up),
         cmocka_unit_test(a_stop_prints_nothing),
         cmocka_unit_test(real_people),
     };

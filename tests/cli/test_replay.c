@@ -14,6 +14,14 @@ static void a_failure_and_its_fix(void **state) {
     suite_expect("replay ngsim/us101.json --baseline constant,idm --out bend", 0, "idm: at the goal after");
     assert_true(suite_svg("bend.svg") > 20);
     assert_true(suite_svg("bend-moving.svg") > 20);
+    size_t size;
+    char output[2000], *strip = suite_read("bend.svg", &size);
+    suite_run("replay ngsim/us101.json --baseline constant,idm --out bend", true, output, sizeof output);
+    const char *after = strstr(output, "after "); /* the same in words and in the picture */
+    assert_non_null(after);
+    *strchr(after, '\n') = '\0';
+    assert_non_null(strstr(strip, after));
+    free(strip);
 }
 
 /* The same words, the same pictures, whatever the threads. */
@@ -98,6 +106,7 @@ static void wrong_words(void **state) {
     suite_expect("replay ngsim/us101.json --model", 2, "--model needs a value");
     suite_expect("replay ngsim/us101.json --model raw/index.csv --out no", 1, "index.csv");
     suite_expect("replay nowhere.json --baseline idm --out no", 1, "nowhere.json");
+    suite_expect("replay ngsim/us101.json --baseline idm --tick 5", 2, "say --track N");
     suite_expect("replay --help", 0, "usage: flywheel replay");
     assert_false(is_there("no.svg"));
 }

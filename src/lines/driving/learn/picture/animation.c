@@ -106,7 +106,7 @@ static void panel(const stage *st, const fw_trace *t, int x) {
     fprintf(st->out, "<text x=\"%d\" y=\"22\" font-size=\"16\" font-weight=\"600\">", x);
     fw_drawing_text(st->out, t->driver);
     fprintf(st->out, "</text><text x=\"%d\" y=\"42\" font-size=\"13\">%s after %.1f s</text>\n", x,
-            fw_trace_end_words(&t->drive), (double)(t->frame_count - 1) * (double)FW_DRIVE_TICK_S);
+            fw_trace_end_words(&t->drive), (double)t->drive.ticks * (double)FW_DRIVE_TICK_S);
     fprintf(st->out, "<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"><rect width=\"100%%\" height=\"100%%\" "
                      "fill=\"#fbfcfd\"/><g transform=\"translate(%d %d) scale(%g %g)\"><g>\n",
             x, HEAD_HIGH, PANEL, PANEL, PANEL / 2, PANEL / 2, scale, -scale);

@@ -47,7 +47,7 @@ static void label(FILE *out, const fw_trace *t, int y) {
     fprintf(out, "</text><text x=\"8\" y=\"%d\" class=\"small\" fill=\"%s\">%s</text><text x=\"8\" y=\"%d\" "
                  "class=\"small\">after %.1f s</text>\n", y + 44,
             fw_trace_failed(&t->drive) ? FW_DRAWING_BAD : FW_DRAWING_GOOD, fw_trace_end_words(&t->drive), y + 62,
-            (double)(t->frame_count - 1) * (double)FW_DRIVE_TICK_S);
+            (double)t->drive.ticks * (double)FW_DRIVE_TICK_S);
 }
 
 /* The first four moments end with the drive that ends first, the last two go on to the longest one's end. */

@@ -7,9 +7,12 @@
 
 /* ---- clusters ---- */
 
+/* A group's name is its site's own: another site may count from 1 as well. */
 static int by_group(const void *a, const void *b, void *self) {
     const fw_scenario *const *scenarios = self;
-    return strcmp(scenarios[*(const uint32_t *)a]->tags.group, scenarios[*(const uint32_t *)b]->tags.group);
+    const fw_scenario_tags *x = &scenarios[*(const uint32_t *)a]->tags, *y = &scenarios[*(const uint32_t *)b]->tags;
+    int order = strcmp(x->site, y->site);
+    return order != 0 ? order : strcmp(x->group, y->group);
 }
 
 fw_status fw_score_clusters(const fw_score_config *config, uint32_t **out, uint32_t *count, fw_error *error) {

@@ -43,7 +43,7 @@ fw_score_manoeuvre fw_score_manoeuvre_of(const fw_scenario_route *route, float f
 typedef struct fw_score_case {
     uint32_t scenario; /* index into the config's */
     uint32_t track, tick;
-    uint32_t cluster;  /* scenarios of one group are one cluster: 0 .. cluster_count - 1 */
+    uint32_t cluster;  /* scenarios of one site's group are one cluster: 0 .. cluster_count - 1 */
     fw_score_manoeuvre manoeuvre;
 } fw_score_case;
 
