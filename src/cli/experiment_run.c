@@ -56,8 +56,8 @@ static double mean_s(const fw_experiment *e, fw_experiment_arm arm) {
 /* Core-seconds of a cell before any was measured, from rates of a 2-core Zen 3 machine at 16 cars. */
 static double guess_s(const fw_experiment *e, fw_experiment_arm arm) {
     const fw_experiment_settings *s = &e->set;
-    double living = 6 + (double)(s->ticks * s->cars) / 1500, training = (double)s->agent_steps / 80000;
-    double exam = 4 * (double)s->exam_runs + (double)s->exam_drives / 10;
+    double living = 6 + (double)(s->ticks * s->cars) / 1500, training = (double)s->agent_steps / 65000;
+    double exam = 9 * (double)s->exam_runs + (double)s->exam_drives / 10; /* of both cities */
     return arm == FW_EXPERIMENT_FROZEN ? living : living + training + exam;
 }
 
