@@ -13,6 +13,7 @@
 #include "cli/stop.h"
 #include "cli/table.h"
 #include "import/import.h"
+#include "lines/driving/learn/scenario/overlap.h"
 #include "lines/driving/learn/scenario/scene.h"
 #include "lines/driving/learn/scenario/suite.h"
 
@@ -22,7 +23,7 @@ static const char help_text[] =
     "usage: flywheel suite ngsim FOLDER --out FOLDER [--json]\n\n"
     "Imports the CommonRoad scenes of NGSIM (US-101 and Lankershim) that lie in a folder with an index.csv of\n"
     "the columns scene and overlap_group, and writes what there is to drive in as suites:\n\n"
-    "  train.json      three quarters of each site's overlap groups\n"
+    "  train.json      three quarters of each site's overlap groups, joined where scenes show the same people\n"
     "  heldout.json    the rest, sealed: training refuses it\n"
     "  us101.json, lanker.json   all of one site, to see what is learned on one and holds on the other\n"
     "  scenes/         the scenes as recordings, by hash\n\n"
@@ -44,7 +45,8 @@ typedef struct work {
     bool json;
     char scenes_folder[FW_PATH_MAX];
     scene *scenes;
-    uint32_t count, empty, doubles;
+    fw_overlap *overlap;
+    uint32_t count, empty, doubles, joined;
 } work;
 
 /* ---- the index ---- */
@@ -154,6 +156,7 @@ static bool told_before(const work *w, const scene *s) {
 static fw_status count_in(work *w, scene *s, const fw_scene *read, fw_error *error) {
     fw_scenario *scenario = NULL;
     fw_scene_report report;
+    FW_TRY(fw_overlap_add(w->overlap, read, error));
     FW_TRY(fw_scene_traffic(read, &s->traffic, error));
     if (told_before(w, s)) {
         w->doubles++;
@@ -199,6 +202,28 @@ static fw_status import_all(work *w, fw_error *error) {
         show(w, &pace, i + 1);
     }
     return FW_OK;
+}
+
+/* ---- groups ---- */
+
+static bool same_group(const scene *a, const scene *b) {
+    return strcmp(a->item.tags.site, b->item.tags.site) == 0 && strcmp(a->item.tags.group, b->item.tags.group) == 0;
+}
+
+/* Groups of the index that show the same people become one, by the name of the first. */
+static fw_status join_groups(work *w, fw_error *error) {
+    uint32_t *first = calloc((size_t)w->count + 1, sizeof *first);
+    if (!first) return fw_fail(error, FW_NO_MEMORY, "no memory");
+    for (uint32_t i = 0; i < w->count; i++)
+        while (!same_group(&w->scenes[first[i]], &w->scenes[i])) first[i]++;
+    fw_status status = fw_overlap_join(w->overlap, first, error);
+    for (uint32_t i = 0; status == FW_OK && i < w->count; i++) {
+        if (same_group(&w->scenes[i], &w->scenes[first[i]])) continue;
+        w->scenes[i].item.tags = w->scenes[first[i]].item.tags;
+        w->joined++;
+    }
+    free(first);
+    return status;
 }
 
 /* ---- the split ---- */
@@ -299,16 +324,18 @@ static fw_status write_all(const work *w, fw_error *error) {
     for (size_t i = 0; i < sizeof all / sizeof *all && status == FW_OK; i++)
         status = write_suite(w, &all[i], &table, rows, error);
     if (status == FW_OK && w->json) {
-        json_t *json = json_pack("{s:O,s:I,s:I,s:I}", "suites", rows, "scenes", (json_int_t)w->count, "empty",
-                                 (json_int_t)w->empty, "doubles", (json_int_t)w->doubles);
+        json_t *json = json_pack("{s:O,s:I,s:I,s:I,s:I}", "suites", rows, "scenes", (json_int_t)w->count, "empty",
+                                 (json_int_t)w->empty, "doubles", (json_int_t)w->doubles, "joined",
+                                 (json_int_t)w->joined);
         char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
         if (text) puts(text);
         free(text);
         json_decref(json);
     } else if (status == FW_OK) {
         fw_table_print(&table, stdout);
-        printf("%u scenes; left out: %u in which nobody can be driven for %.0f s, %u with the traffic of another\n",
-               w->count, w->empty, (double)FW_SCENARIO_TICKS_MIN * (double)FW_DRIVE_TICK_S, w->doubles);
+        printf("%u scenes; left out: %u in which nobody can be driven for %.0f s, %u with the traffic of another; "
+               "%u in another's group than the index says, for the people in both\n",
+               w->count, w->empty, (double)FW_SCENARIO_TICKS_MIN * (double)FW_DRIVE_TICK_S, w->doubles, w->joined);
     }
     json_decref(rows);
     fw_table_clear(&table);
@@ -318,7 +345,9 @@ static fw_status write_all(const work *w, fw_error *error) {
 static fw_status make(work *w, fw_error *error) {
     fw_cli_catch_stop();
     FW_TRY(read_index(w, error));
+    FW_TRY(fw_overlap_new(&w->overlap, error));
     FW_TRY(import_all(w, error));
+    FW_TRY(join_groups(w, error));
     FW_TRY(seal(w, error));
     return write_all(w, error);
 }
@@ -344,5 +373,6 @@ int fw_cmd_suite(int argc, char **argv) {
     if (read_options(argc, argv, &w, &error) != FW_OK) return fw_cli_usage("suite", &error);
     fw_status status = make(&w, &error);
     free(w.scenes);
+    fw_overlap_free(w.overlap);
     return status == FW_OK ? FW_CLI_DONE : fw_cli_fail(&error);
 }

@@ -37,7 +37,9 @@ enum {
     FW_SCENARIO_TAIL = 30,        /* ticks that a unit's scenario goes on beyond its recording */
     FW_SCENARIO_FILE_MAX = 64 << 20,
 };
-#define FW_SCENARIO_BEYOND_M 80.0f /* of a route behind its goal, and 20 m before its start */
+/* Of a route behind its goal, and 20 m before its start. A car sees how far its route goes up to 100 m
+ * (features.h): more, so that nobody sees where a log ends. */
+#define FW_SCENARIO_BEYOND_M 120.0f
 #define FW_SCENARIO_NONE UINT32_MAX
 
 /* A lane of the map, for pictures and routes. */

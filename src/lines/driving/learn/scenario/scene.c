@@ -16,7 +16,8 @@
  * percentile by which limits are set (Manual on Uniform Traffic Control Devices, 2B.21). People who are logged
  * exceed limits, and a map may have none. It informs the driver; no metric judges by it. */
 #define LIMIT_PERCENTILE 0.85
-#define LIMIT_SAMPLES 10     /* ticks on a lane; with fewer its traffic says nothing */
+#define LIMIT_SAMPLES 10     /* ticks on a lane, and */
+#define LIMIT_PEOPLE 3       /* cars; with fewer its traffic says nothing, or what the driven car itself did */
 #define LIMIT_UNKNOWN_MPS 13.9 /* at least that where the map is silent */
 
 typedef struct making {
@@ -136,13 +137,17 @@ static double percentile(float *values, size_t count, double share) {
     return (double)values[rank > 0 ? rank - 1 : 0];
 }
 
-/* Speeds logged on a lane (FW_SCENARIO_NONE: on any); returns how many. */
+/* Speeds logged on a lane (FW_SCENARIO_NONE: on any); returns how many, 0 when they are too few to say anything. */
 static size_t speeds_on(const making *m, uint32_t lane, float *out) {
     size_t count = 0;
-    for (uint32_t t = 0; t < m->scenario->track_count; t++)
+    uint32_t people = 0;
+    for (uint32_t t = 0; t < m->scenario->track_count; t++) {
+        size_t before = count;
         for (uint32_t i = 0; m->lanes[t] && i < m->scenario->tracks[t].count; i++)
             if (lane == FW_SCENARIO_NONE || m->lanes[t][i] == lane) out[count++] = m->scenario->tracks[t].speed_mps[i];
-    return count;
+        people += count > before;
+    }
+    return count >= LIMIT_SAMPLES && people >= LIMIT_PEOPLE ? count : 0;
 }
 
 static fw_status decide_limits(making *m) {
@@ -154,7 +159,7 @@ static fw_status decide_limits(making *m) {
     for (uint32_t l = 0; l < m->map.lane_count; l++) {
         fw_map_lane *lane = &m->map.lanes[l];
         size_t count = speeds_on(m, l, speeds);
-        double kept = count >= LIMIT_SAMPLES ? percentile(speeds, count, LIMIT_PERCENTILE) : 0;
+        double kept = percentile(speeds, count, LIMIT_PERCENTILE);
         lane->limit_mps = fmax(lane->limit_mps > 0 ? lane->limit_mps : any, kept);
         for (uint32_t i = 0; i < lane->count; i++) m->map.points[lane->first + i].limit_mps = lane->limit_mps;
     }
