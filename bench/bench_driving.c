@@ -1,11 +1,11 @@
 /* bench_driving.c - how many agent-steps a second the simulator makes on one core, and what they cost where.
  *
- *     bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [SCENARIO.mcap ...]
+ *     bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [--suite FILE] [SCENARIO.mcap ...]
  *
  * One agent-step: a driven car's look at the world (fw_sim_observe: view and features) and its tick
  * (fw_sim_step: its bicycle, its box against others', the area, the goal, the reward, the others' cars). The
  * driver here costs nothing to speak of: pure pursuit, and an acceleration that keeps the log's speed.
- * Scenarios that are named are driven again and again, every start in turn (self-play: all cars that have a
+ * Scenarios that are named, or listed by a suite, are driven again and again, every start in turn (self-play: all cars that have a
  * route, from the scenario's begin); without any, a street of 48 cars in three lanes made by arithmetic, and a
  * unit's recording made likewise. CPU time; the best and the median of the repeats.
  */
@@ -17,6 +17,7 @@
 
 #include "../tests/lines/street.h"
 #include "../tests/lines/synthetic.h"
+#include "lines/driving/learn/scenario/suite.h"
 #include "lines/driving/learn/sim/sim.h"
 
 enum { SCENARIOS_MAX = 256, REPEATS_MAX = 32 };
@@ -99,6 +100,7 @@ typedef struct options {
     double seconds;
     int repeats;
     const char *traffic; /* NULL: all */
+    const char *suite;   /* NULL: scenarios by name, or made */
     FILE *csv;
 } options;
 
@@ -188,6 +190,25 @@ static int run_files(const options *o, char **files, int count) {
     return rc;
 }
 
+/* The files of a suite. */
+static int run_suite(const options *o) {
+    static char paths[SCENARIOS_MAX][FW_PATH_MAX], *files[SCENARIOS_MAX];
+    fw_suite suite;
+    fw_error error;
+    fw_status status = fw_suite_read(o->suite, &suite, &error);
+    int count = 0;
+    if (status == FW_OK) {
+        for (uint32_t i = 0; status == FW_OK && i < suite.count && i < SCENARIOS_MAX; i++, count++) {
+            status = fw_suite_path(o->suite, &suite.items[i], paths[i], &error);
+            files[i] = paths[i];
+        }
+        fw_suite_clear(&suite);
+    }
+    if (status == FW_OK) return run_files(o, files, count);
+    fprintf(stderr, "bench_driving: %s\n", error.text);
+    return 1;
+}
+
 int main(int argc, char **argv) {
     options o = {.seconds = 1, .repeats = 5};
     int at = 1;
@@ -197,6 +218,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[at], "--seconds") == 0 && more) o.seconds = atof(argv[++at]);
         else if (strcmp(argv[at], "--repeats") == 0 && more) o.repeats = atoi(argv[++at]);
         else if (strcmp(argv[at], "--traffic") == 0 && more) o.traffic = argv[++at];
+        else if (strcmp(argv[at], "--suite") == 0 && more) o.suite = argv[++at];
         else if (strcmp(argv[at], "--csv") == 0 && more) {
             o.csv = fopen(argv[++at], "w");
             if (!o.csv) return perror(argv[at]), 1;
@@ -204,11 +226,11 @@ int main(int argc, char **argv) {
         else break;
     }
     if ((at < argc && argv[at][0] == '-') || o.repeats < 1 || o.repeats > REPEATS_MAX) {
-        fprintf(stderr, "usage: bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [SCENARIO.mcap ...]\n");
+        fprintf(stderr, "usage: bench_driving [--smoke] [--seconds S] [--repeats N] [--traffic NAME] [--csv FILE] [--suite FILE] [SCENARIO.mcap ...]\n");
         return 2;
     }
     if (o.csv) fprintf(o.csv, "scenarios,traffic,what,best_per_s,median_per_s,agents,users\n");
-    int rc = at < argc ? run_files(&o, argv + at, argc - at) : run_made(&o);
+    int rc = o.suite ? run_suite(&o) : at < argc ? run_files(&o, argv + at, argc - at) : run_made(&o);
     if (o.csv && fclose(o.csv) != 0) rc = 1;
     return rc;
 }
