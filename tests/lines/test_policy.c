@@ -144,6 +144,21 @@ static void test_the_network_is_the_one_drawn(void **state) {
     assert_int_equal(fw_folder_remove(folder, NULL), FW_OK);
 }
 
+/* Acceleration changes gently; firm braking comes at once, and goes as gently as the rest. */
+static void test_choices_are_gentle_but_for_firm_braking(void **state) {
+    (void)state;
+    fw_drive_view view = {.aim_x_m = 6, .aim_cos = 1, .accel_mps2 = 0.5f};
+    const float most = FW_DRIVE_GENTLE_MPS3 * FW_DRIVE_TICK_S;
+    for (uint32_t k = 0; k < FW_ACCELS; k++) {
+        float wanted = fw_drive_accels_mps2[k], got = fw_drive_choice(&view, k, 2).accel_mps2;
+        if (wanted <= FW_DRIVE_FIRM_MPS2) assert_true(got == wanted);
+        else assert_true(fabsf(got - 0.5f) <= most + 1e-6f && fabsf(got - wanted) <= fabsf(0.5f - wanted));
+    }
+    assert_true(fabsf(fw_drive_choice(&view, FW_ACCELS - 1, 2).accel_mps2 - (0.5f + most)) < 1e-6f);
+    view.accel_mps2 = -8;
+    assert_true(fabsf(fw_drive_choice(&view, FW_ACCELS - 1, 2).accel_mps2 - (-8 + most)) < 1e-6f);
+}
+
 static void refuse(const char *bytes, size_t size, fw_status wanted, const char *word) {
     fw_policy policy;
     fw_error error = {""};
@@ -155,7 +170,7 @@ static void refuse(const char *bytes, size_t size, fw_status wanted, const char 
 
 static void test_driving_goes_between_two_choices(void **state) {
     (void)state;
-    const fw_drive_view view = {.aim_x_m = 6, .aim_cos = 1};
+    const fw_drive_view view = {.aim_x_m = 6, .aim_cos = 1, .accel_mps2 = -1};
     float accel[FW_ACCELS], steer[FW_STEERS] = {0};
     for (int i = 0; i < FW_ACCELS; i++) accel[i] = -100;
     accel[3] = 2, steer[4] = 90;
@@ -341,6 +356,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_network_is_the_one_drawn),
         cmocka_unit_test(test_driving_goes_between_two_choices),
+        cmocka_unit_test(test_choices_are_gentle_but_for_firm_braking),
         cmocka_unit_test(test_graphs_without_the_ends_are_refused),
         cmocka_unit_test(test_policies_go_through_the_slot),
         cmocka_unit_test(test_saved_networks_are_read_back),

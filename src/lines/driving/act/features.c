@@ -168,8 +168,14 @@ void fw_drive_features(const fw_drive_scene *scene, const fw_drive_view *view, f
 
 /* ---- answers ---- */
 
+static float gently(const fw_drive_view *view, float wanted_mps2) {
+    const float most = FW_DRIVE_GENTLE_MPS3 * FW_DRIVE_TICK_S;
+    if (wanted_mps2 <= FW_DRIVE_FIRM_MPS2) return wanted_mps2;
+    return fminf(view->accel_mps2 + most, fmaxf(view->accel_mps2 - most, wanted_mps2));
+}
+
 fw_drive_action fw_drive_choice(const fw_drive_view *view, uint32_t accel, uint32_t steer) {
-    return (fw_drive_action){fw_drive_accels_mps2[accel], fw_drive_pursuit(view, fw_drive_steers_m[steer])};
+    return (fw_drive_action){gently(view, fw_drive_accels_mps2[accel]), fw_drive_pursuit(view, fw_drive_steers_m[steer])};
 }
 
 /* A score that is no number weighs nothing; if all are none, the first choice stands. */
@@ -189,6 +195,6 @@ static float blend(const float *score, const float *of, uint32_t count) {
 
 fw_drive_action fw_drive_blend(const fw_drive_view *view, const float accel[FW_ACCELS],
                                const float steer[FW_STEERS]) {
-    return (fw_drive_action){blend(accel, fw_drive_accels_mps2, FW_ACCELS),
+    return (fw_drive_action){gently(view, blend(accel, fw_drive_accels_mps2, FW_ACCELS)),
                              fw_drive_pursuit(view, blend(steer, fw_drive_steers_m, FW_STEERS))};
 }

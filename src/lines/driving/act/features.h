@@ -49,6 +49,11 @@ extern const float fw_drive_steers_m[FW_STEERS];    /* ascending, the middle one
 
 void fw_drive_features(const fw_drive_scene *scene, const fw_drive_view *view, float out[FW_FEATURES]);
 
+/* Comfort is part of what a choice means: acceleration changes by at most FW_DRIVE_GENTLE_MPS3, but for
+ * braking at FW_DRIVE_FIRM_MPS2 and harder, which comes at once. */
+#define FW_DRIVE_GENTLE_MPS3 7.0f
+#define FW_DRIVE_FIRM_MPS2 -3.0f
+
 /* The action that stands for a pair of choices: training draws them. */
 fw_drive_action fw_drive_choice(const fw_drive_view *view, uint32_t accel, uint32_t steer);
 /* The action that driving takes from the scores: of the best choice and its two neighbours the mean,

@@ -10,7 +10,8 @@
  *     message --scene.h--> scene --features.h--> features --nn/run--> scores --> acceleration, curvature
  *
  * Training draws one of the choices; driving takes the mean around the best one (fw_drive_blend), so that a
- * car between two choices goes in between instead of jumping.
+ * car between two choices goes in between instead of jumping. Acceleration changes gently in both, but for
+ * firm braking (features.h).
  *
  * Recipe const, run mutable: fw_policy is never written after load and shared by any number of
  * sessions; fw_policy_session holds what changes, one per car or thread. Both allocate when they are

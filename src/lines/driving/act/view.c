@@ -318,6 +318,7 @@ void fw_drive_look(const fw_drive_scene *scene, fw_drive_view *view) {
     int here = segment_at(scene, scene->s_m, &share);
     FW_ASSERT(scene->path_count >= 2 && scene->user_count <= USERS);
     view->front_m = scene->length_m - scene->rear_overhang_m;
+    view->accel_mps2 = scene->accel_mps2;
     look_at_path(scene, here, share, view);
     look_at_users(scene, here, view);
     look_at_conflicts(scene, view);

@@ -47,6 +47,7 @@ enum { FW_DRIVE_PREVIEWS = 24 }; /* one a point of the path's grid, from the seg
 
 typedef struct fw_drive_view {
     float front_m;     /* rear axle to front bumper */
+    float accel_mps2;  /* as last carried out */
     float lateral_m;   /* rear axle to the route, left positive */
     float heading_rad; /* car's yaw minus the route's */
     float width_m;     /* of the lane here */

@@ -39,11 +39,11 @@ static bool wanted_curvature(const fw_scenario_track *t, uint32_t tick, const fw
     return false;
 }
 
-static uint32_t nearest_accel(const fw_drive_view *view, float wanted_mps2) {
+static uint32_t nearest_accel(float wanted_mps2) {
     uint32_t best = 0;
     float least = INFINITY;
     for (uint32_t k = 0; k < FW_ACCELS; k++) {
-        float miss = fabsf(fw_drive_choice(view, k, FW_STEERS / 2).accel_mps2 - wanted_mps2);
+        float miss = fabsf(fw_drive_accels_mps2[k] - wanted_mps2);
         if (miss < least) least = miss, best = k;
     }
     return best;
@@ -62,7 +62,7 @@ static uint32_t nearest_steer(const fw_drive_view *view, float wanted_pm) {
 fw_learn_label fw_learn_label_of(const fw_scenario_track *track, uint32_t tick, const fw_drive_scene *scene,
                                  const fw_drive_view *view) {
     float curvature_pm;
-    fw_learn_label label = {nearest_accel(view, wanted_accel(track, tick, scene)), FW_STEERS / 2};
+    fw_learn_label label = {nearest_accel(wanted_accel(track, tick, scene)), FW_STEERS / 2};
     if (wanted_curvature(track, tick, scene, &curvature_pm)) label.steer = nearest_steer(view, curvature_pm);
     return label;
 }
