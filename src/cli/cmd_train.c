@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/train_sources.h"
 #include "lines/driving/learn/learn.h"
+#include "lines/driving/learn/score/driver.h"
 #include "nn/train/checkpoint.h"
 #include "nn/train/cpu/dnnl.h"
 
@@ -130,26 +131,51 @@ static void point(void *self, const fw_driving_point *p) {
 
 /* ---- what came of it ---- */
 
+static double steps_per_s(const fw_driving_train_result *r, double wall_s) {
+    return wall_s > 0 ? (double)r->agent_steps / wall_s : 0;
+}
+
+/* The caller owns it; NULL without memory. */
+static json_t *result_json(const fw_train_words *w, const fw_nn_ranks *ranks, const fw_train_sources *sources,
+                           const fw_driving_train_result *r, double wall_s) {
+    char class[FW_NN_CLASS_MAX];
+    fw_nn_training_class(class);
+    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}", "model", w->out, "sha256",
+                     r->model.hex, "seed", (json_int_t)w->seed, "agent_steps", (json_int_t)r->agent_steps,
+                     "recordings", (int)r->scenarios, "refused", (int)r->scenarios_refused, "sealed",
+                     (int)sources->sealed, "wall_s", wall_s, "core_s", r->core_s, "agent_steps_ps",
+                     steps_per_s(r, wall_s), "clean_share", r->clean_share, "uncertainty_threshold",
+                     r->uncertainty_threshold, "ranks", (int)ranks->count, "cpu_class", class);
+}
+
+/* What making it took does not belong into the model, which must be the same bytes each time: it lies beside
+ * it, in a card that names the model's hash (docs/formats/driving-model.md). */
+static fw_status write_card(const fw_train_words *w, const fw_nn_ranks *ranks, const fw_train_sources *sources,
+                            const fw_driving_train_result *r, double wall_s, fw_error *error) {
+    char path[FW_PATH_MAX];
+    FW_TRY(fw_driver_card_path(w->out, path, error));
+    json_t *json = result_json(w, ranks, sources, r, wall_s);
+    char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+    json_decref(json);
+    if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for the model's card");
+    fw_status status = fw_file_write_durable(fw_env_real(), path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
 static void print_result(const fw_train_words *w, const fw_nn_ranks *ranks, const fw_train_sources *sources,
                          const fw_driving_train_result *r, double wall_s) {
     char class[FW_NN_CLASS_MAX], sealed[40] = "";
-    double per_s = wall_s > 0 ? (double)r->agent_steps / wall_s : 0;
     fw_nn_training_class(class);
     if (sources->sealed > 0) snprintf(sealed, sizeof sealed, ", %u sealed left out", sources->sealed);
     if (!w->json) {
         printf("%s: sha256 %s, seed %" PRIu64 ", %" PRIu64 " agent-steps on %u recordings (%u refused%s), "
                "%.0f agent-steps/s, clean %.3f, %u rank%s, %s\n", w->out, r->model.hex, w->seed,
-               r->agent_steps, r->scenarios, r->scenarios_refused, sealed, per_s, r->clean_share,
+               r->agent_steps, r->scenarios, r->scenarios_refused, sealed, steps_per_s(r, wall_s), r->clean_share,
                ranks->count, ranks->count == 1 ? "" : "s", class);
         return;
     }
-    json_t *json = json_pack(
-        "{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}", "model", w->out, "sha256",
-        r->model.hex, "seed", (json_int_t)w->seed, "agent_steps", (json_int_t)r->agent_steps,
-        "recordings", (int)r->scenarios, "refused", (int)r->scenarios_refused, "sealed", (int)sources->sealed, "wall_s", wall_s,
-        "core_s", r->core_s, "agent_steps_ps", per_s, "clean_share", r->clean_share,
-        "uncertainty_threshold", r->uncertainty_threshold, "ranks",
-        (int)ranks->count, "cpu_class", class);
+    json_t *json = result_json(w, ranks, sources, r, wall_s);
     if (json) json_dumpf(json, stdout, JSON_COMPACT), putchar('\n');
     json_decref(json);
 }
@@ -181,8 +207,9 @@ static fw_status train(const fw_train_words *w, const fw_nn_ranks *ranks, const 
     if (status == FW_INTERRUPTED) return stopped(w, error);
     FW_TRY(status);
     int64_t end_ns = fw_env_mono_ns(fw_env_real());
-    if (t->talks) print_result(w, ranks, r, &result, (double)(end_ns - t->start_ns) * 1e-9);
-    return FW_OK;
+    double wall_s = (double)(end_ns - t->start_ns) * 1e-9;
+    if (t->talks) print_result(w, ranks, r, &result, wall_s);
+    return ranks->rank == 0 ? write_card(w, ranks, r, &result, wall_s, error) : FW_OK;
 }
 
 static fw_status train_with_curve(const fw_train_words *w, const fw_nn_ranks *ranks,

@@ -41,13 +41,38 @@ static void name_of(const char *path, char *out, size_t room) {
         if (*c <= ' ' || *c > '~' || strchr(",\"", *c)) *c = '_';
 }
 
+fw_status fw_driver_card_path(const char *model_path, char out[FW_PATH_MAX], fw_error *error) {
+    const char *slash = strrchr(model_path, '/'), *dot = strrchr(model_path, '.');
+    size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - model_path) : strlen(model_path);
+    if (stem + sizeof ".json" > FW_PATH_MAX) return fw_fail(error, FW_TOO_BIG, "%.200s: too long a path", model_path);
+    snprintf(out, FW_PATH_MAX, "%.*s.json", (int)stem, model_path);
+    return FW_OK;
+}
+
+/* CPU seconds by the card of this very model; NaN: there is none. */
+static double card_core_s(const char *model_path, const char *sha256) {
+    enum { CARD_MAX_BYTES = 1 << 16 };
+    char path[FW_PATH_MAX], *text;
+    size_t size;
+    fw_error ignored;
+    if (fw_driver_card_path(model_path, path, &ignored) != FW_OK) return NAN;
+    if (fw_file_read(path, CARD_MAX_BYTES, &text, &size, &ignored) != FW_OK) return NAN;
+    json_t *card = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    const char *of = json_string_value(json_object_get(card, "sha256"));
+    const json_t *core_s = json_object_get(card, "core_s");
+    double found = of && strcmp(of, sha256) == 0 && json_is_number(core_s) ? json_number_value(core_s) : NAN;
+    json_decref(card);
+    return found;
+}
+
 fw_status fw_driver_model(const char *path, fw_driver *out, fw_error *error) {
     fw_driver driver = {.kind = FW_DRIVER_POLICY};
     fw_error why = {""};
     fw_status status = fw_policy_load_file(path, &driver.policy, &why);
     if (status != FW_OK) return fw_fail(error, status, "%.200s: %.190s", path, why.text);
     name_of(path, driver.name, sizeof driver.name);
-    driver.training_core_s = word_number(&driver.policy, "core_s");
+    driver.training_core_s = card_core_s(path, driver.policy.hash.hex);
     driver.training_agent_steps = word_number(&driver.policy, "agent_steps");
     *out = driver;
     return FW_OK;

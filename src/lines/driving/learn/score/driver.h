@@ -13,6 +13,7 @@
 #ifndef FW_LINES_DRIVING_SCORE_DRIVER_H
 #define FW_LINES_DRIVING_SCORE_DRIVER_H
 
+#include "base/file.h"
 #include "lines/driving/act/guard.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/act/scene.h"
@@ -26,7 +27,7 @@ typedef struct fw_driver {
     fw_driver_kind kind;
     bool guard;
     fw_policy policy; /* FW_DRIVER_POLICY; owned */
-    /* What making the model cost, where its file says so; NaN otherwise. */
+    /* What making the model cost, where its card or its file says so; NaN otherwise. */
     double training_core_s, training_agent_steps;
 } fw_driver;
 
@@ -38,6 +39,9 @@ typedef struct fw_driver_seat {
 fw_status fw_driver_baseline(const char *name, fw_driver *out, fw_error *error) FW_MUST;
 /* A model file; its name is the file's without folder and ending. */
 fw_status fw_driver_model(const char *path, fw_driver *out, fw_error *error) FW_MUST;
+/* Where the card of a model file lies: its name with the ending .json. Written by `flywheel train`; read where
+ * it names the model's hash. FW_TOO_BIG: no room for the path. */
+fw_status fw_driver_card_path(const char *model_path, char out[FW_PATH_MAX], fw_error *error) FW_MUST;
 void fw_driver_clear(fw_driver *driver);
 
 /* The driver outlives the seat. */
