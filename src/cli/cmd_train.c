@@ -24,13 +24,13 @@ enum { THREADS_MAX = 16, SAY_EVERY_MS = 5000, SHOW_EVERY_MS = 250 };
 
 const char *const fw_train_help =
     "usage: flywheel train --recordings FILE|FOLDER... --out MODEL [OPTIONS]\n"
-    "       flywheel train --suite FILE --out MODEL [OPTIONS]\n"
+    "       flywheel train --suite FILE... --out MODEL [OPTIONS]\n"
     "       mpirun -n N flywheel train ...\n\n"
     "Trains a driving model on recordings, without a factory. Same recordings, seed, version and CPU\n"
     "class: same model, bit for bit, whatever the threads and ranks.\n\n"
     "  --recordings FILE   a recording, or a folder whose *.mcap are taken; more may follow\n"
-    "  --suite FILE        the files a suite lists; one with sealed items is refused\n"
-    "  --leave-sealed      takes such a suite's other items\n"
+    "  --suite FILE        the files a suite lists; one with sealed items is refused; may come again\n"
+    "  --leave-sealed      takes such suites' other items\n"
     "  --out MODEL         what is written, when all is done\n"
     "  --base MODEL        goes on from this model (default: from scratch)\n"
     "  --imitation-steps N first, so many decisions beside the people in recorded scenes (default 0)\n"
@@ -41,6 +41,25 @@ const char *const fw_train_help =
     "  --curve FILE.csv    a line for each update: losses, entropy, share of clean drives\n"
     "  --json              the result as JSON\n";
 
+/* Out of argv: --suite may come again, and all of them count. */
+static fw_status take_suites(int *argc, char **argv, fw_train_words *w, fw_error *error) {
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--suite") != 0) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        const char *value = ++i < *argc ? argv[i] : "";
+        if (!*value || strncmp(value, "--", 2) == 0 || strlen(value) >= FW_PATH_MAX)
+            return fw_fail(error, FW_INVALID, "--suite needs a file's path");
+        if (w->suite_count == FW_TRAIN_SUITES_MAX)
+            return fw_fail(error, FW_INVALID, "--suite: at most %d", FW_TRAIN_SUITES_MAX);
+        w->suites[w->suite_count++] = value;
+    }
+    *argc = kept;
+    return FW_OK;
+}
+
 fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *error) {
     static const char *const flags[] = {"--json", "--help", "--leave-sealed", NULL};
     const char *first = NULL;
@@ -49,7 +68,6 @@ fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *erro
                             {"--out", FW_ARG_TEXT, &w->out, 1, FW_PATH_MAX - 1},
                             {"--base", FW_ARG_TEXT, &w->base, 1, FW_PATH_MAX - 1},
                             {"--curve", FW_ARG_TEXT, &w->curve, 1, FW_PATH_MAX - 1},
-                            {"--suite", FW_ARG_TEXT, &w->suite, 1, FW_PATH_MAX - 1},
                             {"--leave-sealed", FW_ARG_FLAG, &w->leave_sealed, 0, 0},
                             {"--imitation-steps", FW_ARG_U64, &w->imitation_steps, 0, 1ull << 40},
                             {"--agent-steps", FW_ARG_U64, &w->agent_steps, 0, 1ull << 40},
@@ -58,12 +76,13 @@ fw_status fw_train_read(int argc, char **argv, fw_train_words *w, fw_error *erro
                             {"--ranks", FW_ARG_U64, &w->ranks, 1, 8},
                             {"--json", FW_ARG_FLAG, &w->json, 0, 0},
                             {"--help", FW_ARG_FLAG, &w->help, 0, 0}};
+    FW_TRY(take_suites(&argc, argv, w, error));
     FW_TRY(fw_cli_words(&argc, argv, flags, w->sources, FW_TRAIN_SOURCES_MAX, &w->source_count,
                         error));
     FW_TRY(fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error));
     if (w->help) return FW_OK;
     if (first) w->sources[w->source_count++] = first;
-    if (w->source_count == 0 && !w->suite)
+    if (w->source_count + w->suite_count == 0)
         return fw_fail(error, FW_INVALID, "say --recordings FILE or FOLDER, or --suite FILE");
     if (w->imitation_steps + w->agent_steps == 0)
         return fw_fail(error, FW_INVALID, "say --agent-steps or --imitation-steps above 0");
@@ -82,8 +101,8 @@ static fw_status find_recordings(const fw_train_words *w, fw_train_sources *s, f
     fw_status status = FW_OK;
     for (int i = 0; i < w->source_count && status == FW_OK; i++)
         status = fw_train_sources_add(s, w->sources[i], error);
-    if (status == FW_OK && w->suite)
-        status = fw_train_sources_add_suite(s, w->suite, w->leave_sealed, error);
+    for (int i = 0; i < w->suite_count && status == FW_OK; i++)
+        status = fw_train_sources_add_suite(s, w->suites[i], w->leave_sealed, error);
     if (status == FW_INTERRUPTED) return stopped(w, error);
     return status == FW_OK ? fw_train_sources_sort(s, error) : status;
 }
@@ -140,7 +159,7 @@ static json_t *result_json(const fw_train_words *w, const fw_nn_ranks *ranks, co
                            const fw_driving_train_result *r, double wall_s) {
     char class[FW_NN_CLASS_MAX];
     fw_nn_training_class(class);
-    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}", "model", w->out, "sha256",
+    return json_pack("{s:o?, s:s, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}", "model", json_string(w->out) /* null where it is no UTF-8 */, "sha256",
                      r->model.hex, "seed", (json_int_t)w->seed, "agent_steps", (json_int_t)r->agent_steps,
                      "recordings", (int)r->scenarios, "refused", (int)r->scenarios_refused, "sealed",
                      (int)sources->sealed, "wall_s", wall_s, "core_s", r->core_s, "agent_steps_ps",
