@@ -16,12 +16,13 @@
 #include "base/status.h"
 #include "nn/train/ranks.h"
 
-enum { FW_TRAIN_SOURCES_MAX = 4096 };
+enum { FW_TRAIN_SOURCES_MAX = 4096, FW_TRAIN_SUITES_MAX = 64 };
 
 typedef struct fw_train_words {
     const char *sources[FW_TRAIN_SOURCES_MAX + 1]; /* recordings and folders of them */
-    int source_count;
-    const char *suite, *base, *out, *curve;
+    const char *suites[FW_TRAIN_SUITES_MAX];
+    int source_count, suite_count;
+    const char *base, *out, *curve;
     uint64_t imitation_steps, agent_steps, seed, threads, ranks; /* threads 0: share the processors; ranks 0: not said */
     bool leave_sealed, json, help;
 } fw_train_words;

@@ -91,6 +91,8 @@ static void sealed_is_not_learned_from(void **state) {
     write_suite("open", "false", "&");
     write_suite("held", "true", "&");
     write_suite("bad", "false", "x");
+    refuses("--suite --out $D/m", 2, "--suite needs");
+    refuses("--suite $D/held.json --suite $D/open.json --out $D/m", 1, "1 of its 3 items are sealed");
     refuses("--suite $D/held.json --out $D/m", 1, "1 of its 3 items are sealed");
     refuses("--suite $D/none.json --out $D/m", 1, "none.json");
     refuses("--suite $D/bad.json --out $D/m", 1, "flywheel: ");
@@ -99,6 +101,10 @@ static void sealed_is_not_learned_from(void **state) {
     same("", "--suite $D/open.json --threads 1", "last");
     expect_outcome("two of three", train("", "--suite $D/held.json --leave-sealed " STEPS " --out $D/last", output,
                                          sizeof output), 0, "on 2 recordings (0 refused, 1 sealed left out)", output);
+    /* both count, and what is in both counts once: the last one alone would leave 2, the first one alone nothing out */
+    expect_outcome("two suites", train("", "--suite $D/open.json --suite $D/held.json --leave-sealed " STEPS
+                                       " --out $D/last", output, sizeof output), 0,
+                   "on 3 recordings (0 refused, 1 sealed left out)", output);
     snprintf(command, sizeof command, "rm %s/last", folder);
     assert_int_equal(run_command(command, output, sizeof output), 0);
 }
