@@ -33,13 +33,39 @@ fw_drive_neighbour fw_sim_box_of(const fw_sim_agent *agent, uint32_t id) {
                                 agent->kind.width_m};
 }
 
-bool fw_sim_off_area(const fw_sim *sim, const fw_sim_agent *agent) {
+/* ---- the area ----
+ *
+ * Distances to the edge change by no more than sqrt(2) a metre between cells. So one look tells of a circle
+ * around the box's centre in which no corner can be off, or in which a look at the centre cannot tell. */
+
+#define STEEPEST 1.415f
+#define SLACK_M 0.01f /* more than what rounding makes of it */
+
+/* How far a point is from the border of the grid, beyond which all is off; < 0 outside. */
+static float inside_grid(const fw_scenario_area *area, float x_m, float y_m) {
+    float right = area->x_m + (float)(area->columns - 1) * area->cell_m - x_m;
+    float above = area->y_m + (float)(area->rows - 1) * area->cell_m - y_m;
+    return fw_sim_least(fw_sim_least(x_m - area->x_m, right), fw_sim_least(y_m - area->y_m, above));
+}
+
+/* True when the centre is so far inside that every corner is, however the box is turned. */
+static bool is_clear(const fw_scenario_area *area, fw_sim_agent *agent) {
+    float dx = agent->x_m - agent->clear_x_m, dy = agent->y_m - agent->clear_y_m;
+    if (dx * dx + dy * dy < agent->clear_m * agent->clear_m) return agent->clear_m > 0;
+    float edge = fw_scenario_area_at(area, agent->x_m, agent->y_m) / STEEPEST;
+    float most = fw_sim_least(edge, inside_grid(area, agent->x_m, agent->y_m));
+    agent->clear_x_m = agent->x_m;
+    agent->clear_y_m = agent->y_m;
+    agent->clear_m = most - agent->half_diagonal_m - SLACK_M;
+    return agent->clear_m > 0;
+}
+
+bool fw_sim_off_area(const fw_sim *sim, fw_sim_agent *agent) {
     const fw_scenario_area *area = &sim->scenario->area;
-    if (area->columns == 0) return false;
+    if (area->columns == 0 || is_clear(area, agent)) return false;
     float lx = 0.5f * agent->kind.length_m * agent->cos_yaw, ly = 0.5f * agent->kind.length_m * agent->sin_yaw;
     float wx = -0.5f * agent->kind.width_m * agent->sin_yaw, wy = 0.5f * agent->kind.width_m * agent->cos_yaw;
-    /* Distances change by no more than sqrt(2) a metre between cells: where the middle of a bumper is farther
-     * from the edge than that of half its width, its corners are inside. */
+    /* where the middle of a bumper is farther from the edge than that of half its width, its corners are inside */
     const float safe = 0.75f * agent->kind.width_m;
     if (fw_scenario_area_at(area, agent->x_m + lx, agent->y_m + ly) > safe &&
         fw_scenario_area_at(area, agent->x_m - lx, agent->y_m - ly) > safe)

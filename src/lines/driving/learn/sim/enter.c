@@ -158,19 +158,16 @@ static bool enter_others(fw_sim *sim) {
     return entered;
 }
 
-bool fw_sim_enter_due(fw_sim *sim) {
-    bool entered = enter_others(sim);
-    if (entered) fw_sim_gather_here(sim);
+void fw_sim_enter_due(fw_sim *sim) {
+    if (enter_others(sim)) fw_sim_gather_here(sim);
     for (uint32_t a = 0; a < sim->agent_count; a++) {
         fw_sim_agent *agent = &sim->agents[a];
         if (agent->phase != FW_SIM_WAITS || sim->tick < agent->due) continue;
         agent->offset = sim->tick - agent->due;
         if (fw_sim_enter(sim, agent)) {
-            entered = true;
             fw_sim_gather_here(sim); /* who enters next in this tick sees it */
         } else if (agent->offset >= FW_SIM_WAIT) {
             agent->phase = FW_SIM_DONE;
         }
     }
-    return entered;
 }

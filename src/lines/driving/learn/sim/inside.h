@@ -60,6 +60,7 @@ typedef struct fw_sim_agent {
     fw_vehicle_state state;
     float cos_yaw, sin_yaw, x_m, y_m; /* box centre */
     float half_diagonal_m;
+    float clear_x_m, clear_y_m, clear_m; /* collide.c: how far from there the area need not be asked */
     fw_sim_place place; /* of the rear axle */
     float start_s_m;
     uint32_t standing_ticks;
@@ -115,13 +116,15 @@ static inline const fw_scenario_track *fw_sim_track(const fw_sim *sim, uint32_t 
 void fw_sim_gather_here(fw_sim *sim);
 /* The nearest of an agent, and whom it touches. */
 void fw_sim_gather_near(fw_sim *sim, fw_sim_agent *agent);
+/* Whether an agent is among another's nearest, as last gathered. */
+bool fw_sim_sees(const fw_sim_agent *agent, const fw_sim_agent *other);
 
 /* ---- collide.c ---- */
 
 bool fw_sim_boxes_overlap(const fw_drive_neighbour *a, const fw_drive_neighbour *b);
 fw_drive_neighbour fw_sim_box_of(const fw_sim_agent *agent, uint32_t id);
-/* A corner of the box off the area; never where the scenario has none. */
-bool fw_sim_off_area(const fw_sim *sim, const fw_sim_agent *agent);
+/* A corner of the box off the area; never where the scenario has none. Remembers what it found out. */
+bool fw_sim_off_area(const fw_sim *sim, fw_sim_agent *agent);
 
 /* ---- traffic.c ---- */
 
@@ -166,8 +169,8 @@ bool fw_sim_stands_idle(const fw_sim *sim, const fw_sim_agent *agent);
 bool fw_sim_enter(fw_sim *sim, fw_sim_agent *agent);
 /* Puts a slot's car on the road, as logged. With `polite`, only where nobody is. */
 bool fw_sim_enter_other(fw_sim *sim, uint32_t slot, bool polite);
-/* Everybody whose time has come; true when somebody entered. */
-bool fw_sim_enter_due(fw_sim *sim);
+/* Everybody whose time has come; `here` holds them. */
+void fw_sim_enter_due(fw_sim *sim);
 /* Where the agent's own log is now; the last pose when it is over. */
 uint32_t fw_sim_log_index(const fw_sim *sim, const fw_sim_agent *agent);
 /* Puts it there. */

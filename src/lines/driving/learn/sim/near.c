@@ -166,6 +166,12 @@ static void guess_near(const fw_sim_here *here, fw_sim_agent *agent, const fw_si
     agent->guess2_m2 = fw_sim_least(RANGE2_M2, 1.15f * (dx * dx + dy * dy));
 }
 
+bool fw_sim_sees(const fw_sim_agent *agent, const fw_sim_agent *other) {
+    bool sees = false;
+    for (uint32_t row = 0; row < agent->user_count; row++) sees |= agent->user_slot[row] == other->slot;
+    return sees;
+}
+
 void fw_sim_gather_near(fw_sim *sim, fw_sim_agent *agent) {
     const fw_sim_here *here = &sim->here;
     const bool own = sim->scenario->meeting_count > 0 && agent->slot == 0; /* all count that it meets */

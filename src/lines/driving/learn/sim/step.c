@@ -127,7 +127,7 @@ static bool off_lane(const fw_sim *sim, const fw_sim_agent *agent) {
     return fabsf(place.lateral_m) > 0.5f * place.width_m;
 }
 
-static fw_sim_end end_of(const fw_sim *sim, const fw_sim_agent *agent) {
+static fw_sim_end end_of(const fw_sim *sim, fw_sim_agent *agent) {
     if (agent->touching != UINT32_MAX) return FW_SIM_COLLISION;
     if (fw_sim_off_area(sim, agent) || off_lane(sim, agent)) return FW_SIM_OFF_ROAD;
     return sim->scenario->scene ? end_of_scene(sim, agent) : end_of_unit(sim, agent);
@@ -169,14 +169,30 @@ static fw_sim_outcome judge(fw_sim *sim, fw_sim_agent *agent, const before *was)
 
 /* ---- the tick ---- */
 
+static bool sees_who_ended(const fw_sim *sim, const fw_sim_agent *agent, const before *was) {
+    for (uint32_t a = 0; a < sim->agent_count; a++) {
+        const fw_sim_agent *other = &sim->agents[a];
+        if (was[a].ran && other->phase == FW_SIM_DONE && fw_sim_sees(agent, other)) return true;
+    }
+    return false;
+}
+
+/* Who is done leaves the world: new nearest for those who had it among theirs, for nobody else has others. */
+static void leave(fw_sim *sim, const before *was) {
+    fw_sim_gather_here(sim);
+    for (uint32_t a = 0; a < sim->agent_count; a++) {
+        fw_sim_agent *agent = &sim->agents[a];
+        if (agent->phase == FW_SIM_DRIVES && (!sim->scenario->scene || sees_who_ended(sim, agent, was)))
+            fw_sim_gather_near(sim, agent);
+    }
+}
+
 /* All have moved: who comes, who touched whom, who is done; and what those who go on see. */
 static void finish_tick(fw_sim *sim, const before *was, fw_sim_outcome *outcomes) {
-    bool changed = false;
     sim->tick++;
     take_out_jumpers(sim);
     fw_sim_gather_here(sim);
-    changed |= fw_sim_enter_due(sim);
-    if (changed) fw_sim_gather_here(sim);
+    fw_sim_enter_due(sim);
     for (uint32_t a = 0; a < sim->agent_count; a++)
         if (sim->agents[a].phase == FW_SIM_DRIVES) fw_sim_gather_near(sim, &sim->agents[a]);
     bool ended = false;
@@ -185,10 +201,7 @@ static void finish_tick(fw_sim *sim, const before *was, fw_sim_outcome *outcomes
         outcomes[a] = judge(sim, &sim->agents[a], &was[a]);
         ended |= outcomes[a].end != FW_SIM_RUNS;
     }
-    if (!ended) return;
-    fw_sim_gather_here(sim);
-    for (uint32_t a = 0; a < sim->agent_count; a++)
-        if (sim->agents[a].phase == FW_SIM_DRIVES) fw_sim_gather_near(sim, &sim->agents[a]);
+    if (ended) leave(sim, was);
 }
 
 void fw_sim_step(fw_sim *sim, const fw_drive_action *actions, fw_sim_outcome *outcomes) {
