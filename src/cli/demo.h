@@ -32,7 +32,7 @@
 enum {
     FW_DEMO_UNITS_MIN = 4, /* unit 3 is the first held-out one: number % 4 == 3 */
     FW_DEMO_UNITS_MAX = 64,
-    FW_DEMO_FORMAT = 1,
+    FW_DEMO_FORMAT = 2, /* 2: models of features version 2 */
     FW_DEMO_DEATHS_MAX = 20, /* of one child, in one run of the conductor */
     FW_DEMO_ROLLOUT_TICKS = 10,
 };
