@@ -32,6 +32,30 @@ static fw_status add_all(const fw_experiment *e, const char *model_path, fw_demo
     return FW_OK;
 }
 
+/* A part of an exam: by run, the drives that came to a signal, or the others. */
+static void add_part(const json_t *result, const char *network, bool signal, json_t *list) {
+    const json_t *runs = json_object_get(result, "per_run");
+    const json_t *met = json_object_get(runs, "signal"), *met_clean = json_object_get(runs, "signal_clean");
+    const size_t count = json_array_size(json_object_get(runs, "drives"));
+    json_t *drives = json_array(), *clean = json_array();
+    double top = 0, bottom = 0;
+    char name[40];
+    for (size_t i = 0; i < count; i++) {
+        double n = json_number_value(json_array_get(met, i)), k = json_number_value(json_array_get(met_clean, i));
+        if (!signal) {
+            n = json_number_value(json_array_get(json_object_get(runs, "drives"), i)) - n;
+            k = json_number_value(json_array_get(json_object_get(runs, "clean"), i)) - k;
+        }
+        json_array_append_new(drives, json_real(n));
+        json_array_append_new(clean, json_real(k));
+        bottom += n;
+        top += k;
+    }
+    snprintf(name, sizeof name, "%.20s, %s", network, signal ? "at signals" : "no signal");
+    json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:{s:o, s:o}}", "slice", name, "detail", true, "clean",
+                                          bottom > 0 ? top / bottom : 0, "per_run", "drives", drives, "clean", clean));
+}
+
 fw_status fw_experiment_examine(const fw_experiment *e, const char *model_path, const char *logs,
                                 json_t **out, fw_error *error) {
     fw_demo_exams *exams = calloc(1, sizeof *exams);
@@ -53,6 +77,8 @@ fw_status fw_experiment_examine(const fw_experiment *e, const char *model_path, 
         json_object_set_new(exam->result, "slice", json_string(name));
         json_object_del(exam->result, "failures"); /* the examiner's store keeps them */
         json_array_append(list, exam->result);
+        for (int signal = 1; signal >= 0 && !shifted; signal--)
+            add_part(exam->result, exam->network, signal == 1, list);
     }
     fw_demo_exams_stop(exams);
     free(exams);

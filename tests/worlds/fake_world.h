@@ -15,6 +15,7 @@ typedef struct fake_script {
     uint32_t drive_ticks;     /* length of each drive; 0: never ends */
     uint32_t die_at_tick, over_at_tick;     /* the step of this tick says FW_CLOSED once; 0: never */
     bool bump;                /* drives end by a collision, felt */
+    float light_s_m;          /* a green signal's stop line on every route; 0: none. The car is at 10 */
     uint32_t desync_car;      /* this car's drives end as desync; FW_WORLD_CARS_MAX: none */
     /* what happened */
     uint32_t opened, steps, shifts;
@@ -39,6 +40,7 @@ static void fake_observe(fw_world *w, uint32_t car) {
     o->time_ns = (int64_t)w->tick * 100000000 + 1000;
     o->length_m = 4.5f, o->width_m = 1.8f, o->rear_overhang_m = 0.9f;
     o->speed_mps = 5, o->curvature_pm = 0.01f, o->s_m = 10, o->route_left_m = 100;
+    if (fake.light_s_m > 0) o->light = FW_DRIVE_LIGHT_GREEN, o->light_s_m = fake.light_s_m;
     o->path_count = 8;
     for (uint32_t i = 0; i < o->path_count; i++)
         o->path[i] = (fw_drive_point){(float)i * 2, 0, 3.2f, 13.9f};

@@ -134,6 +134,36 @@ static void more_drives_than_cars_are_taken_one_after_another(void **state) {
     json_decref(r);
 }
 
+static double first_of(const json_t *result, const char *name) {
+    return json_number_value(json_array_get(json_object_get(json_object_get(result, "per_run"), name), 0));
+}
+
+/* 24 m ahead is at a signal, 26 m and one passed are not; failures count as drives alone. */
+static void drives_at_signals_are_counted(void **state) {
+    (void)state;
+    fw_exam_config config = {.network = "acosta", .policy = model_path, .drives = 2, .cars = 2, .runs = 1};
+    static const struct {
+        float light_s_m;
+        bool bump;
+        int signal, clean;
+    } cases[] = {{34, false, 3, 3}, {34, true, 3, 0}, {36, false, 0, 0}, {9, false, 0, 0}, {0, false, 0, 0}};
+    fake.drive_ticks = 10;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *r = NULL;
+        fw_exam_sums sums;
+        fake.light_s_m = cases[i].light_s_m;
+        fake.bump = cases[i].bump;
+        assert_int_equal(fw_exam_take(&config, &r, NULL), FW_OK);
+        assert_int_equal(first_of(r, "signal"), cases[i].signal);
+        assert_int_equal(first_of(r, "signal_clean"), cases[i].clean);
+        json_t *runs = json_object_get(r, "per_run");
+        json_object_del(runs, "signal"); /* as older programs wrote it */
+        assert_int_equal(fw_exam_sums_read(runs, &sums, 1, NULL), FW_OK);
+        assert_int_equal(sums.signal, 0);
+        json_decref(r);
+    }
+}
+
 static void a_run_whose_sumo_died_is_done_again(void **state) {
     (void)state;
     fw_exam_config config = {.network = "acosta", .policy = "sumo", .drives = 2, .cars = 2,
@@ -384,6 +414,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(each_run_scores_a_fixed_set, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(more_drives_than_cars_are_taken_one_after_another,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(drives_at_signals_are_counted, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_run_whose_sumo_died_is_done_again, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(jobs_change_nothing, make_folder, remove_folder),

@@ -4,19 +4,22 @@
 #include <math.h>
 #include <string.h>
 
-/* The sums that the table of figures reads. */
-enum { DRIVES, CLEAN, COLLISIONS, AT_FAULT, OFF_LANE, STUCK, RED, BRAKES, DISTANCE, TIME, JERK2, SUMS };
+/* The sums that the table of figures reads; and those of drives that came to a signal, which are 0 in results of
+ * programs that did not count them. */
+enum { DRIVES, CLEAN, COLLISIONS, AT_FAULT, OFF_LANE, STUCK, RED, BRAKES, DISTANCE, TIME, JERK2, NEEDED,
+       SIGNAL = NEEDED, SIGNAL_CLEAN, SUMS };
 static const char *const sum_names[SUMS] = {
     [DRIVES] = "drives",         [CLEAN] = "clean",           [COLLISIONS] = "collisions",
     [AT_FAULT] = "at_fault",     [OFF_LANE] = "off_lane",     [STUCK] = "stuck",
     [RED] = "red_light_runs",    [BRAKES] = "hard_brakes",    [DISTANCE] = "distance_m",
     [TIME] = "time_s",           [JERK2] = "jerk2_s",
+    [SIGNAL] = "signal",         [SIGNAL_CLEAN] = "signal_clean",
 };
 
 static double get(const fw_exam_sums *s, int which) {
     const double all[SUMS] = {s->drives, s->clean, s->collisions, s->at_fault, s->off_lane, s->stuck,
                               (double)s->red_light_runs, (double)s->hard_brakes, s->distance_m, s->time_s,
-                              s->jerk2_s};
+                              s->jerk2_s, s->signal, s->signal_clean};
     return all[which];
 }
 
@@ -31,7 +34,9 @@ static void set(fw_exam_sums *s, const double all[SUMS]) {
                         .hard_brakes = (uint64_t)all[BRAKES],
                         .distance_m = all[DISTANCE],
                         .time_s = all[TIME],
-                        .jerk2_s = all[JERK2]};
+                        .jerk2_s = all[JERK2],
+                        .signal = (uint32_t)all[SIGNAL],
+                        .signal_clean = (uint32_t)all[SIGNAL_CLEAN]};
 }
 
 json_t *fw_exam_sums_write(const fw_exam_sums *sums, uint32_t runs) {
@@ -51,6 +56,7 @@ fw_status fw_exam_sums_read(const json_t *per_run, fw_exam_sums *sums, uint32_t 
         for (int k = 0; k < SUMS; k++) {
             const json_t *list = json_object_get(per_run, sum_names[k]), *one = json_array_get(list, i);
             all[k] = json_number_value(one);
+            if (k >= NEEDED && list == NULL) continue;
             if (json_array_size(list) != runs || !json_is_number(one) || !(all[k] >= 0) || all[k] > 1e9)
                 return fw_fail(error, FW_CORRUPT, "per_run.%s is no list of %u sums", sum_names[k], runs);
         }

@@ -19,6 +19,7 @@ typedef struct running {
     uint32_t quota, started, ended;
     bool known[FW_WORLD_CARS_MAX];    /* this slot's drive was seen */
     bool counted[FW_WORLD_CARS_MAX];  /* and is in the set */
+    bool signal[FW_WORLD_CARS_MAX];   /* and came to a signal */
     uint32_t drive[FW_WORLD_CARS_MAX];
     fw_policy_session session[FW_WORLD_CARS_MAX];
     fw_drive_action actions[FW_WORLD_CARS_MAX];
@@ -54,6 +55,22 @@ static void note_start(running *run, uint32_t car, const fw_drive_obs *obs) {
     run->drive[car] = obs->drive;
     run->counted[car] = run->started < run->quota;
     run->started += run->counted[car];
+    run->signal[car] = false;
+}
+
+static void note_signal(running *run, uint32_t car, const fw_drive_obs *obs) {
+    const double ahead_m = (double)obs->light_s_m - (double)obs->s_m;
+    if (obs->light != FW_DRIVE_LIGHT_NONE && ahead_m > 0 && ahead_m < FW_EXAM_SIGNAL_M) run->signal[car] = true;
+}
+
+/* A drive of the set, as it counts; also among those that came to a signal. */
+static void add_result(running *run, const fw_drive_result *result) {
+    fw_exam_sums *sums = &run->out->sums;
+    const uint32_t drives = sums->drives, clean = sums->clean;
+    fw_exam_add(run->out, result);
+    if (!run->signal[result->car]) return;
+    sums->signal += sums->drives - drives;
+    sums->signal_clean += sums->clean - clean;
 }
 
 static void decide(running *run, uint32_t car, const fw_drive_obs *obs) {
@@ -80,7 +97,7 @@ static void take_results(running *run) {
         if (!run->known[car] || result.drive != run->drive[car] || !run->counted[car]) continue;
         run->counted[car] = false;
         run->ended++;
-        fw_exam_add(run->out, &result);
+        add_result(run, &result);
     }
 }
 
@@ -93,6 +110,7 @@ static fw_status run_world(running *run, uint32_t cars, fw_error *error) {
             run->actions[car] = (fw_drive_action){0, 0};
             if (obs == NULL) continue;
             note_start(run, car, obs);
+            note_signal(run, car, obs);
             decide(run, car, obs);
         }
         FW_TRY(fw_world_step(run->world, run->actions, error));

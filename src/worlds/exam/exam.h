@@ -36,6 +36,9 @@ enum {
     FW_EXAM_FAILURES_MAX = 32, /* failed drives of one run that a result lists */
 };
 
+/* A drive came to a signal when its stop line was no farther ahead than this, whatever it showed. */
+#define FW_EXAM_SIGNAL_M 25.0
+
 typedef struct fw_exam_config {
     const char *network; /* "acosta" or "pasubio" */
     const char *policy;  /* a model file's path, or "sumo": SUMO's own drivers */
@@ -54,6 +57,7 @@ typedef struct fw_exam_sums {
     uint32_t met[FW_DRIVE_MET_COUNT], met_no_fault[FW_DRIVE_MET_COUNT]; /* collisions by how */
     uint32_t bend_overlaps; /* drives with an overlap that is no collision (docs/truth.md) */
     uint32_t listed, listed_clean; /* came to one of the listed junctions; and were clean */
+    uint32_t signal, signal_clean; /* came to a signal (FW_EXAM_SIGNAL_M); and were clean */
     uint64_t red_light_runs, hard_brakes, ticks, vetoes, decisions;
     double distance_m, time_s, jerk2_s; /* jerk2_s: sum of jerk_rms^2 * time */
 } fw_exam_sums;
