@@ -39,7 +39,7 @@ static const char help_text[] =
     "  --exam-runs R       in so many simulation runs, default 4\n"
     "  --shifts LIST       changes of the city that stay: \"3:demand 2; 4:kind van:0.3\", or usual\n"
     "  --suite FILE        sealed scenes that every model drives as well, as flywheel suite writes them\n"
-    "  --drill NAME        stale or poison: what the gate does, on a finished experiment\n"
+    "  --drill NAME        stale, poison or offline-good: what the gate does, on a finished experiment\n"
     "  --jobs N            cells side by side, default half the cores, at least 2\n"
     "  --json              the report as JSON\n";
 
@@ -276,14 +276,7 @@ static fw_status drill(fw_experiment *e, const options *o, bool *held, fw_error 
     FW_TRY(agree_settings(e, error));
     FW_TRY(fw_experiment_drill(e, o->drill, &result, error));
     *held = json_is_true(json_object_get(result, "held"));
-    if (o->as_json) print_json(result, stdout);
-    else
-        printf("%s: the gate %s it: %s\nsealed: champion %.3f, candidate %.3f clean; falsified windows %.0f; %s\n",
-               o->drill, json_string_value(json_object_get(result, "decision")),
-               json_string_value(json_object_get(result, "reason")),
-               json_number_value(json_object_get(result, "champion_clean")),
-               json_number_value(json_object_get(result, "candidate_clean")),
-               json_number_value(json_object_get(result, "falsified")), *held ? "held" : "NOT held");
+    (o->as_json ? print_json : fw_experiment_drill_print)(result, stdout);
     json_decref(result);
     return FW_OK;
 }

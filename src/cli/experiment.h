@@ -36,7 +36,7 @@
  * Files (all experiment_*.c): plan which cells there are and what each waits for; shifts what changes on the way;
  * run cells as child processes, side by side; cell one cell; place its folder and processes; choose what leaves
  * the unit; exam and scenes the sealed evaluation; fix windows driven again; figures, fixes and report cells into
- * figures; table and draw figures for people; drill and falsify what the gate must stop.
+ * figures; table, words and draw figures for people; drill, falsify and copycat what the gate must stop.
  */
 #ifndef FW_CLI_EXPERIMENT_H
 #define FW_CLI_EXPERIMENT_H
@@ -143,8 +143,9 @@ fw_status fw_experiment_cell_run(const fw_experiment *e, const fw_experiment_cel
 
 /* The figures of all cells that are done; owned by the caller. Same cells, same report. */
 fw_status fw_experiment_report(const fw_experiment *e, json_t **out, fw_error *error) FW_MUST;
-/* experiment_table.c: as a table; experiment_draw.c: as a picture (SVG). */
+/* experiment_table.c: as tables, led by experiment_words.c: as sentences; experiment_draw.c: as a picture (SVG). */
 void fw_experiment_print(const json_t *report, FILE *out);
+void fw_experiment_say(const json_t *report, FILE *out);
 void fw_experiment_draw(const json_t *report, FILE *out);
 
 #endif

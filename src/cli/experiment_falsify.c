@@ -9,8 +9,7 @@
 enum { BEHIND_POINTS = 5 };
 #define FILE_MAX_BYTES ((size_t)8 << 20)
 
-/* A unit sees a window of its route; a recording keeps the whole of it. */
-static void give_path(const fw_drive_recording *r, fw_drive_obs *obs) {
+void fw_experiment_give_path(const fw_drive_recording *r, fw_drive_obs *obs) {
     const uint32_t end = r->path_first + r->path_count;
     double at = floor((double)obs->s_m / (double)FW_DRIVE_GRID_M) - BEHIND_POINTS;
     uint32_t first = at > r->path_first ? (uint32_t)at : r->path_first;
@@ -37,7 +36,7 @@ static fw_status write_ticks(const fw_drive_recording *r, fw_drive_recorder *rec
         const fw_drive_decision decision = {.policy = t->policy, .action = t->action, .veto = t->veto,
                                             .model = r->model};
         *obs = t->obs;
-        if (r->path_count > 0) give_path(r, obs);
+        if (r->path_count > 0) fw_experiment_give_path(r, obs);
         lie(obs);
         if (i > 0 && !fw_drive_recorder_continues(recorder, obs)) break;
         FW_TRY(fw_drive_recorder_tick(recorder, obs, &decision, t->events, values, error));

@@ -139,15 +139,29 @@ static json_t *memories_of(const fw_experiment_all *all) {
 
 /* ---- shifts ---- */
 
+typedef double figure_of(const sums *t);
+static double living_clean(const sums *t) { return t->clean / t->drives; }
+static double veto_share(const sums *t) { return t->vetoes / t->ticks; }
+/* Uploaded windows: no more of them than the budget allows, however often a trigger fires. */
+static double windows_per_car_hour(const sums *t) { return t->captures / (t->ticks / 36000); }
+
 /* A figure of an arm's row before a shift, in its first generation and at the end. */
-static json_t *around(const fw_experiment_all *all, fw_experiment_arm arm, uint32_t g, bool vetoes) {
+static json_t *around(const fw_experiment_all *all, fw_experiment_arm arm, uint32_t g, figure_of *figure) {
     const uint32_t at[] = {g - 1, g, all->generations};
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
         const sums t = sum_of(all, at[i] == 1 ? FW_EXPERIMENT_FIRST : arm, at[i]);
-        json_array_append_new(list, real_or_null(vetoes ? t.vetoes / t.ticks : t.clean / t.drives));
+        json_array_append_new(list, real_or_null(figure(&t)));
     }
     return list;
+}
+
+static json_t *shift_of(const fw_experiment_all *all, const fw_experiment_shift *shift, fw_experiment_arm arm) {
+    const uint32_t g = (uint32_t)shift->generation;
+    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o}", "shift", shift->conditions, "generation", (json_int_t)g, "arm",
+                     fw_experiment_arm_names[arm], "living_clean", around(all, arm, g, living_clean), "veto_share",
+                     around(all, arm, g, veto_share), "windows_per_car_hour",
+                     around(all, arm, g, windows_per_car_hour));
 }
 
 static json_t *shifts_of(const fw_experiment *e, const fw_experiment_all *all) {
@@ -158,13 +172,7 @@ static json_t *shifts_of(const fw_experiment *e, const fw_experiment_all *all) {
     if (fw_experiment_shifts(&e->set, shifts, &count, &ignored) != FW_OK) return list;
     for (uint32_t i = 0; i < count; i++)
         for (int arm = FW_EXPERIMENT_FROZEN; arm < FW_EXPERIMENT_ARMS; arm++)
-            json_array_append_new(
-                list, json_pack("{s:s, s:I, s:s, s:o, s:o}", "shift", shifts[i].conditions, "generation",
-                                (json_int_t)shifts[i].generation, "arm", fw_experiment_arm_names[arm],
-                                "living_clean", around(all, (fw_experiment_arm)arm,
-                                                       (uint32_t)shifts[i].generation, false),
-                                "veto_share", around(all, (fw_experiment_arm)arm,
-                                                     (uint32_t)shifts[i].generation, true)));
+            json_array_append_new(list, shift_of(all, &shifts[i], (fw_experiment_arm)arm));
     return list;
 }
 

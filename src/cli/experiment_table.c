@@ -26,6 +26,11 @@ static void count_cell(fw_table *t, double value) {
     else fw_table_cell(t, "-");
 }
 
+static void rate_cell(fw_table *t, double value) {
+    if (isfinite(value)) fw_table_cell(t, "%.1f", value);
+    else fw_table_cell(t, "-");
+}
+
 static void finish(fw_table *t, FILE *out) {
     fw_table_print(t, out);
     fw_table_clear(t);
@@ -95,22 +100,23 @@ static double nth(const json_t *row, const char *name, size_t i) {
 }
 
 static void print_shifts(const json_t *report, FILE *out) {
-    fw_table t = {.columns = 9,
+    fw_table t = {.columns = 12,
                   .titles = {"shift", "from", "arm", "before", "dip", "at the end", "vetoes before", "then",
-                             "at the end"},
-                  .right = {false, true, false, true, true, true, true, true, true}};
+                             "at the end", "windows/car-h before", "then", "at the end"},
+                  .right = {false, true, false, true, true, true, true, true, true, true, true, true}};
     json_t *row = NULL;
     size_t i = 0;
     if (json_array_size(json_object_get(report, "shifts")) == 0) return;
-    head(out, "Shifts", "Clean share of the living phase, and share of ticks with a veto, which triggers a "
-         "capture: in the generation before\na change of the city, in its first, and in the last. Changes stay, "
-         "so that later ones weigh on the last, too.");
+    head(out, "Shifts", "Clean share of the living phase, share of ticks with a veto, which triggers a capture, and "
+         "windows uploaded (no more\nthan the budget allows): in the generation before a change of the city, in its "
+         "first, and in the last. Changes stay,\nso that later ones weigh on the last, too.");
     json_array_foreach(json_object_get(report, "shifts"), i, row) {
         fw_table_cell(&t, "%s", text(row, "shift"));
         count_cell(&t, number(row, "generation"));
         fw_table_cell(&t, "%s", text(row, "arm"));
         for (size_t k = 0; k < 3; k++) share_cell(&t, nth(row, "living_clean", k));
         for (size_t k = 0; k < 3; k++) share_cell(&t, nth(row, "veto_share", k));
+        for (size_t k = 0; k < 3; k++) rate_cell(&t, nth(row, "windows_per_car_hour", k));
     }
     finish(&t, out);
     fputs("```\n", out);
@@ -194,6 +200,7 @@ void fw_experiment_print(const json_t *report, FILE *out) {
             number(s, "seeds"), number(s, "seed"), number(s, "generations"), number(s, "cars"),
             number(s, "ticks"), number(s, "agent_steps"));
     if (json_is_true(json_object_get(s, "short"))) fputs("\nSmoke test: claims nothing.\n", out);
+    fw_experiment_say(report, out);
     print_rows(report, out);
     print_differences(report, out);
     print_shifts(report, out);

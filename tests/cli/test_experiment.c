@@ -13,9 +13,11 @@
 #include <cmocka.h>
 
 #include "cli/experiment_choose.h"
+#include "cli/experiment_drill.h"
 #include "cli/experiment_figures.h"
 #include "cli/experiment_files.h"
 #include "cli/experiment_fix.h"
+#include "lines/driving/act/policy.h"
 
 enum { RUNS = 4, DRIVES = 20 };
 
@@ -257,6 +259,54 @@ static void test_equal_cells_give_the_same_report(void **state) {
     free(two);
 }
 
+/* Loop falls behind random in every seed: the report says so in words, and never that it is better. */
+static void test_words_follow_the_sign(void **state) {
+    const fw_experiment *e = *state;
+    write_all(e);
+    char *text = report_text(e);
+    assert_non_null(strstr(text, "loop is 15.0 points above random on sealed drives, 95 % from +15.0 to +15.0: better"));
+    assert_non_null(strstr(text, "loop uploaded 5.0 % of the bytes that its fleet recorded (0.45 of 9.00 MB)"));
+    free(text);
+    for (uint64_t seed = 7; seed < 10; seed++) {
+        const fw_experiment_cell last = {seed, 4, FW_EXPERIMENT_LOOP};
+        write_cell(e, &last, 4, 5e4, NULL);
+    }
+    text = report_text(e);
+    assert_non_null(strstr(text, "After the last generation loop is 35.0 points BELOW random"));
+    assert_non_null(strstr(text, "WORSE, the interval excludes 0"));
+    free(text);
+}
+
+/* ---- the copycat ---- */
+
+/* It repeats the acceleration it has, and is the same file each time. */
+static void test_the_copycat_keeps_its_acceleration(void **state) {
+    const fw_experiment *e = *state;
+    static const float had_mps2[] = {-5, -1.5f, -0.5f, 0, 0.7f, 1.5f};
+    char path[2][FW_PATH_MAX];
+    fw_hash hash[2];
+    fw_policy policy;
+    fw_policy_session session;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path[i], FW_PATH_MAX, "%.300s/copycat-%d", e->root, i);
+        assert_int_equal(fw_experiment_copycat(path[i], NULL), FW_OK);
+        assert_int_equal(fw_hash_file(path[i], &hash[i], NULL), FW_OK);
+    }
+    assert_string_equal(hash[0].hex, hash[1].hex);
+    assert_int_equal(fw_policy_load_file(path[0], &policy, NULL), FW_OK);
+    assert_int_equal(fw_policy_session_open(&policy, &session, NULL), FW_OK);
+    for (size_t i = 0; i < sizeof had_mps2 / sizeof had_mps2[0]; i++) {
+        fw_drive_obs obs = {.length_m = 4.5f, .width_m = 1.8f, .speed_mps = 8, .accel_mps2 = had_mps2[i],
+                            .route_left_m = 100, .path_count = 20, .light = FW_DRIVE_LIGHT_RED, .light_s_m = 12};
+        fw_drive_action action;
+        for (uint32_t k = 0; k < obs.path_count; k++) obs.path[k] = (fw_drive_point){(float)k * 2, 0, 3.2f, 13.9f};
+        fw_policy_act(&policy, &session, &obs, &action);
+        assert_true(fabsf(action.accel_mps2 - had_mps2[i]) < 0.25f);
+    }
+    fw_policy_session_close(&session);
+    fw_policy_clear(&policy);
+}
+
 static json_t *window(const char *hash, int generation, json_t *before, bool after) {
     return json_pack("{s:s, s:i, s:o, s:b}", "sha256", hash, "generation", generation, "before", before, "after",
                      after);
@@ -321,6 +371,8 @@ int main(void) {
         T(test_differences_are_those_of_the_cells),
         T(test_seeds_that_disagree_are_not_apart),
         T(test_equal_cells_give_the_same_report),
+        T(test_words_follow_the_sign),
+        T(test_the_copycat_keeps_its_acceleration),
         T(test_failures_last_until_a_model_passes_them),
         T(test_folders_are_copied_whole),
     };
