@@ -40,6 +40,7 @@ static const char help_text[] =
     "  --shifts LIST       changes of the city that stay: \"3:demand 2; 4:kind van:0.3\", or usual\n"
     "  --suite FILE        sealed scenes that every model drives as well, as flywheel suite writes them\n"
     "  --drill NAME        stale, poison or offline-good: what the gate does, on a finished experiment\n"
+    "  --skip-exam         of a drill: what the gate lets through is not examined, and not judged\n"
     "  --jobs N            cells side by side, default half the cores, at least 2\n"
     "  --json              the report as JSON\n";
 
@@ -47,7 +48,7 @@ typedef struct options {
     fw_experiment_settings set;
     const char *data, *cell, *shifts, *suite, *drill;
     uint64_t jobs;
-    bool short_form, as_json, help;
+    bool short_form, skip_exam, as_json, help;
 } options;
 
 /* ---- settings ---- */
@@ -163,6 +164,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
         {"--shifts", FW_ARG_TEXT, &o->shifts, 1, sizeof s->shifts - 1},
         {"--suite", FW_ARG_TEXT, &o->suite, 1, 400},
         {"--drill", FW_ARG_TEXT, &o->drill, 1, 20},
+        {"--skip-exam", FW_ARG_FLAG, &o->skip_exam, 0, 0},
         {"--jobs", FW_ARG_U64, &o->jobs, 1, FW_EXPERIMENT_JOBS_MAX},
         {"--json", FW_ARG_FLAG, &o->as_json, 0, 0},
         {"--help", FW_ARG_FLAG, &o->help, 0, 0}};
@@ -274,7 +276,7 @@ static fw_status drill(fw_experiment *e, const options *o, bool *held, fw_error 
     json_t *result = NULL;
     FW_TRY(lock_root(e, error));
     FW_TRY(agree_settings(e, error));
-    FW_TRY(fw_experiment_drill(e, o->drill, &result, error));
+    FW_TRY(fw_experiment_drill(e, o->drill, !o->skip_exam, &result, error));
     *held = json_is_true(json_object_get(result, "held"));
     (o->as_json ? print_json : fw_experiment_drill_print)(result, stdout);
     json_decref(result);

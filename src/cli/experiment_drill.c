@@ -16,6 +16,7 @@ enum { POLL_MS = 200, CALL_MS = 20000, REPLY_MAX = 1 << 20, SEED = 1977 };
 /* What a drill holds. */
 typedef struct hand {
     const char *name;
+    bool examine; /* what the gate lets through */
     fw_experiment_place *place; /* the factory runs in it */
     json_t *last;               /* result of the cell that it goes on from */
 } hand;
@@ -136,12 +137,14 @@ static fw_status judge(const fw_experiment *e, hand *h, const json_t *row, uint3
     double candidate = (double)NAN;
     if (!decision[0]) return fw_fail(error, FW_IO, "the generation failed: %.200s", text(row, "reason"));
     const bool promoted = strcmp(decision, "promoted") == 0;
-    if (promoted) FW_TRY(examine(e, h->place, text(row, "candidate"), &candidate, error));
-    *out = json_pack("{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:b}", "drill", h->name, "decision", decision, "reason",
+    if (promoted && h->examine) FW_TRY(examine(e, h->place, text(row, "candidate"), &candidate, error));
+    json_t *held = promoted && !h->examine ? json_null()
+                                           : json_boolean(!promoted || candidate >= champion - WORSE_AT_MOST);
+    *out = json_pack("{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o}", "drill", h->name, "decision", decision, "reason",
                      text(row, "reason"), "falsified", (int)falsified, "new_recordings",
                      json_integer_value(json_object_get(row, "recordings")), "champion_clean",
                      number_or_null(champion), "candidate_clean", number_or_null(candidate), "held",
-                     !promoted || candidate >= champion - WORSE_AT_MOST);
+                     held);
     return FW_OK;
 }
 
@@ -252,14 +255,15 @@ static fw_status run(const fw_experiment *e, const struct drill *drill, hand *h,
     return drill->run(e, h, out, error);
 }
 
-fw_status fw_experiment_drill(const fw_experiment *e, const char *name, json_t **out, fw_error *error) {
+fw_status fw_experiment_drill(const fw_experiment *e, const char *name, bool examine, json_t **out,
+                              fw_error *error) {
     const fw_experiment_cell cell = {e->set.seed, e->set.generations, FW_EXPERIMENT_LOOP};
     const struct drill *drill = find(name);
     fw_error ignored;
     if (drill == NULL) return fw_fail(error, FW_INVALID, "--drill is stale, poison or offline-good");
     if (!fw_experiment_done(e, &cell))
         return fw_fail(error, FW_NOT_FOUND, "a drill begins where an experiment ended: finish this one first");
-    hand h = {.name = name, .place = calloc(1, sizeof *h.place)};
+    hand h = {.name = name, .examine = examine, .place = calloc(1, sizeof *h.place)};
     if (h.place == NULL) return fw_fail(error, FW_NO_MEMORY, "no memory for a drill");
     fw_status status = run(e, drill, &h, out, error);
     fw_experiment_place_close(h.place);
@@ -277,7 +281,7 @@ static double figure(const json_t *result, const char *name) {
 }
 
 void fw_experiment_drill_print(const json_t *result, FILE *out) {
-    const bool held = json_is_true(json_object_get(result, "held"));
+    const json_t *held = json_object_get(result, "held");
     fprintf(out, "%s: the gate %s it: %s\n", text(result, "drill"), text(result, "decision"),
             text(result, "reason"));
     if (json_object_get(result, "offline_ticks")) {
@@ -293,7 +297,9 @@ void fw_experiment_drill_print(const json_t *result, FILE *out) {
                 figure(result, "new_recordings"), figure(result, "falsified"), figure(result, "champion_clean"));
         if (json_is_number(json_object_get(result, "candidate_clean")))
             fprintf(out, "%.3f\n", figure(result, "candidate_clean"));
-        else fputs("not examined, it drives nowhere\n", out);
+        else fputs("not examined\n", out);
     }
-    fputs(held ? "held\n" : "NOT held\n", out);
+    fputs(json_is_true(held)   ? "held\n"
+          : json_is_null(held) ? "let through and not examined: whether it is worse is not known\n"
+                               : "NOT held\n", out);
 }

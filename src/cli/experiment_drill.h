@@ -13,7 +13,7 @@
  *                 and handed to fw_driving_gate beside the champion
  *
  * Held: the gate refused, or what it let through is not worse in the sealed cities than the champion by more than
- * 5 points (only then is a sealed exam taken; the champion's is in its cell). offline-good: refused, though at least as
+ * 5 points (only then is a sealed exam taken; the champion's is in its cell; without the exam it is not judged). offline-good: refused, though at least as
  * near to the log as the champion. Otherwise the drill says that it was not held, and the command ends with status 1.
  */
 #ifndef FW_CLI_EXPERIMENT_DRILL_H
@@ -25,8 +25,9 @@
 /* Runs one; *out: {"drill", "decision", "reason", "champion_clean", "candidate_clean", "held"} and, for stale and
  * poison, {"falsified", "new_recordings"}: clean shares of sealed drives, null where none was driven; for offline-good
  * {"offline_ticks", "champion_offline_mps2", "candidate_offline_mps2", "offline_good", "gate_drives"}: clean shares of
- * the gate's drives. The caller owns it. FW_NOT_FOUND: the experiment is not finished. FW_INVALID: no such drill. */
-fw_status fw_experiment_drill(const fw_experiment *e, const char *name, json_t **out, fw_error *error) FW_MUST;
+ * the gate's drives. held is null where what was let through is not examined. The caller owns it. FW_NOT_FOUND: the experiment is not finished. FW_INVALID: no such drill. */
+fw_status fw_experiment_drill(const fw_experiment *e, const char *name, bool examine, json_t **out,
+                              fw_error *error) FW_MUST;
 void fw_experiment_drill_print(const json_t *result, FILE *out);
 
 /* ---- experiment_falsify.c ---- */
