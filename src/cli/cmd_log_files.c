@@ -126,10 +126,12 @@ fw_status fw_log_output_open(const fw_log_options *options, fw_log_output *out, 
     out->size_bytes = 0;
     if (!options->force && fw_file_exists(out->path))
         return fw_fail(error, FW_EXISTS, "%.200s is already there; --force replaces it", out->path);
+    catch_signals(); /* before there is anything to leave behind */
     out->fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (out->fd < 0) return fw_fail_errno(error, "cannot create %.200s", out->temporary);
-    catch_signals();
-    return FW_OK;
+    if (out->fd >= 0) return FW_OK;
+    fw_status status = fw_fail_errno(error, "cannot create %.200s", out->temporary);
+    release_signals();
+    return status;
 }
 
 static fw_status write_output(void *self, const void *bytes, size_t size_bytes, fw_error *error) {

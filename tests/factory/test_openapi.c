@@ -265,6 +265,16 @@ static const char *body_for(const fw_api_route *r, const char *model) {
 }
 
 /* Asks every call with an argument that is there, one that is not, and one that cannot be. */
+/* As the gate of generation 1 leaves them. */
+static void keep_replays(const fixture *f) {
+    char folder[120], path[160];
+    fw_error error;
+    snprintf(folder, sizeof folder, "%s/replays", f->data);
+    snprintf(path, sizeof path, "%s/generation-1.json", folder);
+    assert_int_equal(fw_folder_make(folder, 0755, &error), FW_OK);
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, "{\"replays\":[]}", 14, &error), FW_OK);
+}
+
 static void answers_are_as_described(void **state) {
     fixture *f = *state;
     static uint8_t bytes[MCAP_MAX];
@@ -277,6 +287,7 @@ static void answers_are_as_described(void **state) {
     assert_int_equal(put_mcap(f, "gone", 20, 1), 201);
     assert_int_equal(call(f, "POST", "/v1/units/0/report", "{}", &json), 200);
     json_decref(json);
+    keep_replays(f);
     char slice[80] = "1";
     const fw_api_route *routes = fw_api_routes(&count);
     assert_true(count <= 100);
