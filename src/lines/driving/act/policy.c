@@ -91,8 +91,10 @@ static fw_status read_threshold(fw_policy *policy, fw_error *error) {
     if (!word) return FW_OK;
     float threshold = strtof(word, &end);
     if (end == word || *end || !(threshold >= 0 && threshold < 1e9f)) {
-        fw_policy_clear(policy);
-        return fw_fail(error, FW_CORRUPT, "model: uncertainty_threshold is '%.40s', not a number of at least 0", word);
+        fw_status status = fw_fail(error, FW_CORRUPT,
+                                   "model: uncertainty_threshold is '%.40s', not a number of at least 0", word);
+        fw_policy_clear(policy); /* the word is in it */
+        return status;
     }
     policy->uncertainty_threshold = threshold;
     return FW_OK;
