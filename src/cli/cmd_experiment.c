@@ -192,7 +192,7 @@ static fw_status find_programs(fw_experiment *e, fw_error *error) {
 
 static fw_status open_root(fw_experiment *e, const char *data, fw_error *error) {
     char root[PATH_MAX], path[FW_PATH_MAX];
-    static const char *const folders[] = {"cells", "snapshots", "work", "exam", "logs"};
+    static const char *const folders[] = {"cells", "snapshots", "running", "exam", "logs"};
     FW_TRY(fw_folder_make(data, 0700, error));
     if (realpath(data, root) == NULL) return fw_fail_errno(error, "cannot open %s", data);
     if (strlen(root) > 250) return fw_fail(error, FW_TOO_BIG, "%s is too long a path", root);
@@ -252,7 +252,7 @@ static void print_json(const json_t *report, FILE *out) {
 static void clear_work(const fw_experiment *e) {
     char path[FW_PATH_MAX];
     fw_error why;
-    fw_path_join(path, sizeof path, e->root, "work");
+    fw_path_join(path, sizeof path, e->root, "running");
     if (fw_folder_remove(path, &why) != FW_OK) fw_log_warn("%s", why.text);
 }
 

@@ -13,7 +13,7 @@
  *    DIR/experiment.json   what results depend on; another start must say the same
  *    DIR/cells/            one result a cell, written at its end and never again
  *    DIR/snapshots/        the factory's data as each cell left it: the next cell begins with a copy
- *    DIR/work/             cells in hand; nothing in it is needed again
+ *    DIR/running/          cells in hand; nothing in it is needed again
  *    DIR/exam/             the examiner's store         DIR/logs/   one log a cell
  *    DIR/report.json, report.md, report.svg
  *

@@ -12,7 +12,7 @@ static fw_status make_folders(const fw_experiment *e, const char *name, const ch
                               fw_error *error) {
     char to[FW_PATH_MAX];
     /* a folder of its own: what a killed run left may still be ending */
-    snprintf(demo->base, sizeof demo->base, "%.300s/work/%s.%ld", e->root, name, (long)getpid());
+    snprintf(demo->base, sizeof demo->base, "%.300s/running/%s.%ld", e->root, name, (long)getpid());
     FW_TRY(fw_folder_remove(demo->base, error));
     FW_TRY(fw_folder_make(demo->base, FOLDER_MODE, error));
     fw_path_join(demo->logs, sizeof demo->logs, demo->base, "logs");

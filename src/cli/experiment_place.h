@@ -13,7 +13,7 @@ typedef struct fw_experiment_place {
     fw_demo demo;
 } fw_experiment_place;
 
-/* A folder of its own in DIR/work, the factory's data as `snapshot` has them (NULL: none), a free port.
+/* A folder of its own in DIR/running, the factory's data as `snapshot` has them (NULL: none), a free port.
  * conditions: of the city, "" as measured. Nothing is started. `place` is zeroed by the caller, who closes it
  * also after a failure. */
 fw_status fw_experiment_place_open(const fw_experiment *e, const char *name, const char *snapshot, uint64_t seed,
