@@ -9,11 +9,14 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                            \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define FW_KERNEL_CLONES
-#define FW_KERNEL                                                                                  \
+#define FW_KERNEL_CONTRACT(contract)                                                               \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),                   \
-                   optimize("O3", "fp-contract=fast", "no-trapping-math")))
+                   optimize("O3", contract, "no-trapping-math")))
 #else
-#define FW_KERNEL
+#define FW_KERNEL_CONTRACT(contract)
 #endif
+#define FW_KERNEL FW_KERNEL_CONTRACT("fp-contract=fast")
+/* The same without contraction, for loops that must give the same bits on every level. */
+#define FW_KERNEL_EXACT FW_KERNEL_CONTRACT("fp-contract=off")
 
 #endif

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "lines/driving/learn/sim/inside.h"
-#include "lines/driving/learn/sim/kernel.h"
+#include "nn/run/cpu/kernels.h"
 
 #define SIGHT_M 45.0f
 #define ASIDE_M 0.2f /* beside a box by less: it is in the way */
@@ -87,7 +87,7 @@ static float crossed_after(const fw_scenario_track *track, const fw_sim_other *o
 }
 
 /* Whom a car might heed: near, and not behind it. Indices in here; `upto`: the late heed everybody. */
-FW_SIM_KERNEL static uint32_t ahead_of(const fw_sim_here *here, uint32_t upto, const fw_sim_other *o, uint16_t *at) {
+FW_KERNEL_EXACT static uint32_t ahead_of(const fw_sim_here *here, uint32_t upto, const fw_sim_other *o, uint16_t *at) {
     int32_t is_ahead[FW_SIM_SLOTS];
     const float x = o->x_m, y = o->y_m, c = o->cos_yaw, n = o->sin_yaw;
     for (uint32_t j = 0; j < upto; j++) {

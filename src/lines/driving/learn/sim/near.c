@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "lines/driving/learn/sim/inside.h"
-#include "lines/driving/learn/sim/kernel.h"
+#include "nn/run/cpu/kernels.h"
 
 #define RANGE2_M2 (FW_DRIVE_RANGE_M * FW_DRIVE_RANGE_M)
 
@@ -82,7 +82,7 @@ static void part_ties(const fw_sim_here *here, fw_sim_candidates *c) {
 }
 
 /* Those within a guess that keeps enough of them, else all within range. */
-FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, float most2, fw_sim_candidates *c) {
+FW_KERNEL_EXACT static void find_near(const fw_sim_here *here, uint32_t self, float most2, fw_sim_candidates *c) {
     float distance2[FW_SIM_SLOTS];
     const float x = here->x_m[self], y = here->y_m[self];
     for (uint32_t j = 0; j < here->count; j++) {
@@ -98,7 +98,7 @@ FW_SIM_KERNEL static void find_near(const fw_sim_here *here, uint32_t self, floa
 }
 
 /* How many are nearer, of each; returns their sum: n (n - 1) / 2 when no two are equally far. */
-FW_SIM_KERNEL static int32_t rank_near(fw_sim_candidates *c) {
+FW_KERNEL_EXACT static int32_t rank_near(fw_sim_candidates *c) {
     const uint32_t padded = (c->count + LANES - 1) & ~(uint32_t)(LANES - 1);
     int32_t sum = 0;
     for (uint32_t from = 0; from < padded; from += LANES) {
