@@ -16,7 +16,7 @@ breach() { echo "$check: $*"; breaches=$((breaches + 1)); }
 layer_of() { # PATH below src/
     case $1 in
     base/*) echo base 0 ;;
-    mcap/* | bus/* | http/* | campaign/* | trust/*) echo "${1%%/*} 1" ;;
+    mcap/* | bus/* | http/* | campaign/* | trust/* | gate/*) echo "${1%%/*} 1" ;;
     payload/*) echo payload 2 ;;
     nn/run/*) echo nn/run 1 ;;
     import/*) echo import 2 ;;

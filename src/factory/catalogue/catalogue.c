@@ -143,8 +143,37 @@ static const char step_8[] =
     " NULL, loss REAL, value_loss REAL, entropy REAL, gradient_norm REAL, clean_share REAL,"
     " PRIMARY KEY(generation,part)) WITHOUT ROWID;";
 
-static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4,
-                                                 step_5, step_6, step_7, step_8};
+/* Trust: where models come from and what people call them (registry/), what the gate decided on which suite
+ * (gate/), who runs what since when (rollout/), and the keys that units sign with. */
+static const char step_9[] =
+    "ALTER TABLE models ADD COLUMN lineage TEXT;"
+    "ALTER TABLE models ADD COLUMN statement TEXT;"
+    "ALTER TABLE models ADD COLUMN release_counter INTEGER;"
+    "ALTER TABLE models ADD COLUMN self_test TEXT;"
+    "CREATE TABLE model_tags(hash TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY(hash,key)) WITHOUT ROWID;"
+    "CREATE TABLE model_aliases(line TEXT NOT NULL, alias TEXT NOT NULL, hash TEXT NOT NULL,"
+    " PRIMARY KEY(line,alias)) WITHOUT ROWID;"
+    "CREATE TABLE line_tags(line TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY(line,key)) WITHOUT ROWID;"
+    "CREATE TABLE gate_decisions(n INTEGER PRIMARY KEY AUTOINCREMENT, generation INTEGER, champion TEXT NOT"
+    " NULL, candidate TEXT NOT NULL, suite TEXT NOT NULL, epoch INTEGER NOT NULL, place INTEGER NOT NULL,"
+    " alpha REAL NOT NULL, beta REAL NOT NULL, log_e REAL NOT NULL, promoted INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, record TEXT NOT NULL, time_ns INTEGER NOT NULL);"
+    "CREATE TABLE rollouts(n INTEGER PRIMARY KEY AUTOINCREMENT, generation INTEGER, model TEXT NOT NULL,"
+    " previous TEXT NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL, ring INTEGER NOT NULL, reason TEXT,"
+    " created_ns INTEGER NOT NULL, ring_ns INTEGER NOT NULL, done_ns INTEGER);"
+    "CREATE TABLE rollout_units(rollout INTEGER NOT NULL REFERENCES rollouts(n), unit TEXT NOT NULL,"
+    " ring INTEGER NOT NULL, state TEXT NOT NULL, told_ns INTEGER, active_ns INTEGER, report TEXT, health TEXT,"
+    " PRIMARY KEY(rollout,unit)) WITHOUT ROWID;"
+    "CREATE TABLE rollout_steps(sequence INTEGER PRIMARY KEY AUTOINCREMENT, rollout INTEGER NOT NULL"
+    " REFERENCES rollouts(n), ring INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, evidence TEXT,"
+    " time_ns INTEGER NOT NULL);"
+    "CREATE TABLE unit_keys(unit TEXT PRIMARY KEY, public TEXT NOT NULL, created_ns INTEGER NOT NULL,"
+    " assigned TEXT, assigned_version INTEGER NOT NULL DEFAULT 0, report TEXT, report_ns INTEGER) WITHOUT ROWID;";
+
+static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5,
+                                                 step_6, step_7, step_8, step_9};
 enum { STEP_COUNT = sizeof fw_catalogue_steps / sizeof *fw_catalogue_steps };
 
 int fw_catalogue_version(void) {

@@ -1,0 +1,58 @@
+/* uptane.h - two repositories that must agree before a unit runs anything, as in Uptane.
+ *
+ *   image repository      what is genuine: every released model, its hash, length, hardware ids, release counter,
+ *                         self-test (signed with keys that need not be on the serving machine)
+ *   director (per unit)   what this unit is to run: the one target of its hardware id, signed on demand
+ *
+ *   unit: refresh director -> its target -> refresh image -> the same target -> same hash, length, hardware,
+ *         counter -> counter not below the one installed -> download -> run
+ *
+ * Target path: "<line>/<sha256>.safetensors". custom of both:
+ *   {"hardware_ids":["flywheel-unit"],"release_counter":7,                    both
+ *    "self_test":{"seed":1,"frames":16,"actions":[..],"tolerance":..}}        image only
+ *   director's metadata also says {"unit":"7"} in the target's custom: one unit's answer is no other's.
+ * Numbers that are not whole stand as decimal text: canonical JSON has integers alone.
+ *
+ * A version report is what the unit signs after it runs something (Uptane's version manifest):
+ *   {"signed":{"unit","hardware_id","target","sha256","release_counter","tick","time_ns","nonce","attacks":[..]},
+ *    "signatures":[{"keyid","sig"}]}
+ */
+#ifndef FW_TRUST_UPTANE_H
+#define FW_TRUST_UPTANE_H
+
+#include "trust/key.h"
+#include "trust/tuf.h"
+
+enum { FW_HARDWARE_ID_MAX = 64 };
+
+typedef struct fw_uptane_unit {
+    const char *unit, *hardware_id;
+    uint64_t release_counter; /* of what is installed; a smaller one is refused */
+} fw_uptane_unit;
+
+typedef struct fw_uptane_choice {
+    bool found;            /* false: the director has nothing for this unit */
+    fw_tuf_target target;  /* the image repository's view */
+    uint64_t release_counter;
+} fw_uptane_choice;
+
+/* Refreshes both and decides. FW_MISMATCH with the reason when they do not agree; nothing is downloaded. */
+fw_status fw_uptane_choose(fw_tuf_client *director, fw_tuf_client *image, const fw_uptane_unit *unit,
+                           fw_uptane_choice *out, fw_error *error) FW_MUST;
+
+typedef struct fw_version_report {
+    char unit[32], hardware_id[FW_HARDWARE_ID_MAX], target[256];
+    fw_hash sha256;
+    uint64_t release_counter, tick;
+    int64_t time_ns;
+    char nonce[33]; /* of the factory's last answer; a report cannot be played again */
+} fw_version_report;
+
+/* Signed text, malloc'd. */
+fw_status fw_version_report_sign(const fw_version_report *report, const fw_private_key *key, char **out,
+                                 fw_error *error) FW_MUST;
+/* FW_MISMATCH: not signed by this key. */
+fw_status fw_version_report_check(const void *bytes, size_t size_bytes, const fw_public_key *key,
+                                  fw_version_report *out, fw_error *error) FW_MUST;
+
+#endif
