@@ -120,8 +120,38 @@ static void test_bent_files(void **state) {
     drop_folder(folder);
 }
 
+/* A chunk whose kind was bent is passed over by a reader of MCAP: what comes after it does not go on. */
+static void test_lost_chunk(void **state) {
+    (void)state;
+    static uint8_t bytes[FILE_MAX];
+    static size_t ends[TICKS + 1];
+    char folder[64], path[96];
+    make_folder(folder);
+    snprintf(path, sizeof path, "%s/1.mcap.part", folder);
+    size_t size = record(bytes, ends, false);
+    uint32_t chunks = 0;
+    for (size_t at = 8; at + 9 <= size;) {
+        uint64_t length = 0;
+        memcpy(&length, bytes + at + 1, 8);
+        if (bytes[at] == 0x06) {
+            uint32_t before = 0; /* ticks in the chunks before it */
+            for (uint32_t t = 1; t <= TICKS; t++)
+                if (ends[t] != ends[t - 1] && ends[t] <= at) before = t;
+            bytes[at] = 0x7f;
+            write_file(path, bytes, size);
+            assert_true(salvage(path, "") <= before + 1);
+            bytes[at] = 0x06;
+            chunks++;
+        }
+        at += 9 + length;
+    }
+    assert_true(chunks > 10);
+    drop_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lost_chunk),
         cmocka_unit_test(test_cut_at_random_places),
         cmocka_unit_test(test_bent_files),
     };

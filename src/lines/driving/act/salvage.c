@@ -36,6 +36,7 @@ typedef struct salvage {
     uint16_t ids[FW_DRIVE_CHANNEL_COUNT];
     fw_drive_salvaged result;
     uint32_t last_tick;
+    uint32_t sequences[FW_DRIVE_CHANNEL_COUNT]; /* of the next message: a gap is a chunk that was lost */
     held_tick tick;
 } salvage;
 
@@ -135,12 +136,12 @@ static void begin_tick(held_tick *t, const fw_mcap_message *m) {
 static fw_status take_message(salvage *s, const fw_mcap_message *m, fw_error *error) {
     held_tick *t = &s->tick;
     uint32_t channel = 0;
-    if (!find_channel(m, &channel)) return FW_OK;
-    if (channel == FW_DRIVE_CHANNEL_EGO) {
+    bool ours = find_channel(m, &channel);
+    if (ours && channel == FW_DRIVE_CHANNEL_EGO) {
         if (t->begun) FW_TRY(write_tick(s, error));
         begin_tick(t, m);
     }
-    if (!t->begun || t->message_count == MESSAGES_MAX || m->size_bytes > TICK_BYTES_MAX - t->used ||
+    if (!t->begun || !ours || m->sequence != s->sequences[channel]++ || t->message_count == MESSAGES_MAX || m->size_bytes > TICK_BYTES_MAX - t->used ||
         m->size_bytes > FW_DRIVE_MESSAGE_MAX || !understand(t, channel, m)) {
         t->begun = false; /* not a tick the recorder writes */
         return FW_END;
