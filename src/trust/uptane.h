@@ -36,6 +36,11 @@ typedef struct fw_uptane_choice {
     uint64_t release_counter;
 } fw_uptane_choice;
 
+/* FOLDER/director and FOLDER/image, each with its first trusted root, from one bundle {"image":ROOT,"director":ROOT}
+ * (the factory's DIR/trust/root.json) that the unit's owner brought. FW_EXISTS: there are some already. */
+fw_status fw_uptane_init(const fw_env *env, const char *folder, const void *bundle, size_t bundle_bytes,
+                         fw_error *error) FW_MUST;
+
 /* Refreshes both and decides. FW_MISMATCH with the reason when they do not agree; nothing is downloaded. */
 fw_status fw_uptane_choose(fw_tuf_client *director, fw_tuf_client *image, const fw_uptane_unit *unit,
                            fw_uptane_choice *out, fw_error *error) FW_MUST;
