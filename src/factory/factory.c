@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "factory/api/api_erase.h"
 #include "factory/api/api_query.h"
-#include "factory/generations/registry.h"
+#include "factory/registry/registry.h"
 #include "factory/custody/retention.h"
 
 /* ---- life ---- */

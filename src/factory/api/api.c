@@ -12,7 +12,7 @@
 #include "factory/api/api_query.h"
 #include "factory/api/assets.h"
 #include "factory/factory.h"
-#include "factory/generations/registry.h"
+#include "factory/registry/registry.h"
 #include "factory/generations/replays.h"
 
 enum { LIST_DEFAULT = 1000, LIST_MAX = 100000, ARGUMENT_MAX = FW_API_ARGUMENT_MAX };

@@ -10,7 +10,7 @@
 #include "factory/generations/generation_row.h"
 #include "factory/generations/job.h"
 #include "factory/catalogue/recordings.h"
-#include "factory/generations/registry.h"
+#include "factory/registry/registry.h"
 #include "factory/generations/replays.h"
 
 enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };

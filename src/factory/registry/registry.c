@@ -1,4 +1,4 @@
-#include "factory/generations/registry.h"
+#include "factory/registry/registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
