@@ -1,0 +1,69 @@
+/* engine.h - one look at a rollout: what units lived through goes in, what to do comes out.
+ *
+ *   plan, ring, seconds since it began        \
+ *   each unit: ring or control, state, health  >--[fw_rollout_look]--> wait | advance | halt | done, evidence, reason
+ *
+ * Pure: no clock, no disk, no fleet; the factory, `flywheel rollout simulate` and `flywheel sim` call the same.
+ *
+ *   told, not yet active (and heard of)         wait       } over time_max_s: halt
+ *   more refusals, fallbacks, crashes than max  halt       at once, whatever the rest says
+ *   late ticks of the ring's over late_share_max   halt    as soon as FW_ROLLOUT_LATE_TICKS were lived
+ *   harm shown: e >= 1/alpha'                   halt       events/km, vetoes/km, late ticks/tick; ring against control
+ *   exposure and time through, and (rule_out) harm_ratio ruled out: e >= 1/beta   advance; last ring: done
+ *   neither                                     wait
+ *
+ * e is fw_rate_log_e of gate/sequential.h, valid however often one looks; alpha' = alpha / (rings * measures). Units differ:
+ * per-unit counts scatter more than Poisson's. The control's Pearson dispersion D (chi^2 over degrees of freedom, at
+ * least 1) divides events and exposures alike (quasi-Poisson): with shape k and m events a unit it is 1 + m/k, so that no
+ * ring ever knows more than its number of units allows. D is estimated, which the e-value's proof does
+ * not cover; `flywheel rollout simulate` measures what that costs (docs/rollout.md).
+ *
+ * Counts are of the ring's window alone (fw_health_since from the ring's begin), ring and control over the same time.
+ */
+#ifndef FW_FACTORY_ROLLOUT_ENGINE_H
+#define FW_FACTORY_ROLLOUT_ENGINE_H
+
+#include "factory/rollout/health.h"
+#include "factory/rollout/plan.h"
+
+typedef enum fw_rollout_state {
+    FW_ROLLOUT_CONTROL,  /* on the previous model */
+    FW_ROLLOUT_TOLD,     /* is to run (or shadow) the model and does not yet */
+    FW_ROLLOUT_ACTIVE,   /* does */
+    FW_ROLLOUT_FAILED    /* refused it, failed its self-test, or fell back from it */
+} fw_rollout_state;
+
+typedef struct fw_rollout_unit {
+    fw_rollout_state state;
+    bool heard;              /* of in the last minute; a silent unit is not waited for */
+    uint32_t fallbacks, crashes; /* since it has the model */
+    fw_health window;        /* since the ring began */
+} fw_rollout_unit;
+
+typedef enum fw_rollout_action { FW_ROLLOUT_WAIT, FW_ROLLOUT_ADVANCE, FW_ROLLOUT_HALT, FW_ROLLOUT_DONE } fw_rollout_action;
+typedef enum fw_rollout_measure { FW_MEASURE_EVENTS, FW_MEASURE_VETOES, FW_MEASURE_LATE, FW_MEASURE_COUNT } fw_rollout_measure;
+enum { FW_ROLLOUT_LATE_TICKS = 200 };
+
+typedef struct fw_rollout_compared {
+    double ring_rate, control_rate; /* per km, or per tick; NaN without exposure */
+    double dispersion;
+    double log_e_harm, log_e_ruled_out;
+} fw_rollout_compared;
+
+typedef struct fw_rollout_evidence {
+    fw_rollout_action action;
+    char reason[240];
+    uint32_t told, active, failed, silent, control; /* units; told counts all that have it to run */
+    uint32_t refusals, fallbacks, crashes;
+    uint64_t ticks_least; /* lived by the ring's unit that lived least */
+    fw_health ring, control_sum;
+    fw_rollout_compared compared[FW_MEASURE_COUNT];
+} fw_rollout_evidence;
+
+const char *fw_rollout_action_name(fw_rollout_action action);
+const char *fw_rollout_measure_name(fw_rollout_measure measure);
+void fw_rollout_look(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s, const fw_rollout_unit *units,
+                     uint32_t count, fw_rollout_evidence *out);
+json_t *fw_rollout_evidence_json(const fw_rollout_evidence *evidence);
+
+#endif
