@@ -77,9 +77,17 @@ static fw_status write_and_sync(const fw_env *env, const char *path, const void 
     return status;
 }
 
+static fw_status sync_folder_of(const fw_env *env, const char *path, fw_error *error) {
+    char folder[FW_PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = '\0';
+    return fw_folder_sync(env, slash ? (folder[0] ? folder : "/") : ".", error);
+}
+
 fw_status fw_file_write_durable(const fw_env *env, const char *path, const void *bytes,
                                 size_t size_bytes, fw_error *error) {
-    char temporary[FW_PATH_MAX + 32], folder[FW_PATH_MAX];
+    char temporary[FW_PATH_MAX + 32];
     snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
     fw_status status = write_and_sync(env, temporary, bytes, size_bytes, error);
     if (status == FW_OK && env->rename(env->self, temporary, path) != 0)
@@ -88,10 +96,36 @@ fw_status fw_file_write_durable(const fw_env *env, const char *path, const void 
         unlink(temporary);
         return status;
     }
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash) *slash = '\0';
-    return fw_folder_sync(env, slash ? (folder[0] ? folder : "/") : ".", error);
+    return sync_folder_of(env, path, error);
+}
+
+/* `fresh` is made anew: never through a link, never with another mode. */
+static fw_status write_fresh(const fw_env *env, const char *fresh, const void *bytes, size_t size_bytes,
+                             unsigned mode, fw_error *error) {
+    unlink(fresh); /* left by a crash */
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) return fw_fail_errno(error, "cannot create %s", fresh);
+    fw_status status = FW_OK;
+    if (fchmod(fd, mode) != 0) status = fw_fail_errno(error, "cannot protect %s", fresh);
+    if (status == FW_OK) status = fw_file_write_all(env, fd, bytes, size_bytes, fresh, error);
+    if (status == FW_OK && env->fdatasync(env->self, fd) != 0)
+        status = fw_fail_errno(error, "cannot make %s durable", fresh);
+    close(fd);
+    return status;
+}
+
+fw_status fw_file_write_mode(const fw_env *env, const char *path, const void *bytes, size_t size_bytes,
+                             unsigned mode, fw_error *error) {
+    char fresh[FW_PATH_MAX + 8];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    fw_status status = write_fresh(env, fresh, bytes, size_bytes, mode, error);
+    if (status == FW_OK && env->rename(env->self, fresh, path) != 0)
+        status = fw_fail_errno(error, "cannot write %s", path);
+    if (status != FW_OK) {
+        unlink(fresh);
+        return status;
+    }
+    return sync_folder_of(env, path, error);
 }
 
 fw_status fw_folder_make(const char *path, unsigned mode, fw_error *error) {

@@ -20,6 +20,9 @@ fw_status fw_file_read(const char *path, size_t max_bytes, char **bytes, size_t 
                        fw_error *error) FW_MUST;
 fw_status fw_file_write_durable(const fw_env *env, const char *path, const void *bytes,
                                 size_t size_bytes, fw_error *error) FW_MUST;
+/* The same with the file's mode given (keys: 0600), from its first byte on; one writer at a time. */
+fw_status fw_file_write_mode(const fw_env *env, const char *path, const void *bytes, size_t size_bytes,
+                             unsigned mode, fw_error *error) FW_MUST;
 /* Writes all of a buffer to a descriptor through env. */
 fw_status fw_file_write_all(const fw_env *env, int fd, const void *bytes, size_t size_bytes,
                             const char *what, fw_error *error) FW_MUST;

@@ -4,12 +4,14 @@
  *   public key  {"keytype","scheme","keyval":{"public"}}  --verify-->  yes or no
  *
  * keytype/scheme: ed25519/ed25519 (public: 64 hex digits); ecdsa/ecdsa-sha2-nistp256, also written
- * ecdsa-sha2-nistp256/ecdsa-sha2-nistp256 (public: PEM; signature DER); rsa/rsassa-pss-sha256 (public: PEM; salt
- * as long as the digest). We sign with the first two. Curves and moduli other than these are refused.
+ * ecdsa-sha2-nistp256/ecdsa-sha2-nistp256 (public: PEM; signature DER); rsa/rsassa-pss-sha256 (public: PEM of 2048
+ * to 8192 bits; a salt of any length). We sign with the first two. Other curves and moduli, points written
+ * compressed and encrypted PEM are refused.
  *
  * Invariants: (1) verify says FW_OK for a good signature, FW_MISMATCH for any other, and fails otherwise only
- * without memory; (2) a key id is the SHA-256 of the key's canonical JSON where we make it; what others call
- * their keys is a name and nothing more (tuf.h).
+ * without memory; (2) a key id is the SHA-256 of the key's canonical JSON in its plain form (the first name of
+ * the keytype, hex in lower case, PEM as OpenSSL writes it, nothing else beside), so one key has one id however
+ * somebody wrote it; what others call their keys is a name and nothing more (tuf.h).
  */
 #ifndef FW_TRUST_KEY_H
 #define FW_TRUST_KEY_H
@@ -30,9 +32,9 @@ typedef struct fw_private_key fw_private_key; /* opaque; freed by fw_private_key
 
 /* From TUF's JSON form. FW_UNSUPPORTED: a kind or scheme that we do not know; FW_CORRUPT: no such key. */
 fw_status fw_public_key_read(const json_t *json, fw_public_key **out, fw_error *error) FW_MUST;
-/* Its JSON form; the caller owns it. NULL without memory. */
+/* Its plain JSON form; the caller owns it. NULL without memory. */
 json_t *fw_public_key_json(const fw_public_key *key);
-/* SHA-256 of the canonical form: our key ids. */
+/* SHA-256 of the plain form's canonical bytes: equal for the same key and for no other. */
 fw_hash fw_public_key_id(const fw_public_key *key);
 void fw_public_key_free(fw_public_key *key);
 /* signature: raw bytes. */

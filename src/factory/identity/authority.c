@@ -29,25 +29,9 @@ enum {
 
 fw_status fw_authority_write(const fw_env *env, const char *folder, const char *name,
                              const char *text, unsigned mode, fw_error *error) {
-    char path[FW_PATH_MAX], fresh[FW_PATH_MAX + 8];
+    char path[FW_PATH_MAX];
     fw_path_join(path, sizeof path, folder, name);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    unlink(fresh); /* left by a crash */
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0) return fw_fail_errno(error, "cannot create %s", fresh);
-    fw_status status = FW_OK;
-    if (fchmod(fd, mode) != 0) status = fw_fail_errno(error, "cannot protect %s", fresh);
-    if (status == FW_OK) status = fw_file_write_all(env, fd, text, strlen(text), fresh, error);
-    if (status == FW_OK && env->fdatasync(env->self, fd) != 0)
-        status = fw_fail_errno(error, "cannot write %s", fresh);
-    close(fd);
-    if (status == FW_OK && env->rename(env->self, fresh, path) != 0)
-        status = fw_fail_errno(error, "cannot write %s", path);
-    if (status != FW_OK) {
-        unlink(fresh);
-        return status;
-    }
-    return fw_folder_sync(env, folder, error);
+    return fw_file_write_mode(env, path, text, strlen(text), mode, error);
 }
 
 static char *text_of(BIO *bio) {
