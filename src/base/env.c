@@ -1,6 +1,7 @@
 #include "base/env.h"
 
 #include <stdio.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,21 @@ static int real_rename(void *self, const char *from, const char *to) {
     return rename(from, to);
 }
 
+static bool real_random(void *self, void *bytes, size_t size_bytes) {
+    (void)self;
+    for (size_t at = 0; at < size_bytes;) {
+        ssize_t got = getrandom((char *)bytes + at, size_bytes - at, 0);
+        if (got < 0) return false;
+        at += (size_t)got;
+    }
+    return true;
+}
+
+bool fw_env_random(const fw_env *env, void *bytes, size_t size_bytes) {
+    if (!env->random) return real_random(NULL, bytes, size_bytes);
+    return env->random(env->self, bytes, size_bytes);
+}
+
 const fw_env *fw_env_real(void) {
     static const fw_env real = {
         .wall_ns = real_wall_ns,
@@ -40,6 +56,7 @@ const fw_env *fw_env_real(void) {
         .write = real_write,
         .fdatasync = real_fdatasync,
         .rename = real_rename,
+        .random = real_random,
     };
     return &real;
 }

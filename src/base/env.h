@@ -7,6 +7,7 @@
 #ifndef FW_BASE_ENV_H
 #define FW_BASE_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,8 @@ typedef struct fw_env {
     ssize_t (*write)(void *self, int fd, const void *bytes, size_t size_bytes);
     int (*fdatasync)(void *self, int fd);    /* also used on folders */
     int (*rename)(void *self, const char *from, const char *to);
+    /* Bytes nobody can guess, all of them or false. NULL: the machine's. */
+    bool (*random)(void *self, void *bytes, size_t size_bytes);
 } fw_env;
 
 const fw_env *fw_env_real(void);
@@ -26,5 +29,6 @@ const fw_env *fw_env_real(void);
 static inline int64_t fw_env_wall_ns(const fw_env *env) { return env->wall_ns(env->self); }
 static inline int64_t fw_env_mono_ns(const fw_env *env) { return env->mono_ns(env->self); }
 static inline void fw_env_sleep_ns(const fw_env *env, int64_t ns) { env->sleep_ns(env->self, ns); }
+bool fw_env_random(const fw_env *env, void *bytes, size_t size_bytes);
 
 #endif

@@ -17,8 +17,16 @@ void fw_log_start(const char *program) {
         if (strcmp(wanted, level_names[i]) == 0) log_level = (fw_log_level)i;
 }
 
+static void (*log_take)(void *self, fw_log_level level, const char *line);
+static void *log_self;
+
+void fw_log_divert(void (*take)(void *self, fw_log_level level, const char *line), void *self) {
+    log_take = take;
+    log_self = self;
+}
+
 void fw_log(fw_log_level level, const char *format, ...) {
-    if (level < log_level) return;
+    if (level < log_level && !log_take) return;
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -29,6 +37,10 @@ void fw_log(fw_log_level level, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    if (log_take) {
+        log_take(log_self, level, line);
+        return;
+    }
     fprintf(stderr, "%s.%03ldZ %s %s: %s\n", stamp, now.tv_nsec / 1000000, log_program,
             level_names[level], line);
 }

@@ -10,6 +10,9 @@ typedef enum fw_log_level { FW_LOG_DEBUG, FW_LOG_INFO, FW_LOG_WARN, FW_LOG_ERROR
 
 /* Names the program in each line; `program` must outlive the process's logging. */
 void fw_log_start(const char *program);
+/* From now on every line of any level goes to `take` instead of stderr; NULL: to stderr again. For a
+ * program that runs others' code in it (src/sim/). One thread. */
+void fw_log_divert(void (*take)(void *self, fw_log_level level, const char *line), void *self);
 void fw_log(fw_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define fw_log_debug(...) fw_log(FW_LOG_DEBUG, __VA_ARGS__)

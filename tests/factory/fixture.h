@@ -205,8 +205,9 @@ static inline int fixture_open(void **state) {
              base && strlen(base) <= 30 ? base : "/tmp");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->data, sizeof f->data, "%s/data", f->folder);
-    f->faults.env = (fw_env){&f->faults,   faulty_wall, faulty_mono,  faulty_sleep,
-                             faulty_write, faulty_sync, faulty_rename};
+    f->faults.env = (fw_env){.self = &f->faults, .wall_ns = faulty_wall, .mono_ns = faulty_mono,
+                           .sleep_ns = faulty_sleep, .write = faulty_write,
+                           .fdatasync = faulty_sync, .rename = faulty_rename};
     f->jobs.launcher = (fw_launcher){&f->jobs,       scripted_start, scripted_read,
                                      scripted_ended, scripted_stop,  scripted_end_stale};
     f->config = (fw_factory_config){.data_folder = f->data,

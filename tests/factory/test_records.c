@@ -39,8 +39,9 @@ static int store_setup(void **state) {
     if (!mkdtemp(s->root)) return -1;
     snprintf(s->folder, sizeof s->folder, "%s/a", s->root);
     if (mkdir(s->folder, 0755) != 0) return -1;
-    s->faults.env = (fw_env){&s->faults,   faulty_wall, faulty_mono,  faulty_sleep,
-                             faulty_write, faulty_sync, faulty_rename};
+    s->faults.env = (fw_env){.self = &s->faults, .wall_ns = faulty_wall, .mono_ns = faulty_mono,
+                           .sleep_ns = faulty_sleep, .write = faulty_write,
+                           .fdatasync = faulty_sync, .rename = faulty_rename};
     s->config.segment_bytes = 20000;
     store_open(s);
     *state = s;
@@ -67,8 +68,9 @@ static void crash_into(const store *s, const char *name, store *out) {
     snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", out->folder, s->folder,
              out->folder);
     assert_int_equal(system(command), 0);
-    out->faults.env = (fw_env){&out->faults, faulty_wall, faulty_mono,  faulty_sleep,
-                               faulty_write, faulty_sync, faulty_rename};
+    out->faults.env = (fw_env){.self = &out->faults, .wall_ns = faulty_wall, .mono_ns = faulty_mono,
+                           .sleep_ns = faulty_sleep, .write = faulty_write,
+                           .fdatasync = faulty_sync, .rename = faulty_rename};
 }
 
 static void segment_path(const store *s, int number, char out[160]) {

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,10 +241,9 @@ fw_status fw_unit_records_next(fw_unit_records *r, fw_unit_batch *out, fw_error 
     return FW_OK;
 }
 
-static void new_boot(char out[FW_UNIT_BOOT_MAX]) {
+static void new_boot(const fw_env *env, char out[FW_UNIT_BOOT_MAX]) {
     uint8_t bytes[16] = {0};
-    ssize_t got = getrandom(bytes, sizeof bytes, 0);
-    (void)got;
+    (void)fw_env_random(env, bytes, sizeof bytes);
     for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
@@ -255,7 +253,7 @@ static void renumber(fw_unit_records *r) {
     fw_unit_record_stream stream = r->files[0].stream;
     uint64_t base = r->files[0].first;
     memcpy(old, r->files[0].boot, sizeof old);
-    new_boot(boot);
+    new_boot(r->env, boot);
     for (uint32_t i = 0; i < r->count; i++) {
         fw_unit_record_file *f = &r->files[i];
         if (f->stream != stream || strcmp(f->boot, old) != 0) continue;
