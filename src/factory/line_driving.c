@@ -3,6 +3,7 @@
 #include "factory/line.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/act/signals.h"
+#include "lines/driving/learn/picture/again.h"
 #include "lines/driving/learn/recording.h"
 
 static fw_status check_recording(const char *path, fw_error *error) {
@@ -38,8 +39,16 @@ static fw_status replay(const char *path, fw_line_tick tick, void *self, fw_erro
     return FW_OK;
 }
 
+static fw_status drive_again(const fw_line_moment *moment, const char *const models[2], json_t **proof,
+                             json_t **pictures, fw_error *error) {
+    const fw_again what = {.recording = moment->recording, .models = {models[0], models[1]},
+                           .time_ns = moment->time_ns, .kind = moment->kind};
+    return fw_again_drive(&what, proof, pictures, error);
+}
+
 const fw_factory_line fw_line_driving = {.name = "driving",
                                          .check_recording = check_recording,
                                          .check_model = check_model,
                                          .signals = &fw_drive_signals,
-                                         .replay = replay};
+                                         .replay = replay,
+                                         .drive_again = drive_again};

@@ -144,7 +144,8 @@ static const char step_8[] =
     " PRIMARY KEY(generation,part)) WITHOUT ROWID;";
 
 /* Trust: where models come from and what people call them (registry/), what the gate decided on which suite
- * (gate/), who runs what since when (rollout/), and the keys that units sign with. */
+ * (gate/), who runs what since when (rollout/), the keys that units sign with, and how failures were fixed
+ * (receipts/). */
 static const char step_9[] =
     "ALTER TABLE models ADD COLUMN lineage TEXT;"
     "ALTER TABLE models ADD COLUMN statement TEXT;"
@@ -170,7 +171,11 @@ static const char step_9[] =
     " REFERENCES rollouts(n), ring INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, evidence TEXT,"
     " time_ns INTEGER NOT NULL);"
     "CREATE TABLE unit_keys(unit TEXT PRIMARY KEY, public TEXT NOT NULL, created_ns INTEGER NOT NULL,"
-    " assigned TEXT, assigned_version INTEGER NOT NULL DEFAULT 0, report TEXT, report_ns INTEGER) WITHOUT ROWID;";
+    " assigned TEXT, assigned_version INTEGER NOT NULL DEFAULT 0, report TEXT, report_ns INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE receipts(recording TEXT NOT NULL REFERENCES recordings(sha256) ON DELETE CASCADE, time_ns INTEGER"
+    " NOT NULL, kind TEXT NOT NULL, event INTEGER NOT NULL, facts TEXT NOT NULL, complete INTEGER NOT NULL, outcome"
+    " TEXT NOT NULL, generation INTEGER, event_ns INTEGER NOT NULL, fixed_ns INTEGER, envelope TEXT NOT NULL,"
+    " made_ns INTEGER NOT NULL, PRIMARY KEY(recording,time_ns,kind)) WITHOUT ROWID;";
 
 static const char *const fw_catalogue_steps[] = {step_1, step_2, step_3, step_4, step_5,
                                                  step_6, step_7, step_8, step_9};
