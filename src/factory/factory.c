@@ -12,7 +12,6 @@
 #include "base/json.h"
 #include "factory/api/api_erase.h"
 #include "factory/api/api_query.h"
-#include "factory/registry/registry.h"
 #include "factory/custody/retention.h"
 
 /* ---- life ---- */
@@ -42,10 +41,15 @@ fw_status fw_factory_lock(const char *data_folder, int *out, fw_error *error) {
 }
 
 static void wire_generations(fw_factory *f) {
+    f->registry = (fw_registry){.env = f->config.env,
+                                .catalogue = f->catalogue,
+                                .objects = &f->objects,
+                                .line = f->config.line};
     f->generations = (fw_generations){.env = f->config.env,
                                       .catalogue = f->catalogue,
                                       .objects = &f->objects,
                                       .units = &f->units,
+                                      .registry = &f->registry,
                                       .line = f->config.line,
                                       .launcher = f->config.launcher,
                                       .data_folder = f->config.data_folder,

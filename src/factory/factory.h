@@ -19,6 +19,7 @@
 #include "factory/ingest/ingest.h"
 #include "factory/metrics.h"
 #include "factory/records/records.h"
+#include "factory/registry/registry.h"
 #include "http/server.h"
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
@@ -55,6 +56,7 @@ typedef struct fw_factory {
     atomic_uint_fast64_t bodies_bytes; /* batches of records coming in (api_records.c) */
     atomic_uint slices_open;           /* being written (api_query.c) */
     fw_campaigns campaigns;
+    fw_registry registry;
     fw_generations generations;
 } fw_factory;
 

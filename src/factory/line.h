@@ -39,6 +39,8 @@ typedef struct fw_factory_line {
      * FW_INVALID: nothing to drive there. */
     fw_status (*drive_again)(const fw_line_moment *moment, const char *const models[2], json_t **proof,
                              json_t **pictures, fw_error *error);
+    /* What a unit asks the model before it drives (act/self_test.h), malloc'd JSON text; NULL: this line has none. */
+    fw_status (*self_test)(const char *model_path, uint64_t seed, char **json, fw_error *error);
 } fw_factory_line;
 
 extern const fw_factory_line fw_line_driving;

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "factory/line.h"
-#include "lines/driving/act/policy.h"
+#include "lines/driving/act/self_test.h"
 #include "lines/driving/act/signals.h"
 #include "lines/driving/learn/picture/again.h"
 #include "lines/driving/learn/recording.h"
@@ -46,9 +46,18 @@ static fw_status drive_again(const fw_line_moment *moment, const char *const mod
     return fw_again_drive(&what, proof, pictures, error);
 }
 
+static fw_status self_test(const char *model_path, uint64_t seed, char **json, fw_error *error) {
+    fw_policy policy;
+    FW_TRY(fw_policy_load_file(model_path, &policy, error));
+    fw_status status = fw_drive_self_test_make(&policy, seed, FW_DRIVE_SELF_TEST_FRAMES, json, error);
+    fw_policy_clear(&policy);
+    return status;
+}
+
 const fw_factory_line fw_line_driving = {.name = "driving",
                                          .check_recording = check_recording,
                                          .check_model = check_model,
                                          .signals = &fw_drive_signals,
                                          .replay = replay,
+                                         .self_test = self_test,
                                          .drive_again = drive_again};

@@ -165,9 +165,7 @@ static void post_model(const fw_api_call *c) {
     fw_hash hash;
     char *json = NULL;
     fw_error error = {""};
-    fw_status status = fw_registry_post(c->factory->catalogue, &c->factory->objects,
-                                        c->factory->config.line, c->factory->config.env,
-                                        c->request->body, c->request->body_bytes, &hash, &error);
+    fw_status status = fw_registry_post(&c->factory->registry, c->request->body, c->request->body_bytes, &hash, &error);
     if (status == FW_OK)
         status = fw_registry_json_of(c->factory->catalogue, hash.hex, &json, &error);
     fw_api_answer(c, status, 201, json, &error);

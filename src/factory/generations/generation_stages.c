@@ -10,7 +10,8 @@
 #include "factory/generations/generation_row.h"
 #include "factory/generations/job.h"
 #include "factory/catalogue/recordings.h"
-#include "factory/registry/registry.h"
+#include "factory/registry/lineage.h"
+#include "factory/registry/release.h"
 #include "factory/generations/replays.h"
 
 enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
@@ -202,6 +203,32 @@ static fw_status load_result(fw_generations *g, const fw_generation_row *row, js
     return FW_OK;
 }
 
+/* What training came to, without what made it: that is the lineage's. malloc'd. */
+static char *metrics_of(const json_t *result) {
+    json_t *metrics = json_copy((json_t *)result);
+    json_object_del(metrics, "recipe");
+    json_object_del(metrics, "code");
+    json_object_del(metrics, "machine");
+    char *text = metrics ? json_dumps(metrics, JSON_COMPACT) : NULL;
+    json_decref(metrics);
+    return text;
+}
+
+static fw_status write_lineage(fw_generations *g, sqlite3 *db, const fw_generation_row *row, const char *hash,
+                               int64_t now_ns, const json_t *result, char **text, fw_error *error) {
+    fw_lineage_trained t = {.line = g->line->name,
+                            .model = hash,
+                            .parent = row->parent,
+                            .dataset = row->dataset,
+                            .generation = row->n,
+                            .trained_ns = now_ns,
+                            .result = result};
+    FW_TRY(fw_db_int(db, error, &t.dataset_ns, "SELECT dataset_ns FROM generations WHERE n=?", "i", row->n));
+    FW_TRY(fw_db_int(db, error, &t.train_recordings, "SELECT train FROM datasets WHERE id=?", "t", row->dataset));
+    FW_TRY(fw_db_int(db, error, &t.held_out_recordings, "SELECT held_out FROM datasets WHERE id=?", "t", row->dataset));
+    return fw_lineage_of_training(&t, text, error);
+}
+
 static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_generation_row *row,
                                   const char *hash, uint64_t size_bytes, const char *kind,
                                   const json_t *result, fw_error *error) {
@@ -211,7 +238,8 @@ static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_gener
                      "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(?,'model',?,?)"
                      " ON CONFLICT(sha256) DO NOTHING",
                      "tii", hash, (int64_t)size_bytes, now_ns));
-    char *metrics = json_dumps(result, JSON_COMPACT);
+    char *metrics = metrics_of(result), *lineage = NULL;
+    fw_status status = write_lineage(g, db, row, hash, now_ns, result, &lineage, error);
     fw_model_card card = {.hash = hash,
                           .parent = row->parent,
                           .dataset = row->dataset,
@@ -219,8 +247,10 @@ static fw_status record_candidate(fw_generations *g, sqlite3 *db, const fw_gener
                           .line = g->line->name,
                           .seed = row->seed,
                           .created_ns = now_ns,
-                          .metrics = metrics};
-    fw_status status = fw_registry_add(db, &card, error);
+                          .metrics = metrics,
+                          .lineage = lineage};
+    if (status == FW_OK) status = fw_registry_add(db, &card, error);
+    free(lineage);
     if (status == FW_OK)
         status = fw_db_run(
             db, error,
@@ -254,26 +284,47 @@ static fw_status take_train(fw_generations *g, const fw_generation_row *row, con
     return fw_catalogue_end(g->catalogue, status, error);
 }
 
-static fw_status record_decision(fw_generations *g, sqlite3 *db, const fw_generation_row *row,
-                                 bool promote, const char *reason, const char *gate,
+/* What the gate decided, as it is written. */
+typedef struct decision {
+    bool promote;
+    const char *reason, *gate; /* gate: the text of its record */
+    char *lineage;             /* with the decision; owned */
+    fw_release release;        /* of a promoted one; owned */
+} decision;
+
+/* Everything that has to be durable before the commit that lets units have the model. */
+static fw_status prepare_decision(fw_generations *g, const fw_generation_row *row, decision *d, fw_error *error) {
+    char *before = NULL;
+    FW_TRY(fw_registry_lineage(g->catalogue, row->candidate, &before, error));
+    fw_status status = fw_lineage_with_gate(before, d->gate, d->promote ? "promoted" : "refused", d->reason,
+                                            &d->lineage, error);
+    free(before);
+    if (status == FW_OK && d->promote)
+        status = fw_release_make(g->registry, row->candidate, d->lineage, &d->release, error);
+    return status;
+}
+
+static fw_status record_decision(fw_generations *g, sqlite3 *db, const fw_generation_row *row, const decision *d,
                                  fw_error *error) {
     char text[400];
     int64_t now_ns = fw_env_wall_ns(g->env);
-    const char *decision = promote ? "promoted" : "refused";
-    FW_TRY(fw_db_run(db, error, "UPDATE models SET gate=?,decision=?,reason=? WHERE hash=?", "tttt",
-                     gate, decision, reason, row->candidate));
+    bool promote = d->promote;
+    const char *word = promote ? "promoted" : "refused";
+    FW_TRY(fw_db_run(db, error, "UPDATE models SET gate=?,decision=?,reason=?,lineage=? WHERE hash=?", "ttttt",
+                     d->gate, word, d->reason, d->lineage, row->candidate));
+    FW_TRY(fw_release_write(db, row->candidate, &d->release, error));
     FW_TRY(fw_db_run(db, error,
                      "UPDATE generations SET stage=?,crashes=0,decision=?,reason=?,model=?,gate=?,"
                      "gate_ns=?,done_ns=CASE WHEN ?='done' THEN ? END WHERE n=?",
-                     "tttttitii", promote ? "rollout" : "done", decision, reason,
-                     promote ? row->candidate : row->parent, gate, now_ns,
+                     "tttttitii", promote ? "rollout" : "done", word, d->reason,
+                     promote ? row->candidate : row->parent, d->gate, now_ns,
                      promote ? "rollout" : "done", now_ns, row->n));
     FW_TRY(fw_db_run(db, error, "DELETE FROM leases", ""));
     if (promote) FW_TRY(fw_setting_set(db, "champion", row->candidate, error));
-    snprintf(text, sizeof text, "generation %lld %s %.12s: %s", (long long)row->n, decision,
-             row->candidate, reason);
+    snprintf(text, sizeof text, "generation %lld %s %.12s: %s", (long long)row->n, word,
+             row->candidate, d->reason);
     fw_log_info("%s", text);
-    return fw_log_add(db, now_ns, decision, text, error);
+    return fw_log_add(db, now_ns, word, text, error);
 }
 
 static fw_status take_gate(fw_generations *g, const fw_generation_row *row, const json_t *result,
@@ -285,10 +336,13 @@ static fw_status take_gate(fw_generations *g, const fw_generation_row *row, cons
         strcmp(json_string_value(json_object_get(result, "candidate")), row->candidate) != 0)
         return fw_fail(error, FW_CORRUPT, "the gate's result is not about this candidate");
     char *gate = json_dumps(result, JSON_COMPACT);
-    sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
-    fw_status status =
-        db ? record_decision(g, db, row, json_is_true(promote), reason, gate, error) : FW_IO;
+    decision d = {.promote = json_is_true(promote), .reason = reason, .gate = gate};
+    fw_status status = gate ? prepare_decision(g, row, &d, error) : fw_fail(error, FW_NO_MEMORY, "no memory for a decision");
+    sqlite3 *db = status == FW_OK ? fw_catalogue_begin(g->catalogue, error) : NULL;
+    if (status == FW_OK) status = db ? record_decision(g, db, row, &d, error) : FW_IO;
     if (db) status = fw_catalogue_end(g->catalogue, status, error);
+    fw_release_clear(&d.release);
+    free(d.lineage);
     free(gate);
     if (status != FW_OK) return status;
     fw_replays_keep(g, row->n);

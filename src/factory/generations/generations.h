@@ -39,6 +39,7 @@
 #include "factory/generations/launcher.h"
 #include "factory/line.h"
 #include "factory/ingest/objects.h"
+#include "factory/registry/registry.h"
 #include "factory/units.h"
 
 enum {
@@ -69,6 +70,7 @@ typedef struct fw_generations {
     fw_catalogue *catalogue;
     const fw_objects *objects;
     fw_units *units;
+    const fw_registry *registry;
     const fw_factory_line *line;
     const fw_launcher *launcher;
     const char *data_folder, *program; /* program: path of the executable that has `job` */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "factory/registry/lineage.h"
 #include "lines/driving/learn/learn.h"
 #include "lines/driving/learn/score/gate.h"
 #include "nn/run/cpu/class.h"
@@ -120,9 +121,11 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
                                       .progress = {.report = report, .point = point}};
     fw_driving_train_result got;
     FW_TRY(fw_driving_train(&config, &got, error));
+    const fw_recipe recipe = {.agent_steps = in->agent_steps, .seed = in->seed};
     *out =
-        json_pack("{s:s,s:I,s:s,s:I,s:i,s:i,s:f,s:f}", "candidate", got.model.hex, "seed",
-                  (json_int_t)in->seed, "cpu_class", fw_nn_cpu_class(), "agent_steps", (json_int_t)got.agent_steps, "scenarios",
+        json_pack("{s:o,s:o,s:o,s:s,s:I,s:s,s:I,s:i,s:i,s:f,s:f}", "recipe", fw_recipe_json(&recipe), "code",
+                  fw_lineage_code(), "machine", fw_lineage_machine(), "candidate", got.model.hex,
+                  "seed", (json_int_t)in->seed, "cpu_class", fw_nn_cpu_class(), "agent_steps", (json_int_t)got.agent_steps, "scenarios",
                   (int)got.scenarios, "scenarios_refused", (int)got.scenarios_refused, "core_s",
                   got.core_s, "clean_share", got.clean_share);
     return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "training gave a figure that is no number");
