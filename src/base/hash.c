@@ -81,6 +81,22 @@ fw_status fw_hash_parse(const char *text, fw_hash *out, fw_error *error) {
     return FW_OK;
 }
 
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool fw_hex_read(const char *hex, uint8_t *out, size_t size_bytes) {
+    if (strlen(hex) != 2 * size_bytes) return false;
+    for (size_t i = 0; i < size_bytes; i++) {
+        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 int fw_hash_compare(const void *a, const void *b) {
     return memcmp(((const fw_hash *)a)->hex, ((const fw_hash *)b)->hex, FW_HASH_HEX);
 }

@@ -33,6 +33,8 @@ fw_status fw_hash_file(const char *path, fw_hash *out, fw_error *error) FW_MUST;
 bool fw_hash_valid(const char *text);
 /* Parses text; FW_INVALID otherwise. */
 fw_status fw_hash_parse(const char *text, fw_hash *out, fw_error *error) FW_MUST;
+/* 2 * size_bytes hex digits of either case; false when there is anything else. */
+bool fw_hex_read(const char *hex, uint8_t *out, size_t size_bytes);
 /* Order of two hashes as strcmp. */
 int fw_hash_compare(const void *a, const void *b);
 

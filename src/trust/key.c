@@ -91,20 +91,9 @@ static int no_password(char *buffer, int size, int writing, void *self) {
 
 /* ---- public keys: reading ---- */
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static EVP_PKEY *pkey_of_hex(const char *hex) {
     uint8_t raw[ED25519_BYTES];
-    if (strlen(hex) != 2 * sizeof raw) return NULL;
-    for (size_t i = 0; i < sizeof raw; i++) {
-        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0) return NULL;
-        raw[i] = (uint8_t)(high << 4 | low);
-    }
+    if (!fw_hex_read(hex, raw, sizeof raw)) return NULL;
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, sizeof raw);
 }
 

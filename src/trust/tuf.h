@@ -9,8 +9,8 @@
  * threshold of different keys, type, version, expiry, length and hashes; (2) versions never go back, within a
  * role and in what snapshot says of others; a changed timestamp or snapshot key lets them start anew; (3) the
  * clock is read once per refresh; (4) every download is bounded; (5) verified delegated roles are remembered by
- * (delegator, role): what one role says of a key holds for its own delegation alone; (6) after a failure DIR is
- * what it was, or newer and just as good.
+ * (delegator's metadata, role): what one role says of a key holds for its own delegation alone; (6) after a failure
+ * DIR is what it was, or newer and just as good; the next refresh starts from there.
  */
 #ifndef FW_TRUST_TUF_H
 #define FW_TRUST_TUF_H
@@ -35,7 +35,8 @@ typedef struct fw_tuf_fetch {
     void *self;
     fw_status (*metadata)(void *self, const char *path, size_t max_bytes, char **bytes, size_t *size_bytes,
                           fw_error *error);
-    /* A target's bytes, appended to an open file from offset on: a download that was cut goes on there. */
+    /* A target's bytes from offset on, written to an open file that stands there: a download that was cut goes on.
+     * From a server that has no such offset, or does not know ranges, FW_MISMATCH: it is tried again from 0. */
     fw_status (*target)(void *self, const char *path, uint64_t offset, size_t max_bytes, int fd, fw_error *error);
 } fw_tuf_fetch;
 
@@ -61,12 +62,14 @@ typedef struct fw_tuf_target {
     json_t *custom;   /* NULL: none; belongs to the client, until its next refresh */
 } fw_tuf_target;
 
-/* Looks through top-level targets and delegations (section 5.6.7). FW_NOT_FOUND. After a refresh. */
+/* Looks through top-level targets and delegations (section 5.6.7), after a refresh. FW_NOT_FOUND: nobody speaks of
+ * it; FW_MISMATCH, FW_TIMEOUT: a role on the way cannot be had as it was signed, or expired. */
 fw_status fw_tuf_find(fw_tuf_client *client, const char *path, fw_tuf_target *out, fw_error *error) FW_MUST;
-/* Calls `each` for the targets that the top-level role itself lists; false ends it. */
+/* Calls `each` for the targets that the top-level role itself lists and we could check; false ends it. */
 void fw_tuf_each(const fw_tuf_client *client, bool (*each)(void *self, const fw_tuf_target *target), void *self);
 /* Into `path`, through `path`.part, which may hold the beginning of it from before; durable, renamed only when
- * length and hash are right. */
+ * length and hashes are right. What is there already and right is not fetched again. FW_CLOSED and the line's own
+ * failures leave the part for the next time; FW_MISMATCH (other bytes than were signed) and FW_TOO_BIG remove it. */
 fw_status fw_tuf_download(fw_tuf_client *client, const fw_tuf_target *target, const char *path, fw_error *error) FW_MUST;
 /* Version of a trusted top-level role ("root", "timestamp", ...); 0: none. */
 int64_t fw_tuf_version(const fw_tuf_client *client, const char *role);
