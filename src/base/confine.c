@@ -78,12 +78,21 @@ static const char *const system_reads[] = {"/usr",         "/lib",
                                            "/sys/devices/system", "/sys/fs/cgroup"};
 enum { SYSTEM_READS = sizeof system_reads / sizeof system_reads[0] };
 
+fw_status fw_confine_files(const char *const *writes, const char *const *reads, fw_error *error) {
+    size_t count = 0;
+    while (reads[count]) count++;
+    const char **all = calloc(SYSTEM_READS + count + 1, sizeof *all);
+    if (!all) return fw_fail(error, FW_NO_MEMORY, "no memory for what may be read");
+    for (size_t i = 0; i < SYSTEM_READS; i++) all[i] = system_reads[i];
+    for (size_t i = 0; i < count; i++) all[SYSTEM_READS + i] = reads[i];
+    fw_status status = fw_confine(writes, all, error);
+    free(all);
+    return status;
+}
+
 fw_status fw_confine_to(const char *data_folder, const char *program_folder, fw_error *error) {
-    const char *writes[] = {data_folder, "/dev/null", NULL};
-    const char *reads[SYSTEM_READS + 2] = {NULL};
-    for (size_t i = 0; i < SYSTEM_READS; i++) reads[i] = system_reads[i];
-    reads[SYSTEM_READS] = program_folder;
-    return fw_confine(writes, reads, error);
+    const char *const writes[] = {data_folder, "/dev/null", NULL}, *const reads[] = {program_folder, NULL};
+    return fw_confine_files(writes, reads, error);
 }
 
 /* True when `path`, a real one, is `folder` or lies in it. */

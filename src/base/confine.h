@@ -23,6 +23,8 @@ int fw_confine_version(void);
  * Landlock: nothing is changed then. */
 fw_status fw_confine(const char *const *write_folders, const char *const *read_folders,
                      fw_error *error) FW_MUST;
+/* The same, with the system's folders to read as well. */
+fw_status fw_confine_files(const char *const *writes, const char *const *reads, fw_error *error) FW_MUST;
 /* The usual case: one data folder to write, the system's folders and the program's own to read. */
 fw_status fw_confine_to(const char *data_folder, const char *program_folder,
                         fw_error *error) FW_MUST;

@@ -215,6 +215,7 @@ static fw_status show_gate(hand *h, const held_out *held, json_t **out, fw_error
                      "candidate_offline_mps2", offline[1].error_mps2, "offline_good", good, "gate_drives",
                      (int)gate.scenarios, "champion_clean", gate.champion_clean, "candidate_clean",
                      gate.candidate_clean, "held", good && !gate.promote);
+    fw_driving_gate_clear(&gate);
     return FW_OK;
 }
 

@@ -4,30 +4,31 @@
 
 #include "base/status.h"
 
-/* Shares of the largest bet that cannot ruin: half a FW_BETS-th, one and a half ... */
-static double bet_of(const fw_wager *w, int i) {
-    double worst = w->above ? w->bound - w->low : w->high - w->bound;
-    return ((double)i + 0.5) / FW_BETS / worst;
-}
+/* What a gambler believes before anything is seen, and how many observations that is worth. */
+static const double prior_n = 2, prior_mean = 0.2, prior_variance = 0.1;
 
 fw_wager fw_wager_of(double low, double high, double bound, bool above) {
     FW_ASSERT(low < bound && bound < high);
     return (fw_wager){.low = low, .high = high, .bound = bound, .above = above};
 }
 
+double fw_wager_bet(const fw_wager *w) {
+    double n = prior_n + (double)w->n;
+    double mean = (prior_n * prior_mean + w->sum) / n;
+    double square = (prior_n * (prior_variance + prior_mean * prior_mean) + w->sum_of_squares) / n;
+    return fmax(0, fmin(FW_BET_MOST, mean / square));
+}
+
 void fw_wager_add(fw_wager *w, double x) {
     FW_ASSERT(x >= w->low && x <= w->high);
-    double gain = w->above ? x - w->bound : w->bound - x;
-    for (int i = 0; i < FW_BETS; i++) w->log_wealth[i] += log1p(bet_of(w, i) * gain);
+    double gain = w->above ? (x - w->bound) / (w->bound - w->low) : (w->bound - x) / (w->high - w->bound);
+    w->log_wealth += log1p(fw_wager_bet(w) * gain);
+    w->sum += gain;
+    w->sum_of_squares += gain * gain;
     w->n++;
 }
 
-double fw_wager_log_e(const fw_wager *w) {
-    double most = w->log_wealth[0], sum = 0;
-    for (int i = 1; i < FW_BETS; i++) most = fmax(most, w->log_wealth[i]);
-    for (int i = 0; i < FW_BETS; i++) sum += exp(w->log_wealth[i] - most);
-    return most + log(sum / FW_BETS);
-}
+double fw_wager_log_e(const fw_wager *w) { return w->log_wealth; }
 
 fw_sequential fw_sequential_of(double low, double high, double m0, double m1, double alpha, double beta) {
     FW_ASSERT(m0 < m1 && alpha > 0 && alpha < 1 && beta > 0 && beta < 1);
@@ -40,9 +41,9 @@ fw_sequential fw_sequential_of(double low, double high, double m0, double m1, do
 }
 
 fw_verdict fw_sequential_add(fw_sequential *t, double x) {
+    if (t->verdict != FW_VERDICT_OPEN) return t->verdict;
     fw_wager_add(&t->better, x);
     fw_wager_add(&t->futile, x);
-    if (t->verdict != FW_VERDICT_OPEN) return t->verdict;
     if (fw_wager_log_e(&t->better) >= -log(t->alpha)) t->verdict = FW_VERDICT_PROMOTE;
     else if (fw_wager_log_e(&t->futile) >= -log(t->beta)) t->verdict = FW_VERDICT_FUTILE;
     if (t->verdict != FW_VERDICT_OPEN) t->decided_at = t->better.n;

@@ -1,10 +1,15 @@
 /* sequential.h - tests that may be looked at after every observation: the gate's and the rollouts' statistics.
  *
  * Wealth of a gambler who bets against a hypothesis (Shafer 2021; Waudby-Smith and Ramdas 2024, "Estimating means of
- * bounded random variables by betting"): it multiplies by 1 + lambda (x - m) with each observation x, averaged
- * over a fixed grid of lambda. Under the hypothesis its expectation never grows, so by Ville's inequality it
- * ever reaches 1/alpha with probability at most alpha: whenever one stops, however few observations, whatever their
- * distribution. Wald's SPRT is the case of one simple alternative, where it is the likelihood ratio.
+ * bounded random variables by betting"): it multiplies by 1 + lambda (x - m) with each observation x. Under the
+ * hypothesis its expectation never grows, so by Ville's inequality it ever reaches 1/alpha with probability at most
+ * alpha: whenever one stops, however few observations, whatever their distribution. Wald's SPRT is the case of one
+ * simple alternative, where it is the likelihood ratio.
+ *
+ * The bet is that paper's plug-in (aGRAPA): before each observation lambda = mean / (variance + mean^2) of the gains so
+ * far, between 0 and FW_BET_MOST of the largest that cannot ruin. The start is worth two observations with a mean
+ * of 0.2 and a variance of 0.1. Beside a mixture of 24 fixed bets it needs a third fewer recordings where a gain is
+ * large and they are few (tests/gate/test_power.c), and that is what a gate is short of.
  *
  *   H0: mean <= m0 (not better)       --wealth >= 1/alpha--> promote
  *   H1: mean >= m1 (better by m1)     --wealth >= 1/beta---> stop: not so much better
@@ -21,18 +26,22 @@
 
 #include "base/statistics.h"
 
-enum { FW_BETS = 24 };
+/* Shares of the largest bet. */
+#define FW_BET_MOST 0.95
 
 /* The wealth of one side: against "mean <= bound" (above) or "mean >= bound" (not above), x in [low, high]. */
 typedef struct fw_wager {
     double low, high, bound;
     bool above;
-    double log_wealth[FW_BETS]; /* by bet */
+    double log_wealth;
+    double sum, sum_of_squares; /* of the gains so far, each as a share of the largest loss */
     uint64_t n;
 } fw_wager;
 
 fw_wager fw_wager_of(double low, double high, double bound, bool above);
 void fw_wager_add(fw_wager *wager, double x);
+/* What the next observation is bet on with, 0 .. FW_BET_MOST: a share of the largest bet that cannot ruin. */
+double fw_wager_bet(const fw_wager *wager);
 /* The e-value so far, as its natural logarithm. */
 double fw_wager_log_e(const fw_wager *wager);
 
@@ -41,7 +50,7 @@ typedef enum fw_verdict { FW_VERDICT_OPEN, FW_VERDICT_PROMOTE, FW_VERDICT_FUTILE
 typedef struct fw_sequential {
     double alpha, beta, m0, m1;
     fw_wager better, futile;
-    fw_verdict verdict; /* the first boundary that was reached; stays */
+    fw_verdict verdict; /* the first boundary that was reached; stays, and what comes after is not counted */
     uint64_t decided_at; /* observations until then; 0: open */
 } fw_sequential;
 

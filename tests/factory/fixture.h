@@ -99,7 +99,7 @@ static inline void write_text(const char *path, const char *text) {
 }
 
 static inline void do_job(scripted *s, const char *folder, const char *job, json_t *in) {
-    char path[FW_PATH_MAX + 40], text[1200];
+    char path[FW_PATH_MAX + 40], text[2400];
     bool train = strcmp(job, "train") == 0;
     const char *dataset = json_string_value(json_object_get(in, "dataset"));
     if (train) {
@@ -112,11 +112,15 @@ static inline void do_job(scripted *s, const char *folder, const char *job, json
                  "\"agent_steps\":77,\"core_s\":1.5,\"scenarios\":3}",
                  dataset, hash.hex);
     } else {
+        char *turn = json_dumps(json_object_get(in, "gate"), JSON_COMPACT);
         snprintf(text, sizeof text,
                  "{\"job\":\"gate\",\"dataset\":\"%s\",\"candidate\":\"%s\","
-                 "\"promote\":%s,\"reason\":\"by script\",\"scenarios\":3,\"difference\":0.1}",
+                 "\"promote\":%s,\"reason\":\"by script\",\"scenarios\":3,\"difference\":0.1,\"turn\":%s,"
+                 "\"record\":{\"promote\":%s,\"reason\":\"by script\",\"hypotheses\":{\"alpha_t\":0.025,\"beta\":0.1},"
+                 "\"primary\":{\"log_e\":5.5},\"clusters\":[[\"a\",1,0,2,0]],\"log_wealth\":[[1,0.5]]}}",
                  dataset, json_string_value(json_object_get(in, "candidate_hash")),
-                 s->now == ACT_REFUSE ? "false" : "true");
+                 s->now == ACT_REFUSE ? "false" : "true", turn ? turn : "null", s->now == ACT_REFUSE ? "false" : "true");
+        free(turn);
     }
     snprintf(path, sizeof path, "%s/%s.json", folder, job);
     write_text(path, text);

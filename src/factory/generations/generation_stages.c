@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "factory/gate/gate_job.h"
+#include "factory/gate/ledger.h"
 #include "factory/generations/generation_row.h"
 #include "factory/generations/job.h"
 #include "factory/catalogue/recordings.h"
@@ -14,7 +16,7 @@
 #include "factory/registry/release.h"
 #include "factory/generations/replays.h"
 
-enum { RESULT_MAX_BYTES = 1 << 16, MODEL_MAX_BYTES = 64 << 20, MANIFEST_MAX_BYTES = 1 << 20 };
+enum { RESULT_MAX_BYTES = 1 << 20, MODEL_MAX_BYTES = 64 << 20 };
 
 /* ---- the dataset ---- */
 
@@ -119,65 +121,6 @@ fw_status fw_generation_dataset(fw_generations *g, const fw_generation_row *row,
     if (status == FW_OK && empty)
         return fw_generation_fail(g, row, "no recordings are left to train on or to hold out",
                                   error);
-    return status;
-}
-
-/* ---- a job's input ---- */
-
-/* The manifest says what a job reads: paths of its recordings of a role, in its order. */
-static fw_status list_paths(fw_generations *g, const fw_generation_row *row, const char *role,
-                            json_t *paths, fw_error *error) {
-    char path[FW_PATH_MAX], *text;
-    size_t size, i;
-    json_t *entry;
-    fw_objects_path(g->objects, row->dataset, path);
-    FW_TRY(fw_file_read(path, MANIFEST_MAX_BYTES, &text, &size, error));
-    json_t *json = fw_json_load(text, size, 0, NULL);
-    free(text);
-    json_array_foreach(json_object_get(json, "recordings"), i, entry) {
-        const char *sha256 = json_string_value(json_object_get(entry, "sha256"));
-        const char *of = json_string_value(json_object_get(entry, "role"));
-        if (!of || !fw_hash_valid(sha256) || strcmp(of, role) != 0) continue;
-        fw_objects_path(g->objects, sha256, path);
-        json_array_append_new(paths, json_string(path));
-    }
-    bool good = json != NULL;
-    json_decref(json);
-    return good ? FW_OK : fw_fail(error, FW_CORRUPT, "%s is no manifest", path);
-}
-
-fw_status fw_generation_write_input(fw_generations *g, const fw_generation_row *row,
-                                    fw_error *error) {
-    bool train = strcmp(row->stage, "train") == 0;
-    char name[40], path[FW_PATH_MAX], champion[FW_PATH_MAX], candidate[FW_PATH_MAX];
-    json_t *paths = json_array();
-    fw_status status = list_paths(g, row, train ? "train" : "held_out", paths, error);
-    if (status != FW_OK) {
-        json_decref(paths);
-        return status;
-    }
-    fw_objects_path(g->objects, row->parent, champion);
-    if (train)
-        fw_generation_file(g, row->n, "candidate.safetensors", candidate);
-    else
-        fw_objects_path(g->objects, row->candidate, candidate);
-    snprintf(name, sizeof name, "generation/%lld", (long long)row->n);
-    json_t *json =
-        json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "version", FW_JOB_VERSION, "job",
-                  row->stage, "generation", (json_int_t)row->n, "dataset", row->dataset, "seed",
-                  (json_int_t)fw_seed_mix((uint64_t)row->seed, name), "agent_steps",
-                  (json_int_t)row->agent_steps, "champion", champion, "candidate", candidate,
-                  "candidate_hash", row->candidate, "recordings", paths);
-    char *text = json_dumps(json, JSON_INDENT(1));
-    json_decref(json);
-    if (!text) return fw_fail(error, FW_NO_MEMORY, "no memory for a job's input");
-    snprintf(name, sizeof name, "%s.in.json", row->stage);
-    fw_generation_file(g, row->n, name, path);
-    char folder[FW_PATH_MAX];
-    fw_generation_folder(g, row->n, folder);
-    status = fw_folder_make(folder, 0755, error);
-    if (status == FW_OK) status = fw_file_write_durable(g->env, path, text, strlen(text), error);
-    free(text);
     return status;
 }
 
@@ -287,7 +230,8 @@ static fw_status take_train(fw_generations *g, const fw_generation_row *row, con
 /* What the gate decided, as it is written. */
 typedef struct decision {
     bool promote;
-    const char *reason, *gate; /* gate: the text of its record */
+    const char *reason, *gate; /* gate: the text of its result */
+    const json_t *result;      /* the whole of it: for the gate's book */
     char *lineage;             /* with the decision; owned */
     fw_release release;        /* of a promoted one; owned */
 } decision;
@@ -306,13 +250,16 @@ static fw_status prepare_decision(fw_generations *g, const fw_generation_row *ro
 
 static fw_status record_decision(fw_generations *g, sqlite3 *db, const fw_generation_row *row, const decision *d,
                                  fw_error *error) {
-    char text[400];
+    char text[480];
     int64_t now_ns = fw_env_wall_ns(g->env);
     bool promote = d->promote;
     const char *word = promote ? "promoted" : "refused";
     FW_TRY(fw_db_run(db, error, "UPDATE models SET gate=?,decision=?,reason=?,lineage=? WHERE hash=?", "ttttt",
                      d->gate, word, d->reason, d->lineage, row->candidate));
     FW_TRY(fw_release_write(db, row->candidate, &d->release, error));
+    FW_TRY(fw_gate_ledger_add(db, &(fw_gate_decision){row->n, now_ns, row->parent, row->candidate,
+                                                      json_object_get(d->result, "turn"),
+                                                      json_object_get(d->result, "record")}, error));
     FW_TRY(fw_db_run(db, error,
                      "UPDATE generations SET stage=?,crashes=0,decision=?,reason=?,model=?,gate=?,"
                      "gate_ns=?,done_ns=CASE WHEN ?='done' THEN ? END WHERE n=?",
@@ -335,8 +282,10 @@ static fw_status take_gate(fw_generations *g, const fw_generation_row *row, cons
     if (!reason || !json_is_boolean(promote) ||
         strcmp(json_string_value(json_object_get(result, "candidate")), row->candidate) != 0)
         return fw_fail(error, FW_CORRUPT, "the gate's result is not about this candidate");
-    char *gate = json_dumps(result, JSON_COMPACT);
-    decision d = {.promote = json_is_true(promote), .reason = reason, .gate = gate};
+    json_t *summary = fw_gate_job_summary(result);
+    char *gate = summary ? json_dumps(summary, JSON_COMPACT) : NULL;
+    json_decref(summary);
+    decision d = {.promote = json_is_true(promote), .reason = reason, .gate = gate, .result = result};
     fw_status status = gate ? prepare_decision(g, row, &d, error) : fw_fail(error, FW_NO_MEMORY, "no memory for a decision");
     sqlite3 *db = status == FW_OK ? fw_catalogue_begin(g->catalogue, error) : NULL;
     if (status == FW_OK) status = db ? record_decision(g, db, row, &d, error) : FW_IO;

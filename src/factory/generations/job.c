@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "factory/gate/gate_job.h"
+#include "factory/generations/job_confine.h"
 #include "factory/registry/lineage.h"
 #include "lines/driving/learn/learn.h"
-#include "lines/driving/learn/score/gate.h"
 #include "nn/run/cpu/class.h"
 
 enum { INPUT_MAX_BYTES = 64 << 20, RECORDINGS_MAX = 1 << 20 };
@@ -133,20 +135,28 @@ static fw_status train(const input *in, unsigned threads, json_t **out, fw_error
 
 static fw_status gate(const input *in, unsigned threads, const char *replays_path, json_t **out,
                       fw_error *error) {
-    fw_driving_gate_config config = {.recordings = in->recordings,
-                                     .recording_count = in->recording_count,
-                                     .champion_path = in->champion,
-                                     .candidate_path = in->candidate,
-                                     .threads = threads,
-                                     .replays_path = replays_path,
-                                     .progress = {.report = report}};
-    fw_driving_gate_result got;
-    FW_TRY(fw_driving_gate(&config, &got, error));
-    *out = json_pack("{s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:b,s:s}", "candidate", in->candidate_hash,
-                     "scenarios", (int)got.scenarios, "champion_clean", got.champion_clean,
-                     "candidate_clean", got.candidate_clean, "difference", got.difference, "low",
-                     got.low, "high", got.high, "promote", (int)got.promote, "reason", got.reason);
-    return *out ? FW_OK : fw_fail(error, FW_CORRUPT, "the gate gave a figure that is no number");
+    const fw_gate_job job = {.input = in->json,
+                             .recordings = in->recordings,
+                             .recording_count = in->recording_count,
+                             .threads = threads,
+                             .replays_path = replays_path,
+                             .progress = {.report = report}};
+    return fw_gate_job_run(&job, out, error);
+}
+
+/* Before the first recording is opened: job_confine.h. *sealed: what of, for the result. */
+static fw_status confine(const input *in, const char *name, const char *folder, const char **sealed,
+                         fw_error *error) {
+    const fw_job_reach reach = {.folder = folder,
+                                .champion = in->champion,
+                                .candidate = strcmp(name, "gate") == 0 ? in->candidate : NULL,
+                                .recordings = in->recordings,
+                                .recording_count = in->recording_count};
+    fw_status status = fw_job_confine(&reach, error);
+    *sealed = status == FW_OK ? "Landlock" : "nothing";
+    if (status != FW_UNSUPPORTED) return status;
+    fw_log_warn("%s is NOT sealed from the held-out recordings: %s", name, error ? error->text : "");
+    return FW_OK;
 }
 
 static fw_status path_of(const char *data_folder, int64_t generation, const char *file, char out[FW_PATH_MAX],
@@ -171,18 +181,22 @@ static fw_status write_result(const char *name, const input *in, const char *pat
 
 static fw_status run(const char *name, const char *data_folder, int64_t generation,
                      unsigned threads, fw_error *error) {
-    char from[FW_PATH_MAX], to[FW_PATH_MAX], replays[FW_PATH_MAX], file[32];
+    char from[FW_PATH_MAX], to[FW_PATH_MAX], replays[FW_PATH_MAX], folder[FW_PATH_MAX], file[32];
     snprintf(file, sizeof file, "%.8s.in.json", name);
     FW_TRY(path_of(data_folder, generation, file, from, error));
     snprintf(file, sizeof file, "%.8s.json", name);
     FW_TRY(path_of(data_folder, generation, file, to, error));
     FW_TRY(path_of(data_folder, generation, "replays.json", replays, error));
+    FW_TRY(path_of(data_folder, generation, "", folder, error));
     input in;
     FW_TRY(input_read(from, name, &in, error));
     json_t *result = NULL;
     bool is_train = strcmp(name, "train") == 0;
-    fw_status status = is_train ? train(&in, threads, &result, error)
-                                : gate(&in, threads, replays, &result, error);
+    const char *sealed = NULL;
+    fw_status status = confine(&in, name, folder, &sealed, error);
+    if (status == FW_OK)
+        status = is_train ? train(&in, threads, &result, error) : gate(&in, threads, replays, &result, error);
+    if (status == FW_OK) json_object_set_new(result, "sealed_by", json_string(sealed));
     if (status == FW_OK) status = write_result(name, &in, to, result, error);
     json_decref(result);
     input_clear(&in);

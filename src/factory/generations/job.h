@@ -9,7 +9,8 @@
  * trying again would not help. 75: try again (disk full, no memory, interrupted).
  *
  * A result names its dataset and candidate, so that serve can tell a left-over from its own.
- * Nothing but the files named in the input is read: no catalogue, no network.
+ * Nothing but the files named in the input is read: no catalogue, no network. The job sees to that itself before it
+ * opens any of them (job_confine.h); the result's "sealed_by" is "Landlock", or "nothing" where the kernel has none.
  */
 #ifndef FW_FACTORY_JOB_H
 #define FW_FACTORY_JOB_H

@@ -1,5 +1,6 @@
 #include "lines/driving/learn/score/drive.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,13 +18,26 @@ static uint64_t seed_of(const fw_score_run_of *run, uint32_t track, uint32_t tic
     return fw_seed_mix(scenario ^ ((uint64_t)track << 32 | tick), "score");
 }
 
+/* A decision that is no number: braking as hard as a passenger takes. */
+static const fw_drive_action no_number = {-3, 0};
+
+static void take_note(fw_score_seen *seen, bool *before, fw_guard_veto veto, fw_drive_action *action) {
+    if (!isfinite(action->accel_mps2) || !isfinite(action->curvature_pm)) {
+        *action = no_number;
+        if (seen) seen->no_numbers++;
+    }
+    if (seen && veto != FW_GUARD_NONE && !*before) seen->vetoes++;
+    *before = veto != FW_GUARD_NONE;
+}
+
 static void decide(const fw_score_run_of *run, fw_driver_seat *seat, const fw_sim *sim, uint32_t agent,
-                   fw_drive_action *action) {
+                   fw_score_seen *seen, bool *vetoed, fw_drive_action *action) {
     fw_drive_scene scene;
     fw_sim_scene(sim, agent, &scene);
     double before_us = cpu_us();
     fw_guard_veto veto = fw_driver_act(run->driver, seat, &scene, action);
     atomic_fetch_add_explicit(&run->bins[fw_score_cost_bin(cpu_us() - before_us)], 1, memory_order_relaxed);
+    take_note(seen, vetoed, veto, action);
     if (run->watch) run->watch->decided(run->watch->self, sim, agent, *action, veto);
 }
 
@@ -33,7 +47,9 @@ static void look_on(const fw_score_run_of *run, const fw_sim *sim) {
             run->watch->decided(run->watch->self, sim, a, (fw_drive_action){0}, FW_GUARD_NONE);
 }
 
-static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat *seats) {
+/* seen: of its first agent, NULL: nobody asks. */
+static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat *seats, fw_score_seen *seen) {
+    bool vetoed[FW_SIM_AGENTS_MAX] = {false};
     fw_drive_action actions[FW_SIM_AGENTS_MAX];
     fw_sim_outcome outcomes[FW_SIM_AGENTS_MAX];
     uint32_t agents = fw_sim_agents(sim);
@@ -44,7 +60,7 @@ static void drive_through(const fw_score_run_of *run, fw_sim *sim, fw_driver_sea
             continue;
         }
         for (uint32_t a = 0; a < agents; a++)
-            if (fw_sim_running(sim, a)) decide(run, &seats[a], sim, a, &actions[a]);
+            if (fw_sim_running(sim, a)) decide(run, &seats[a], sim, a, seen ? &seen[a] : NULL, &vetoed[a], &actions[a]);
         fw_sim_step(sim, actions, outcomes);
     }
 }
@@ -64,7 +80,7 @@ static void drive_world(const fw_score_run_of *run, fw_sim *sim, fw_driver_seat 
         if (run->cases[at + i].tick < start.tick) start.tick = run->cases[at + i].tick;
     fw_sim_seed(sim, seed_of(run, count > 1 ? FW_SCENARIO_NONE : tracks[0], start.tick));
     if (fw_sim_begin(sim, &start, &ignored) != FW_OK) return;
-    drive_through(run, sim, seats);
+    drive_through(run, sim, seats, run->seen ? run->seen + at : NULL);
     for (uint32_t i = 0; i < count; i++) run->drives[at + i] = *fw_sim_drive_of(sim, i);
 }
 

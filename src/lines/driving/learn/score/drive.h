@@ -22,6 +22,7 @@ typedef struct fw_score_run_of {
     uint64_t seed;
     const atomic_bool *stop;
     fw_sim_drive *drives; /* (count) out; ticks 0: it could not begin */
+    fw_score_seen *seen;  /* (count) added to; NULL: nobody asks */
     _Atomic uint32_t *bins; /* (FW_SCORE_BINS) of decision times, added to */
     const fw_score_watch *watch; /* NULL: nobody looks on */
 } fw_score_run_of;

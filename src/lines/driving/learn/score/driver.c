@@ -102,5 +102,7 @@ fw_guard_veto fw_driver_act(const fw_driver *driver, fw_driver_seat *seat, const
     fw_drive_look(scene, &view);
     if (driver->kind == FW_DRIVER_POLICY)
         fw_policy_act_scene(&driver->policy, &seat->session, scene, &view, action);
-    return driver->guard ? fw_guard(scene, &view, action) : FW_GUARD_NONE;
+    fw_drive_action lowered = *action; /* weighed: nobody carries it out */
+    if (driver->guard) return fw_guard(scene, &view, action);
+    return driver->weighed ? fw_guard(scene, &view, &lowered) : FW_GUARD_NONE;
 }

@@ -26,6 +26,7 @@ typedef struct fw_driver {
     char name[FW_DRIVER_NAME_MAX];
     fw_driver_kind kind;
     bool guard;
+    bool weighed; /* without the guard: it says what it would have done, and the policy has its way */
     fw_policy policy; /* FW_DRIVER_POLICY; owned */
     /* What making the model cost, where its card or its file says so; NaN otherwise. */
     double training_core_s, training_agent_steps;

@@ -49,6 +49,7 @@ static void drive_row(work *w, uint32_t scenario, uint32_t traffic, uint32_t dri
                            .seed = w->config->seed,
                            .stop = &w->stop,
                            .drives = table->drives[driver] + first,
+                           .seen = table->seen[driver] + first,
                            .bins = w->bins[traffic][driver]};
     fw_status status = fw_score_drive_all(&run, sim, &error);
     note(w, status, &error, run.count);
@@ -80,7 +81,8 @@ static fw_status table_new(work *w, fw_sim_traffic traffic, const uint32_t *clus
     bool fine = (w->first[traffic] = calloc((size_t)scenarios + 1, sizeof(uint32_t))) != NULL &&
                 (w->bins[traffic] = calloc(drivers, sizeof *w->bins[traffic])) != NULL;
     for (uint32_t d = 0; d < drivers && fine; d++)
-        fine = (table->drives[d] = calloc((size_t)table->case_count + 1, sizeof(fw_sim_drive))) != NULL;
+        fine = (table->drives[d] = calloc((size_t)table->case_count + 1, sizeof(fw_sim_drive))) != NULL &&
+               (table->seen[d] = calloc((size_t)table->case_count + 1, sizeof(fw_score_seen))) != NULL;
     if (!fine) return fw_fail(error, FW_NO_MEMORY, "no memory for %u drives", table->case_count);
     for (uint32_t i = 0; i < scenarios; i++) {
         w->first[traffic][i] = at;
@@ -98,7 +100,10 @@ static void leave_out(fw_score_table *table, uint32_t drivers) {
         bool begun = true;
         for (uint32_t d = 0; d < drivers; d++) begun = begun && table->drives[d][i].ticks > 0;
         if (!begun) continue;
-        for (uint32_t d = 0; d < drivers; d++) table->drives[d][kept] = table->drives[d][i];
+        for (uint32_t d = 0; d < drivers; d++) {
+            table->drives[d][kept] = table->drives[d][i];
+            table->seen[d][kept] = table->seen[d][i];
+        }
         table->cases[kept++] = table->cases[i];
     }
     table->left_out = table->case_count - kept;
@@ -158,7 +163,10 @@ fw_status fw_score_run(const fw_score_config *config, fw_score *out, fw_error *e
 void fw_score_clear(fw_score *score) {
     for (uint32_t t = 0; t < TRAFFICS; t++) {
         free(score->traffic[t].cases);
-        for (uint32_t d = 0; d < FW_SCORE_DRIVERS_MAX; d++) free(score->traffic[t].drives[d]);
+        for (uint32_t d = 0; d < FW_SCORE_DRIVERS_MAX; d++) {
+            free(score->traffic[t].drives[d]);
+            free(score->traffic[t].seen[d]);
+        }
     }
     *score = (fw_score){0};
 }

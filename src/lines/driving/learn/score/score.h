@@ -54,10 +54,17 @@ typedef struct fw_score_cost {
 /* The time that `share` of the decisions stay below, us, to a sixteenth of a doubling; NaN without any. */
 double fw_score_cost_us(const fw_score_cost *cost, double share);
 
+/* What was seen of a driver in a drive beside what came of it. */
+typedef struct fw_score_seen {
+    uint32_t vetoes;     /* of the guard, begun: ticks in a row are one; 0 where no guard looks on (driver.h) */
+    uint32_t no_numbers; /* decisions that are none; the car brakes then */
+} fw_score_seen;
+
 typedef struct fw_score_table {
     uint32_t case_count, left_out;
     fw_score_case *cases;                      /* (case_count) in order of scenario, track, tick */
     fw_sim_drive *drives[FW_SCORE_DRIVERS_MAX]; /* (case_count) for each driver */
+    fw_score_seen *seen[FW_SCORE_DRIVERS_MAX];  /* (case_count) for each driver */
     fw_score_cost costs[FW_SCORE_DRIVERS_MAX];
 } fw_score_table;
 
