@@ -16,6 +16,10 @@
  * A version report is what the unit signs after it runs something (Uptane's version manifest):
  *   {"signed":{"unit","hardware_id","target","sha256","release_counter","tick","time_ns","nonce","attacks":[..]},
  *    "signatures":[{"keyid","sig"}]}
+ *
+ * Invariants of a choice: (1) the director's metadata is this unit's own: every target in it says so; (2) it names at
+ * most one target for the unit's hardware; (3) length, SHA-256, counter and hardware are the same in both
+ * repositories; (4) the counter is not below the one installed; (5) nothing is downloaded here.
  */
 #ifndef FW_TRUST_UPTANE_H
 #define FW_TRUST_UPTANE_H
@@ -50,13 +54,16 @@ typedef struct fw_version_report {
     fw_hash sha256;
     uint64_t release_counter, tick;
     int64_t time_ns;
-    char nonce[33]; /* of the factory's last answer; a report cannot be played again */
+    char nonce[33];   /* of the factory's last answer; a report cannot be played again */
+    char attack[160]; /* what the unit refused since its last report; "": nothing */
 } fw_version_report;
+enum { FW_VERSION_REPORT_MAX_BYTES = 4096 };
 
 /* Signed text, malloc'd. */
 fw_status fw_version_report_sign(const fw_version_report *report, const fw_private_key *key, char **out,
                                  fw_error *error) FW_MUST;
-/* FW_MISMATCH: not signed by this key. */
+/* FW_MISMATCH: not signed by this key; FW_CORRUPT: no version report. Whose unit and nonce it names is the caller's to
+ * compare. */
 fw_status fw_version_report_check(const void *bytes, size_t size_bytes, const fw_public_key *key,
                                   fw_version_report *out, fw_error *error) FW_MUST;
 

@@ -13,7 +13,7 @@
  *
  * Director: each unit's timestamp, snapshot and targets have one version, epoch + assigned_version: it grows with
  * every assignment and with every epoch (an hour, durable before its first use), so it never goes back, whatever the
- * clock does, and 10,000 units cost no file. Same version, same statement.
+ * clock does, and 10,000 units cost no file. Same version, same statement: a release that changes begins an epoch.
  *
  * Invariants: (1) a unit is assigned only what the image repository has; (2) what was published or assigned and
  * returned FW_OK is still so after a power cut; (3) a unit's first key is taken, another one only from an
@@ -43,12 +43,12 @@ typedef struct fw_trust_config {
     const fw_env *env;
     const char *data_folder; /* outlives it */
     fw_catalogue *catalogue; /* NULL: commands that need no units */
-    const uint8_t *seed;     /* NULL, or 32 bytes that all keys are made from: simulations and tests */
 } fw_trust_config;
 
 typedef struct fw_trust fw_trust;
 
-/* Opens DIR/trust; makes keys and first roots where there are none. Calls are safe from several threads. */
+/* Keys (of env's random bytes) and first roots are made when they are first needed. Calls are safe from several
+ * threads; the catalogue's lock may be held in fw_trust_assign alone. */
 fw_status fw_trust_open(const fw_trust_config *config, fw_trust **out, fw_error *error) FW_MUST;
 void fw_trust_close(fw_trust *trust);
 /* Signs anew what expires soon; cheap otherwise. From the factory's tick. */
@@ -56,11 +56,15 @@ fw_status fw_trust_tick(fw_trust *trust, fw_error *error) FW_MUST;
 
 /* ---- releases ---- */
 
-/* Puts a model into the image repository and publishes. custom: an object with "release_counter" (a whole number)
- * and, if wanted, "hardware_ids" (else FW_TRUST_HARDWARE) and "self_test"; it stays the caller's. Again does no
- * harm. FW_DENIED: the targets key is elsewhere; the release waits for `flywheel trust sign`. */
+/* Puts a model into the image repository and publishes. custom: NULL or an object with what is known of
+ * "release_counter" (a whole number; else one above the greatest so far), "hardware_ids" (else FW_TRUST_HARDWARE) and
+ * "self_test"; it stays the caller's. Again does no harm. FW_DENIED: the targets key is elsewhere; the release
+ * waits for `flywheel trust sign`. */
 fw_status fw_trust_release(fw_trust *trust, const char *line, const fw_hash *model, uint64_t length_bytes,
                            const json_t *custom, fw_error *error) FW_MUST;
+/* The same model under the next release counter: units take nothing below the counter of what they run, so going
+ * back to a model means releasing it again. FW_NOT_FOUND, FW_DENIED. */
+fw_status fw_trust_release_again(fw_trust *trust, const fw_hash *model, fw_error *error) FW_MUST;
 /* Takes it out again: units refuse it from their next refresh on. FW_NOT_FOUND. */
 fw_status fw_trust_withdraw(fw_trust *trust, const fw_hash *model, fw_error *error) FW_MUST;
 /* Is it in the published image repository? */
@@ -85,8 +89,9 @@ fw_status fw_trust_release_key(fw_trust *trust, char **json, fw_error *error) FW
 
 /* ---- units ---- */
 
-/* body: {"public":KEY} with KEY in TUF's JSON form. FW_EXISTS: it has another key and this is no operator. */
-fw_status fw_trust_unit_key(fw_trust *trust, const char *unit, const void *body, size_t body_bytes, bool operator_,
+/* body: {"public":KEY} with KEY in TUF's JSON form; an operator may add "replace":true. FW_EXISTS: it has another
+ * key. */
+fw_status fw_trust_unit_key(fw_trust *trust, const char *unit, const void *body, size_t body_bytes, bool is_operator,
                             fw_error *error) FW_MUST;
 /* The unit's key, assignment and last good report; malloc'd JSON. FW_NOT_FOUND: nothing is known of it. */
 fw_status fw_trust_unit_json(fw_trust *trust, const char *unit, char **json, fw_error *error) FW_MUST;
