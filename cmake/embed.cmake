@@ -2,7 +2,14 @@
 # A file that is missing (uPlot before npm ran) is left out; the page says so.
 set(files
     "/|index.html|text/html"
+    "/models.html|models.html|text/html"
+    "/rollouts.html|rollouts.html|text/html"
+    "/receipt.html|receipt.html|text/html"
+    "/words.js|words.js|text/javascript"
     "/app.js|app.js|text/javascript"
+    "/models.js|models.js|text/javascript"
+    "/rollouts.js|rollouts.js|text/javascript"
+    "/receipt.js|receipt.js|text/javascript"
     "/replay.js|replay.js|text/javascript"
     "/style.css|style.css|text/css"
     "/uplot.js|node_modules/uplot/dist/uPlot.iife.min.js|text/javascript"

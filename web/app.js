@@ -18,8 +18,30 @@
     LIST_MS = 1000,
     RECONNECT_MS = 3000;
   const RUNNING = /^(dataset|curate|train|gate|registry|rollout)$/;
-  const NONE = '—',
-    BASELINES = ['sumo', 'idm', 'untrained', 'constant'];
+  const {
+    NONE,
+    $,
+    el,
+    swap,
+    known,
+    isNumber,
+    pick,
+    list,
+    count,
+    share,
+    hash,
+    bytes,
+    seconds,
+    steps,
+    clock,
+    timeMs,
+    hashCode,
+    modelCode,
+    signedPoints,
+    table,
+    read,
+  } = window.FlywheelWords;
+  const BASELINES = ['sumo', 'idm', 'untrained', 'constant'];
   const state = {
     status: null,
     generations: [],
@@ -32,96 +54,6 @@
     curves: new Map() /* generation -> { points, wanted, final } */,
     heard: {},
   };
-  const $ = (id) => document.getElementById(id);
-
-  /* ---- building nodes and words ---- */
-  function el(tag, props, ...children) {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(props || {})) {
-      if (value === undefined || value === null || value === false) continue;
-      if (name === 'class') node.className = value;
-      else if (name === 'style') node.style.cssText = value;
-      else node.setAttribute(name, value === true ? '' : String(value));
-    }
-    for (const child of children.flat())
-      if (child !== null && child !== undefined) node.append(child);
-    return node;
-  }
-  function swap(parent, ...children) {
-    parent.replaceChildren(...children.flat().filter((c) => c !== null));
-  }
-  const known = (v) => v !== undefined && v !== null && v !== '';
-  const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
-  function pick(object, ...names) {
-    for (const name of names) {
-      let value = object;
-      for (const part of name.split('.'))
-        value = value === null || value === undefined ? undefined : value[part];
-      if (known(value)) return value;
-    }
-    return undefined;
-  }
-  function list(answer, ...names) {
-    if (Array.isArray(answer)) return answer;
-    const inner = pick(answer || {}, ...names, 'items', 'rows');
-    return Array.isArray(inner) ? inner : [];
-  }
-  const count = (v) => (isNumber(v) ? Math.round(v).toLocaleString('en-US') : NONE);
-  const share = (v) => (isNumber(v) ? `${(100 * v).toFixed(1)} %` : NONE);
-  const hash = (v) =>
-    known(v)
-      ? String(v)
-          .replace(/^sha256:/, '')
-          .slice(0, 10)
-      : NONE;
-  function bytes(v) {
-    if (!isNumber(v)) return NONE;
-    const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-    let i = 0;
-    while (v >= 1000 && i < units.length - 1) {
-      v /= 1000;
-      i++;
-    }
-    return `${i === 0 || v >= 100 ? Math.round(v) : v.toFixed(1)} ${units[i]}`;
-  }
-  function seconds(v) {
-    if (!isNumber(v)) return NONE;
-    if (v < 10) return `${v.toFixed(1)} s`;
-    if (v < 120) return `${Math.round(v)} s`;
-    return v < 7200
-      ? `${Math.floor(v / 60)} min ${Math.round(v % 60)} s`
-      : `${(v / 3600).toFixed(1)} h`;
-  }
-  function steps(v) {
-    if (!isNumber(v)) return NONE;
-    return v >= 1e6
-      ? `${(v / 1e6).toFixed(1)} M`
-      : v >= 1e4
-        ? `${Math.round(v / 1e3)} k`
-        : count(v);
-  }
-  const clock = (ms) => new Date(ms).toLocaleTimeString('en-GB');
-  /* Times since 1970 come as ns, us, ms or s, told apart by size, or as ISO text; returns ms, or
-     undefined for anything else (simulated time starts at 0). */
-  function timeMs(v) {
-    if (typeof v === 'string') {
-      const t = Date.parse(v);
-      return Number.isNaN(t) ? undefined : t;
-    }
-    if (!isNumber(v)) return undefined;
-    for (const perMs of [1e6, 1e3, 1, 1e-3]) {
-      if (v / perMs > 1e12 && v / perMs < 4e12) return v / perMs;
-    }
-    return undefined;
-  }
-  const hashCode = (v, href) =>
-    known(v)
-      ? el(
-          'a',
-          { class: 'hash', href: href || `/v1/objects/${encodeURIComponent(v)}`, title: String(v) },
-          hash(v),
-        )
-      : NONE;
 
   /* ---- what the factory says, under the names this page uses ---- */
   function verdict(generation) {
@@ -406,53 +338,12 @@
     $('loop-note').textContent =
       known(pick(s, 'generation')) && isNumber(s.generation) ? `generation ${s.generation}` : '';
   }
-  const signedPoints = (v) =>
-    isNumber(v) ? `${v >= 0 ? '+' : '−'}${Math.abs(100 * v).toFixed(1)}` : NONE;
   const gatePointsInterval = (g) =>
     isNumber(g.low) && isNumber(g.high)
       ? `[${signedPoints(g.low)}, ${signedPoints(g.high)}]`
       : NONE;
 
   /* ---- tables ---- */
-  function table(id, columns, rows, empty) {
-    const target = $(id);
-    swap(
-      target.tHead,
-      el(
-        'tr',
-        {},
-        columns.map((c) =>
-          el(
-            'th',
-            { scope: 'col', class: c.number ? 'number' : null },
-            c.name,
-            c.unit ? el('span', { class: 'unit' }, ` ${c.unit}`) : null,
-          ),
-        ),
-      ),
-    );
-    swap(
-      target.tBodies[0],
-      rows.length === 0
-        ? el('tr', {}, el('td', { colspan: columns.length, class: 'empty' }, empty))
-        : rows.map((row) =>
-            el(
-              'tr',
-              {},
-              columns.map((c) =>
-                el(
-                  'td',
-                  {
-                    class:
-                      [c.number ? 'number' : '', c.wide ? 'wide' : ''].join(' ').trim() || null,
-                  },
-                  c.cell(row) ?? NONE,
-                ),
-              ),
-            ),
-          ),
-    );
-  }
   /* Known once the gate has driven both models. */
   function replayButton(g) {
     if (!isNumber(gateOf(g).difference)) return NONE;
@@ -622,6 +513,11 @@
           cell: (e) => String(pick(e, 'kind') ?? NONE).replace(/_/g, ' '),
         },
         { name: 'recording', cell: (e) => hashCode(e.recording) },
+        {
+          name: 'receipt',
+          cell: (e) =>
+            isNumber(e.id) ? el('a', { href: `/receipt.html?event=${e.id}` }, 'receipt') : NONE,
+        },
       ],
       rows,
       'No event flagged yet.',
@@ -927,7 +823,13 @@
   const FIGURES = [
     { field: 'loss', name: 'loss', say: (v) => decimals(v, 3) },
     { field: 'entropy', name: 'entropy', unit: 'nats', say: (v) => decimals(v, 2) },
-    { field: 'clean_share', name: 'clean drives', unit: 'in training', say: share, range: [0, 1.02] },
+    {
+      field: 'clean_share',
+      name: 'clean drives',
+      unit: 'in training',
+      say: share,
+      range: [0, 1.02],
+    },
   ];
   const trainingCharts = new Map(); /* field -> { node, box, now, plot, look } */
   /* The generations drawn, newest first. */
@@ -1026,11 +928,15 @@
     chart.node.dataset.generations = shown.map((c) => c.index).join(' ');
     chart.node.dataset.points = String(newest.points.length);
     if (typeof window.uPlot !== 'function') {
-      chart.box.textContent = 'The chart library did not load; the figures stand in the table below.';
+      chart.box.textContent =
+        'The chart library did not load; the figures stand in the table below.';
       $('training-table-box').open = true;
       return;
     }
-    chart.end = Math.max(...shown.map((c) => c.points[c.points.length - 1].agent_steps), newest.wanted);
+    chart.end = Math.max(
+      ...shown.map((c) => c.points[c.points.length - 1].agent_steps),
+      newest.wanted,
+    );
     chart.shown = shown.map((c) => c.index);
     const lonely = newest.points.filter((p) => isNumber(p[figure.field])).length < 2;
     const look = JSON.stringify([chart.shown, width, lonely, palette().ink]);
@@ -1060,7 +966,10 @@
     for (const figure of FIGURES) drawTraining(figure, shown);
     sayTraining();
     const p = palette(),
-      earlier = shown.slice(1).map((c) => c.index).reverse();
+      earlier = shown
+        .slice(1)
+        .map((c) => c.index)
+        .reverse();
     swap(
       $('training-key'),
       el('li', {}, el('i', { style: `border-color:${p.guarded}` }), `generation ${newest.index}`),
@@ -1159,11 +1068,6 @@
   }
 
   /* ---- reading ---- */
-  async function read(url) {
-    const answer = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000) });
-    if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-    return answer.json();
-  }
   function examsUrl() {
     const given = new URLSearchParams(location.search).get('exams-port');
     const port = /^\d{1,5}$/.test(given || '') ? given : String(Number(location.port || 80) + 1);
@@ -1190,7 +1094,9 @@
     if (curvesRunning) return;
     curvesRunning = true;
     const wanted = state.generations
-      .filter((g) => isNumber(generationIndex(g)) && generationIndex(g) > 0 && g.stage !== 'dataset')
+      .filter(
+        (g) => isNumber(generationIndex(g)) && generationIndex(g) > 0 && g.stage !== 'dataset',
+      )
       .slice(-2 * (1 + EARLIER));
     const indexes = new Set(wanted.map(generationIndex));
     for (const index of state.curves.keys()) if (!indexes.has(index)) state.curves.delete(index);

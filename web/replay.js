@@ -2,6 +2,7 @@
  *
  *   GET /v1/generations/{n}/replays --> { replays: [ { lanes, route, drives: [before, after] } ] }
  *   app.js: a click on a generation's "failure and fix" --> FlywheelReplay.open(n)
+ *   GET /v1/events/{id}/replay --> receipt.js: FlywheelReplay.openFrom(url, note)
  *
  * One canvas a drive, each following its own car, north up, all at the same moment. A drive that is over
  * stays at its last moment; one that failed is ringed. Format: docs/formats/replay.md. Texts go into text
@@ -122,7 +123,9 @@ window.FlywheelReplay = (() => {
   function show(tick) {
     shown.tick = Math.max(0, Math.min(tick, ticksOf(shown.replay) - 1));
     $('replay-at').value = String(shown.tick);
-    shown.replay.drives.forEach((drive, i) => draw(shown.canvases[i], shown.replay, drive, shown.tick));
+    shown.replay.drives.forEach((drive, i) =>
+      draw(shown.canvases[i], shown.replay, drive, shown.tick),
+    );
     say(shown.tick);
   }
   function play(on) {
@@ -166,7 +169,7 @@ window.FlywheelReplay = (() => {
     play(true);
     show(0);
   }
-  function list(answer, generation) {
+  function list(answer, note) {
     const select = $('replay-which');
     select.replaceChildren(
       ...answer.replays.map((replay, i) => {
@@ -177,21 +180,30 @@ window.FlywheelReplay = (() => {
       }),
     );
     select.onchange = () => choose(answer.replays, Number(select.value));
-    $('replay-note').textContent = `generation ${generation}, ${answer.replays.length} held-out drives that the champion failed and the candidate passed`;
+    $('replay-note').textContent = note;
   }
-  async function open(generation) {
-    const answer = await fetch(`/v1/generations/${encodeURIComponent(generation)}/replays`);
+  /* Any call that answers {"replays": [...]}; notes: with some, and with none. */
+  async function openFrom(url, note, noneNote) {
+    const answer = await fetch(url);
     const body = answer.ok ? await answer.json() : { replays: [] };
     $('replay').hidden = false;
     const none = !Array.isArray(body.replays) || body.replays.length === 0;
     $('replay-none').hidden = !none;
     $('replay-box').hidden = none;
-    $('replay-note').textContent = none ? `generation ${generation}` : '';
+    $('replay-note').textContent = none ? noneNote || '' : '';
     if (none) shown = null;
     else {
-      list(body, generation);
+      list(body, typeof note === 'function' ? note(body.replays.length) : note);
       choose(body.replays, 0);
     }
+  }
+  async function open(generation) {
+    await openFrom(
+      `/v1/generations/${encodeURIComponent(generation)}/replays`,
+      (n) =>
+        `generation ${generation}, ${n} held-out drives that the champion failed and the candidate passed`,
+      `generation ${generation}`,
+    );
     $('replay').scrollIntoView({ block: 'start' });
   }
   document.addEventListener('DOMContentLoaded', () => {
@@ -213,5 +225,5 @@ window.FlywheelReplay = (() => {
     });
     requestAnimationFrame(run);
   });
-  return { open };
+  return { open, openFrom };
 })();
