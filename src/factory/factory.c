@@ -44,7 +44,8 @@ static void wire_generations(fw_factory *f) {
     f->registry = (fw_registry){.env = f->config.env,
                                 .catalogue = f->catalogue,
                                 .objects = &f->objects,
-                                .line = f->config.line};
+                                .line = f->config.line,
+                                .trust = f->trust};
     f->generations = (fw_generations){.env = f->config.env,
                                       .catalogue = f->catalogue,
                                       .objects = &f->objects,
@@ -110,6 +111,8 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
     fw_path_join(path, sizeof path, config->data_folder, "catalogue.sqlite");
     FW_TRY(fw_catalogue_open(path, &f->catalogue, error));
     FW_TRY(fw_identity_open(config->env, path, &f->identity, error));
+    const fw_trust_config trust = {config->env, config->data_folder, f->catalogue};
+    FW_TRY(fw_trust_open(&trust, &f->trust, error));
     FW_TRY(fw_objects_open(config->env, config->data_folder, &f->objects, error));
     FW_TRY(fw_ledger_open(config->env, config->data_folder, f->catalogue, &f->ledger, error));
     FW_TRY(fw_folder_sync(config->env, config->data_folder, error));
@@ -147,6 +150,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
         fw_records_close(f->records);
         if (f->units.env) fw_units_close(&f->units);
         fw_campaigns_close(&f->campaigns);
+        fw_trust_close(f->trust);
         fw_identity_close(f->identity);
         fw_ledger_close(&f->ledger);
         fw_catalogue_close(f->catalogue);
@@ -165,6 +169,7 @@ void fw_factory_close(fw_factory *f) {
     fw_ingest_destroy(&f->ingest);
     fw_campaigns_close(&f->campaigns);
     fw_units_close(&f->units);
+    fw_trust_close(f->trust);
     fw_identity_close(f->identity);
     fw_ledger_close(&f->ledger);
     fw_catalogue_close(f->catalogue);
@@ -186,6 +191,7 @@ fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
         FW_TRY(fw_retention_apply(f->catalogue, &f->objects, f->config.env, &count, error));
         if (count < FW_RETENTION_STEP) f->retained_ns = now_ns; /* else there may be more */
     }
+    FW_TRY(fw_trust_tick(f->trust, error));
     return fw_generations_tick(&f->generations, error);
 }
 

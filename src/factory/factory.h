@@ -4,6 +4,7 @@
  *   DIR/catalogue.sqlite   what is known (catalogue.h)
  *   DIR/objects/           bytes by hash (objects.h)
  *   DIR/records/           small records (records.h)
+ *   DIR/trust/             keys, the image repository, the director (trust.h)
  *   DIR/identity/          the factory's authority and the server's certificate (identity.h)
  *   DIR/jobs/              jobs' files; may be deleted while serve is stopped
  *
@@ -20,6 +21,7 @@
 #include "factory/metrics.h"
 #include "factory/records/records.h"
 #include "factory/registry/registry.h"
+#include "factory/trust/trust.h"
 #include "http/server.h"
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
@@ -47,6 +49,7 @@ typedef struct fw_factory {
     int64_t retained_ns;          /* when the retention policy was last applied; as swept_ns */
     fw_catalogue *catalogue;
     fw_identity *identity;
+    fw_trust *trust;
     fw_objects objects;
     fw_ledger ledger;
     fw_units units;

@@ -11,9 +11,6 @@
 #include "base/random.h"
 #include "factory/trust/trust.h"
 
-#pragma weak fw_trust_release
-#pragma weak fw_trust_sign_statement
-
 void fw_release_clear(fw_release *release) {
     free(release->self_test);
     free(release->statement);

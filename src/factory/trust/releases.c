@@ -138,7 +138,7 @@ static bool says_it_already(const json_t *target, const fw_hash *model, uint64_t
     return true;
 }
 
-static fw_status publish(fw_repository *image, const fw_release *r, fw_error *error) {
+static fw_status publish(fw_repository *image, const fw_waiting *r, fw_error *error) {
     const json_t *target = fw_repository_target(image, r->path, NULL);
     if (target && says_it_already(target, &r->model, r->length_bytes, r->custom)) return FW_OK;
     json_t *custom = complete(image, r->custom);
@@ -151,7 +151,7 @@ static fw_status publish(fw_repository *image, const fw_release *r, fw_error *er
 
 /* ---- releases that wait for a key ---- */
 
-static fw_status keep_waiting(const fw_trust *t, const fw_release *r, fw_error *error) {
+static fw_status keep_waiting(const fw_trust *t, const fw_waiting *r, fw_error *error) {
     char folder[FW_TRUST_PATH_MAX], path[FW_TRUST_PATH_MAX + 80];
     snprintf(folder, sizeof folder, "%s/waiting", t->folder);
     snprintf(path, sizeof path, "%s/%s.json", folder, r->model.hex);
@@ -168,7 +168,7 @@ static fw_status keep_waiting(const fw_trust *t, const fw_release *r, fw_error *
 }
 
 /* One file of DIR/trust/waiting. json owns what r points to. */
-static bool read_waiting(const char *path, json_t **json, fw_release *r) {
+static bool read_waiting(const char *path, json_t **json, fw_waiting *r) {
     char *text = NULL;
     size_t size = 0;
     fw_error error;
@@ -189,7 +189,7 @@ static bool read_waiting(const char *path, json_t **json, fw_release *r) {
     return false;
 }
 
-fw_status fw_trust_each_waiting(fw_trust *t, fw_status (*each)(void *self, const fw_release *r, const char *file,
+fw_status fw_trust_each_waiting(fw_trust *t, fw_status (*each)(void *self, const fw_waiting *r, const char *file,
                                                                fw_error *error),
                                 void *self, fw_error *error) {
     char folder[FW_TRUST_PATH_MAX], path[FW_TRUST_PATH_MAX + 80];
@@ -198,7 +198,7 @@ fw_status fw_trust_each_waiting(fw_trust *t, fw_status (*each)(void *self, const
     snprintf(folder, sizeof folder, "%s/waiting", t->folder);
     int count = scandir(folder, &names, NULL, alphasort);
     for (int i = 0; i < count; i++) {
-        fw_release r;
+        fw_waiting r;
         json_t *json = NULL;
         snprintf(path, sizeof path, "%s/%.70s", folder, names[i]->d_name);
         size_t size = strlen(names[i]->d_name);
@@ -218,7 +218,7 @@ typedef struct signing {
     int64_t count;
 } signing;
 
-static fw_status sign_one(void *self, const fw_release *r, const char *file, fw_error *error) {
+static fw_status sign_one(void *self, const fw_waiting *r, const char *file, fw_error *error) {
     signing *s = self;
     FW_TRY(publish(s->image, r, error));
     if (unlink(file) != 0) return fw_fail_errno(error, "cannot remove %s", file);
@@ -258,7 +258,7 @@ static fw_status check_custom(const json_t *custom, fw_error *error) {
 }
 
 /* With both locks held. */
-static fw_status release_locked(fw_trust *t, const fw_release *r, fw_error *error) {
+static fw_status release_locked(fw_trust *t, const fw_waiting *r, fw_error *error) {
     fw_repository *image = NULL;
     FW_TRY(fw_trust_open_image(t, NULL, &image, error));
     fw_status status = publish(image, r, error);
@@ -269,8 +269,8 @@ static fw_status release_locked(fw_trust *t, const fw_release *r, fw_error *erro
     return kept == FW_OK ? FW_DENIED : kept;
 }
 
-static fw_status change_image(fw_trust *t, fw_status (*change)(fw_trust *t, const fw_release *r, fw_error *error),
-                              const fw_release *r, fw_error *error) {
+static fw_status change_image(fw_trust *t, fw_status (*change)(fw_trust *t, const fw_waiting *r, fw_error *error),
+                              const fw_waiting *r, fw_error *error) {
     int fd;
     pthread_mutex_lock(&t->lock);
     fw_status status = fw_trust_ready(t, error);
@@ -289,7 +289,7 @@ static fw_status change_image(fw_trust *t, fw_status (*change)(fw_trust *t, cons
 
 fw_status fw_trust_release(fw_trust *t, const char *line, const fw_hash *model, uint64_t length_bytes,
                            const json_t *custom, fw_error *error) {
-    fw_release r = {.model = *model, .length_bytes = length_bytes, .custom = custom};
+    fw_waiting r = {.model = *model, .length_bytes = length_bytes, .custom = custom};
     if (!*line || strlen(line) > 64 || strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(line))
         return fw_fail(error, FW_INVALID, "'%.64s' is no name of a line", line);
     if (!fw_hash_valid(model->hex)) return fw_fail(error, FW_INVALID, "a release needs a SHA-256");
@@ -298,33 +298,7 @@ fw_status fw_trust_release(fw_trust *t, const char *line, const fw_hash *model, 
     return change_image(t, release_locked, &r, error);
 }
 
-/* The same model with the next counter. */
-static fw_status again_locked(fw_trust *t, const fw_release *r, fw_error *error) {
-    const json_t *target = NULL;
-    const char *path = fw_trust_find(t, r->model.hex, &target);
-    if (!path) return fw_fail(error, FW_NOT_FOUND, "model %.12s is not released", r->model.hex);
-    json_t *custom = json_deep_copy(json_object_get(target, "custom"));
-    if (!custom) return fw_fail(error, FW_NO_MEMORY, "no memory for a release");
-    span s = {.count = 0};
-    json_object_del(custom, "release_counter");
-    fw_release next = {.model = r->model, .custom = custom,
-                       .length_bytes = (uint64_t)json_integer_value(json_object_get(target, "length"))};
-    snprintf(next.path, sizeof next.path, "%s", path);
-    const char *each;
-    json_t *value;
-    json_object_foreach(t->targets, each, value) measure(&s, each, value);
-    json_object_set_new(custom, "release_counter", json_integer(s.highest + 1));
-    fw_status status = release_locked(t, &next, error);
-    json_decref(custom);
-    return status;
-}
-
-fw_status fw_trust_release_again(fw_trust *t, const fw_hash *model, fw_error *error) {
-    const fw_release r = {.model = *model};
-    return change_image(t, again_locked, &r, error);
-}
-
-static fw_status withdraw_locked(fw_trust *t, const fw_release *r, fw_error *error) {
+static fw_status withdraw_locked(fw_trust *t, const fw_waiting *r, fw_error *error) {
     fw_repository *image = NULL;
     const char *path = fw_trust_find(t, r->model.hex, NULL);
     if (!path) return fw_fail(error, FW_NOT_FOUND, "model %.12s is not released", r->model.hex);
@@ -336,6 +310,6 @@ static fw_status withdraw_locked(fw_trust *t, const fw_release *r, fw_error *err
 }
 
 fw_status fw_trust_withdraw(fw_trust *t, const fw_hash *model, fw_error *error) {
-    const fw_release r = {.model = *model};
+    const fw_waiting r = {.model = *model};
     return change_image(t, withdraw_locked, &r, error);
 }

@@ -8,15 +8,15 @@
 
 #include "factory/trust/trust.h"
 
-typedef struct fw_release {
+typedef struct fw_waiting {
     char path[256]; /* "<line>/<sha256>.safetensors" */
     fw_hash model;
     uint64_t length_bytes;
     const json_t *custom; /* borrowed; may be NULL */
-} fw_release;
+} fw_waiting;
 
 /* Calls each with every waiting release and its file. */
-fw_status fw_trust_each_waiting(fw_trust *trust, fw_status (*each)(void *self, const fw_release *release,
+fw_status fw_trust_each_waiting(fw_trust *trust, fw_status (*each)(void *self, const fw_waiting *release,
                                                                   const char *file, fw_error *error),
                                 void *self, fw_error *error) FW_MUST;
 /* Publishes them with the keys of that folder, and signs anew what expires soon. */

@@ -59,12 +59,10 @@ fw_status fw_trust_tick(fw_trust *trust, fw_error *error) FW_MUST;
 /* Puts a model into the image repository and publishes. custom: NULL or an object with what is known of
  * "release_counter" (a whole number; else one above the greatest so far), "hardware_ids" (else FW_TRUST_HARDWARE) and
  * "self_test"; it stays the caller's. Again does no harm. FW_DENIED: the targets key is elsewhere; the release
- * waits for `flywheel trust sign`. */
+ * waits for `flywheel trust sign`. Units take nothing below the counter of what they run: going back to a model means
+ * releasing it again with a greater one. */
 fw_status fw_trust_release(fw_trust *trust, const char *line, const fw_hash *model, uint64_t length_bytes,
                            const json_t *custom, fw_error *error) FW_MUST;
-/* The same model under the next release counter: units take nothing below the counter of what they run, so going
- * back to a model means releasing it again. FW_NOT_FOUND, FW_DENIED. */
-fw_status fw_trust_release_again(fw_trust *trust, const fw_hash *model, fw_error *error) FW_MUST;
 /* Takes it out again: units refuse it from their next refresh on. FW_NOT_FOUND. */
 fw_status fw_trust_withdraw(fw_trust *trust, const fw_hash *model, fw_error *error) FW_MUST;
 /* Is it in the published image repository? */
