@@ -27,7 +27,8 @@ layer_of() { # PATH below src/
     lines/*/learn/*) echo learn 4 ;;
     lines/*) echo lines 4 ;;
     factory/* | unit/* | worlds/*) echo "${1%%/*} 5" ;;
-    cli/* | main_*) echo cli 6 ;;
+    sim/*) echo sim 6 ;;
+    cli/* | main_*) echo cli 7 ;;
     *) echo unknown 99 ;;
     esac
 }

@@ -1,0 +1,197 @@
+/* unit.c - a unit's life (unit.h); unit_drive.c fills its ring, unit_check.c looks at its spool. */
+#include "sim/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lines/driving/act/signals.h"
+#include "sim/unit_inner.h"
+#include "sim/world.h"
+#include "unit/tick/tick.h"
+
+enum { SPOOL_BYTES = 4 << 20, HEALTH_MS = 120000, ARMED_S = 60, UPLOADS_A_STEP = 4 };
+
+uint64_t fw_sim_unit_spool_max(void) { return SPOOL_BYTES; }
+
+/* ---- on and off ---- */
+
+static void close_courier(fw_sim_unit *u) {
+    fw_unit_courier_close(u->courier);
+    fw_unit_spool_close(u->spool);
+    u->courier = NULL;
+    u->spool = NULL;
+}
+
+static void off(fw_sim_unit *u) {
+    close_courier(u);
+    fw_unit_shared_free(u->shared);
+    u->shared = NULL;
+}
+
+static fw_status open_courier(fw_sim_unit *u, fw_error *error) {
+    fw_unit_spool_config spool = {.env = &u->machine.env, .data_folder = u->machine.disk.root,
+                                  .max_bytes = SPOOL_BYTES, .unit = u->number,
+                                  .salvage = fw_unit_tick_salvage};
+    fw_unit_courier_config config = {.env = &u->machine.env, .unit = u->number,
+                                     .factory = "http://factory",
+                                     .data_folder = u->machine.disk.root, .load = fw_unit_tick_load,
+                                     .signals = &fw_drive_signals, .health_ms = HEALTH_MS};
+    FW_TRY(fw_unit_spool_open(&spool, u->shared, &u->spool, error));
+    u->client = fw_sim_link_client(&u->link);
+    return fw_unit_courier_open(&config, u->shared, u->spool, &u->client, &u->courier, error);
+}
+
+static fw_status make_shared(fw_sim_unit *u, fw_error *error) {
+    FW_TRY(fw_unit_shared_make(&u->shared, error));
+    fw_sim_machine_id(&u->machine, u->shared->boot);
+    fw_sim_machine_id(&u->machine, u->shared->start);
+    for (int i = 0; i < 4; i++) snprintf(u->shared->records_boot[i], FW_UNIT_BOOT_MAX, "%s", u->shared->start);
+    return FW_OK;
+}
+
+static void on(fw_sim_world *w, fw_sim_unit *u) {
+    fw_error error = {""};
+    fw_status status = fw_sim_machine_boot(&u->machine, &error);
+    if (status == FW_OK) status = make_shared(u, &error);
+    if (status == FW_OK) status = open_courier(u, &error);
+    u->recording = false;
+    u->serial = u->waiting_count = 0; /* whatever was in memory is gone */
+    u->lost_seen = 0;
+    fw_sim_say(&w->trace, w->now_ns, u->machine.name, "%s", status == FW_OK ? "on" : "does not start");
+    if (status == FW_OK) {
+        fw_sim_unit_check_start(w, u);
+        u->due_ns = w->now_ns + FW_SIM_SECOND_NS;
+        return;
+    }
+    if (!u->machine.disk.dead && !u->machine.disk.no_space)
+        fw_sim_broken(w, "starts", u->machine.name, "it does not start again: %.300s", error.text);
+    off(u);
+    u->due_ns = w->now_ns + 20 * FW_SIM_SECOND_NS;
+}
+
+fw_status fw_sim_unit_open(fw_sim_world *w, fw_sim_unit *u, uint32_t number, fw_error *error) {
+    char name[24];
+    uint64_t seed = w->config->seed;
+    snprintf(name, sizeof name, "unit-%u", number);
+    *u = (fw_sim_unit){.number = number, .random = fw_random_named(fw_seed_mix(seed, name), "life")};
+    FW_TRY(fw_sim_machine_open(&u->machine, name, w->config->scratch, seed, &w->now_ns, error));
+    u->machine.disk.drops_file_syncs = w->config->mutant == FW_SIM_MUTANT_UNIT_NO_SYNC;
+    u->link = (fw_sim_link){.world = w, .who = u->machine.name, .spent_ns = &u->machine.spent_ns,
+                            .random = fw_random_named(fw_seed_mix(seed, name), "link"), .faults = true};
+    u->fault_due_ns = fw_sim_wait_ns(&u->random, 600);
+    u->due_ns = (int64_t)fw_random_below(&u->random, 10000) * 1000000;
+    u->drive_due_ns = u->due_ns + fw_sim_wait_ns(&u->random, 120);
+    return FW_OK;
+}
+
+void fw_sim_unit_close(fw_sim_unit *u) {
+    if (u->shared) off(u);
+    free(u->drive.bytes);
+    free(u->whole);
+    fw_sim_machine_close(&u->machine);
+}
+
+/* ---- faults ---- */
+
+static void fell(fw_sim_world *w, fw_sim_unit *u) {
+    fw_sim_say(&w->trace, w->now_ns, u->machine.name, "the power went, after %llu operations",
+               (unsigned long long)u->machine.disk.operations);
+    w->result.counts.unit_cuts++;
+    off(u);
+    u->due_ns = w->now_ns + (int64_t)(1 + fw_random_below(&u->random, 300)) * FW_SIM_SECOND_NS;
+}
+
+/* The courier's process dies and another takes its place. */
+static void replace_courier(fw_sim_world *w, fw_sim_unit *u) {
+    fw_error error = {""};
+    close_courier(u);
+    w->result.counts.unit_kills++;
+    fw_status status = open_courier(u, &error);
+    fw_sim_say(&w->trace, w->now_ns, u->machine.name, "another courier: %s", fw_status_text(status));
+    if (status == FW_OK || u->machine.disk.dead) return;
+    if (!u->machine.disk.no_space)
+        fw_sim_broken(w, "starts", u->machine.name, "no other courier: %.300s", error.text);
+    off(u);
+}
+
+static void jump(fw_sim_world *w, fw_sim_unit *u) {
+    int64_t by_s = (int64_t)fw_random_below(&u->random, 20 * 86400) - 10 * 86400;
+    u->machine.moved_ns = by_s * FW_SIM_SECOND_NS;
+    w->result.counts.clock_jumps++;
+    fw_sim_say(&w->trace, w->now_ns, u->machine.name, "its clock is off by %d s", (int)by_s);
+}
+
+static void fault(fw_sim_world *w, fw_sim_unit *u) {
+    fw_sim_disk *d = &u->machine.disk;
+    uint32_t dice = fw_random_below(&u->random, 100);
+    u->fault_due_ns = w->now_ns + fw_sim_wait_ns(&u->random, 600);
+    if (dice < 55) {
+        d->cut_after = 1 + fw_random_below(&u->random, dice < 30 ? 8 : 60);
+        u->deadline_ns = w->now_ns + ARMED_S * FW_SIM_SECOND_NS;
+    } else if (dice < 70) {
+        replace_courier(w, u);
+    } else if (dice < 80) {
+        d->no_space = true;
+        u->room_due_ns = w->now_ns + fw_sim_wait_ns(&u->random, 120);
+        w->result.counts.full_disks++;
+        fw_sim_say(&w->trace, w->now_ns, u->machine.name, "its disk is full");
+    } else if (dice < 88) {
+        d->flush_fails = 1 + fw_random_below(&u->random, 6);
+        w->result.counts.failed_flushes++;
+        fw_sim_say(&w->trace, w->now_ns, u->machine.name, "a flush will fail");
+    } else {
+        jump(w, u);
+    }
+}
+
+static void let_go(fw_sim_world *w, fw_sim_unit *u) {
+    fw_sim_disk *d = &u->machine.disk;
+    if (d->no_space && w->now_ns >= u->room_due_ns) {
+        d->no_space = false;
+        fw_sim_say(&w->trace, w->now_ns, u->machine.name, "its disk has room");
+    }
+    if (d->cut_after > 0 && w->now_ns >= u->deadline_ns) fw_sim_disk_cut(d);
+}
+
+void fw_sim_unit_calm(fw_sim_unit *u) {
+    u->link.faults = false;
+    u->machine.disk.no_space = false;
+    u->machine.disk.cut_after = u->machine.disk.flush_fails = 0;
+    u->fault_due_ns = u->drive_due_ns = INT64_MAX;
+}
+
+bool fw_sim_unit_is_done(fw_sim_unit *u) {
+    return u->shared && !u->recording && fw_unit_ring_used_bytes(&u->shared->ring) == 0 &&
+           fw_unit_spool_count(u->spool) == 0;
+}
+
+/* ---- a step ---- */
+
+static void work(fw_sim_world *w, fw_sim_unit *u) {
+    fw_sim_unit_drive(w, u);
+    if (fw_random_below(&u->random, 4) != 0) (void)fw_unit_spool_drain(u->spool);
+    fw_sim_unit_look(w, u);
+    int wait_ms = fw_unit_courier_talk(u->courier);
+    for (int i = 0; i < UPLOADS_A_STEP && !u->machine.disk.dead; i++)
+        if (fw_unit_courier_upload(u->courier) > 0) break;
+    fw_sim_unit_check(w, u);
+    (void)wait_ms;
+}
+
+void fw_sim_unit_step(fw_sim_world *w, fw_sim_unit *u) {
+    if (!u->shared) {
+        let_go(w, u);
+        on(w, u);
+        if (u->machine.disk.dead) fell(w, u);
+        return;
+    }
+    u->machine.spent_ns = 0;
+    if (w->faults && w->now_ns >= u->fault_due_ns) fault(w, u);
+    let_go(w, u);
+    if (u->shared && !u->machine.disk.dead) work(w, u);
+    int64_t took_ns = u->machine.spent_ns;
+    u->machine.spent_ns = 0;
+    u->steps++;
+    u->due_ns = w->now_ns + took_ns + (int64_t)(1000 + fw_random_below(&u->random, 6000)) * 1000000;
+    if (u->machine.disk.dead) fell(w, u);
+}

@@ -1,0 +1,96 @@
+/* unit_check.c - a unit's promises: what is whole stays, within the bound (unit.h). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/unit_inner.h"
+#include "sim/world.h"
+
+enum { LOOK_EVERY = 16, SLACK_BYTES = 64 << 10 };
+
+/* What the unit says itself is lost of what it had: everything but what the ring had no room for. */
+static uint64_t counted(const fw_sim_unit *u) { return fw_unit_lost_bytes(u->shared); }
+
+static bool is_there(const fw_sim_unit *u, const fw_hash *hash) {
+    char path[FW_PATH_MAX];
+    fw_unit_spool_path(u->spool, hash, path);
+    return fw_file_exists(path);
+}
+
+static void excuse(fw_sim_world *w, fw_sim_recording *r) {
+    r->excused = true;
+    w->result.counts.recordings_excused++;
+}
+
+static void add_whole(fw_sim_unit *u, const fw_hash *hash) {
+    if (u->whole_count == u->whole_room) {
+        u->whole_room = u->whole_room ? 2 * u->whole_room : 16;
+        u->whole = realloc(u->whole, u->whole_room * sizeof *u->whole);
+        FW_ASSERT(u->whole);
+    }
+    u->whole[u->whole_count++] = *hash;
+}
+
+void fw_sim_unit_look(fw_sim_world *w, fw_sim_unit *u) {
+    if (u->machine.disk.dead || fw_unit_ring_used_bytes(&u->shared->ring) > 0) return;
+    uint64_t lost = counted(u);
+    for (uint32_t i = 0; i < u->waiting_count; i++) {
+        fw_sim_recording *r = fw_sim_recording_of(&w->promises, u->waiting[i].hex);
+        if (is_there(u, &r->hash)) {
+            r->whole = true;
+            add_whole(u, &r->hash);
+        } else if (lost > u->lost_seen) {
+            excuse(w, r);
+        } else if (!r->received) {
+            fw_sim_broken(w, "spool", u->machine.name, "%.12s was recorded, and is neither there nor lost",
+                          r->hash.hex);
+        }
+    }
+    u->waiting_count = 0;
+    u->lost_seen = lost;
+}
+
+/* Drops from the list what has its receipt; calls gone for what is not there. */
+static void walk(fw_sim_world *w, fw_sim_unit *u, bool lost_some) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < u->whole_count; i++) {
+        fw_sim_recording *r = fw_sim_recording_of(&w->promises, u->whole[i].hex);
+        if (is_there(u, &r->hash)) {
+            u->whole[kept++] = u->whole[i];
+        } else if (!r->received && lost_some) {
+            excuse(w, r);
+        } else if (!r->received) {
+            fw_sim_broken(w, "spool", u->machine.name, "%.12s was whole, has no receipt, and is gone", r->hash.hex);
+        }
+    }
+    u->whole_count = kept;
+}
+
+void fw_sim_unit_check(fw_sim_world *w, fw_sim_unit *u) {
+    if (u->machine.disk.dead) return;
+    uint64_t lost = counted(u);
+    walk(w, u, lost > u->lost_seen);
+    if (u->waiting_count == 0) u->lost_seen = lost;
+    if (u->steps % LOOK_EVERY != 0) return;
+    char path[FW_PATH_MAX];
+    snprintf(path, sizeof path, "%s/spool", u->machine.disk.root);
+    uint64_t bytes = fw_folder_size_bytes(path), most = fw_sim_unit_spool_max() + SLACK_BYTES;
+    if (bytes > most)
+        fw_sim_broken(w, "spool", u->machine.name, "%" PRIu64 " bytes in the spool, the bound is %" PRIu64,
+                      bytes, most);
+}
+
+void fw_sim_unit_check_start(fw_sim_world *w, fw_sim_unit *u) {
+    char path[FW_PATH_MAX];
+    fw_hash hash;
+    fw_error error;
+    uint64_t lost = counted(u); /* what the start itself had to give up */
+    walk(w, u, atomic_load(&u->shared->lost_bytes[FW_UNIT_LOSS_EVICTED]) > 0);
+    for (uint32_t i = 0; i < u->whole_count; i++) {
+        fw_unit_spool_path(u->spool, &u->whole[i], path);
+        if (fw_hash_file(path, &hash, &error) != FW_OK || strcmp(hash.hex, u->whole[i].hex) != 0)
+            fw_sim_broken(w, "spool", u->machine.name, "%.12s was whole and has other bytes now", u->whole[i].hex);
+    }
+    u->lost_seen = lost;
+}
