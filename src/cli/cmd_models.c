@@ -1,26 +1,38 @@
-/* flywheel models: list, show, make, add. */
+/* flywheel models: the table of its verbs, and those that are short (models.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "base/file.h"
-#include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/models.h"
 #include "lines/driving/act/policy.h"
 #include "lines/driving/learn/learn.h"
 
-enum { MODEL_MAX_BYTES = 64 << 20, CARD_MAX_BYTES = 1 << 20 };
+enum { CARD_MAX_BYTES = 1 << 20 };
 
 static const char help_text[] =
-    "usage: flywheel models [list] [--json] [--url URL]\n"
-    "       flywheel models show HASH [--json] [--url URL]\n"
+    "usage: flywheel models [list] [--json] [FROM]\n"
+    "       flywheel models show MODEL [--json] [FROM]\n"
+    "       flywheel models diff MODEL MODEL [--json] [FROM]\n"
+    "       flywheel models lineage MODEL [--dot | --json] [FROM]\n"
+    "       flywheel models export MODEL FOLDER [FROM]\n"
+    "       flywheel models verify MODEL|FOLDER [--key KEY.json] [--json] [FROM]\n"
+    "       flywheel models rebuild MODEL [--out FOLDER] [--threads N] [--json] [FROM]\n"
     "       flywheel models make constant|idm|untrained FILE [--seed S]\n"
     "       flywheel models add FILE [--champion] [--card CARD.json] [--url URL]\n\n"
     "list       every model with its decision\n"
-    "show       one model's card; HASH may be cut to 6 digits or more\n"
+    "show       one model's card, lineage and statement\n"
+    "diff       what two cards have different, and how far their weights are apart\n"
+    "lineage    what a model is made of, back to recordings; --dot: for Graphviz\n"
+    "export     a folder: safetensors, lineage, statement as OpenSSF's model signing reads it, card, ONNX\n"
+    "verify     statement, file and lineage against the factory's public release key\n"
+    "rebuild    trains it again from its lineage and compares the SHA-256; exit 1 when it is another\n"
     "make       writes a model file: a rule, or an untrained network of a seed\n"
-    "add        uploads a model file and registers it; --champion makes it the fleet's target\n";
+    "add        uploads a model file and registers it; --champion makes it the fleet's target\n\n"
+    "MODEL      a hash, which may be cut to 6 digits or more\n"
+    "FROM       --data DIR: a factory's folder on this machine; or --url URL, --ca FILE, --token TOKEN\n";
 
 static const fw_ask_column columns[] = {
     {"model", "hash", FW_ASK_HASH, -12},       {"kind", "kind", FW_ASK_TEXT, -9},
@@ -29,12 +41,7 @@ static const fw_ask_column columns[] = {
     {"seed", "seed", FW_ASK_NUMBER, 6},        {"created (UTC)", "created_ns", FW_ASK_TIME, -19},
     {"reason", "reason", FW_ASK_TEXT, -1}};
 
-typedef struct options {
-    fw_ask ask;
-    bool champion;
-    const char *card;
-    uint64_t seed;
-} options;
+typedef fw_models_options options;
 
 static fw_status read_options(int argc, char **argv, options *o, fw_error *error) {
     const char *from_env = getenv("FLYWHEEL_URL");
@@ -42,62 +49,49 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
         (options){.ask.url = from_env && *from_env ? from_env : "http://127.0.0.1:8080", .seed = 1};
     const fw_arg table[] = {{"--json", FW_ARG_FLAG, &o->ask.json, 0, 0},
                             {"--url", FW_ARG_TEXT, &o->ask.url, 8, 300},
+                            {"--ca", FW_ARG_TEXT, &o->ask.ca, 1, 400},
+                            {"--token", FW_ARG_TEXT, &o->ask.token, 1, 200},
+                            {"--data", FW_ARG_TEXT, &o->data, 1, FW_PATH_MAX / 2},
+                            {"--key", FW_ARG_TEXT, &o->key, 1, FW_PATH_MAX - 1},
+                            {"--out", FW_ARG_TEXT, &o->out, 1, FW_PATH_MAX / 2},
+                            {"--threads", FW_ARG_U64, &o->threads, 1, 16},
+                            {"--dot", FW_ARG_FLAG, &o->dot, 0, 0},
                             {"--champion", FW_ARG_FLAG, &o->champion, 0, 0},
                             {"--card", FW_ARG_TEXT, &o->card, 1, 400},
                             {"--seed", FW_ARG_U64, &o->seed, 0, INT64_MAX}};
     return fw_args_parse(argc, argv, table, sizeof table / sizeof *table, error);
 }
 
-static fw_status get_models(const options *o, char **text, json_t **rows, fw_error *error) {
-    fw_http_call call = {.method = "GET"};
-    FW_TRY(fw_ask_perform(&o->ask, &call, "/v1/models", text, error));
-    *rows = json_loads(*text, 0, NULL);
-    if (json_is_array(*rows)) return FW_OK;
-    json_decref(*rows);
-    free(*text);
-    return fw_fail(error, FW_CORRUPT, "the answer is no list: is this a Flywheel factory?");
-}
-
-static fw_status list(const options *o, fw_error *error) {
-    char *text;
+static fw_status list(const options *o, const char *const *words, fw_error *error) {
+    (void)words;
+    fw_models_source s;
     json_t *rows;
-    FW_TRY(get_models(o, &text, &rows, error));
+    FW_TRY(fw_models_open(o, &s, error));
+    fw_status status = fw_models_list(&s, &rows, error);
+    fw_models_close(&s);
+    FW_TRY(status);
     if (o->ask.json)
-        puts(text);
+        json_dumpf(rows, stdout, JSON_COMPACT), putchar('\n');
     else
         fw_ask_print_rows(rows, columns, sizeof columns / sizeof *columns);
     json_decref(rows);
-    free(text);
     return FW_OK;
 }
 
-static fw_status show(const options *o, const char *hash, fw_error *error) {
-    char *text;
-    json_t *rows, *row, *found = NULL;
-    size_t at, count = 0, size = strlen(hash);
-    if (size < 6 || size > FW_HASH_HEX || strspn(hash, "0123456789abcdef") != size)
-        return fw_fail(error, FW_INVALID, "'%.70s' is no hash (6 to 64 hex digits)", hash);
-    FW_TRY(get_models(o, &text, &rows, error));
-    json_array_foreach(rows, at, row) {
-        const char *name = json_string_value(json_object_get(row, "hash"));
-        if (name && strncmp(name, hash, size) == 0) found = row, count++;
-    }
-    fw_status status = FW_OK;
-    if (count == 1) {
-        char *card = json_dumps(found, o->ask.json ? JSON_COMPACT : JSON_INDENT(2));
-        if (card) puts(card);
-        free(card);
-    } else {
-        status =
-            fw_fail(error, FW_NOT_FOUND,
-                    count ? "more than one model begins with %s" : "no model begins with %s", hash);
-    }
-    json_decref(rows);
-    free(text);
-    return status;
+static fw_status show(const options *o, const char *const *words, fw_error *error) {
+    fw_models_source s;
+    json_t *card;
+    FW_TRY(fw_models_open(o, &s, error));
+    fw_status status = fw_models_card(&s, words[0], &card, error);
+    fw_models_close(&s);
+    FW_TRY(status);
+    json_dumpf(card, stdout, o->ask.json ? JSON_COMPACT : JSON_INDENT(2)), putchar('\n');
+    json_decref(card);
+    return FW_OK;
 }
 
-static fw_status make(const options *o, const char *kind, const char *path, fw_error *error) {
+static fw_status make(const options *o, const char *const *words, fw_error *error) {
+    const char *kind = words[0], *path = words[1];
     fw_hash hash;
     if (strcmp(kind, "untrained") == 0) {
         FW_TRY(fw_driving_untrained(o->seed, path, &hash, error));
@@ -151,11 +145,12 @@ static fw_status post_model(const options *o, const char *hash, fw_error *error)
     return status;
 }
 
-static fw_status add(const options *o, const char *path, fw_error *error) {
+static fw_status add(const options *o, const char *const *words, fw_error *error) {
+    const char *path = words[0];
     fw_hash hash;
     char *bytes, *answer = NULL, url[100];
     size_t size;
-    FW_TRY(fw_file_read(path, MODEL_MAX_BYTES, &bytes, &size, error));
+    FW_TRY(fw_file_read(path, FW_MODELS_FILE_MAX, &bytes, &size, error));
     hash = fw_hash_bytes(bytes, size);
     snprintf(url, sizeof url, "/v1/objects/%s", hash.hex);
     const char *const headers[] = {"Flywheel-Kind: model", NULL};
@@ -168,8 +163,22 @@ static fw_status add(const options *o, const char *path, fw_error *error) {
     return status;
 }
 
+static const struct {
+    const char *name;
+    int words; /* behind the verb */
+    fw_status (*run)(const options *o, const char *const *words, fw_error *error);
+} verbs[] = {{"list", 0, list},
+             {"show", 1, show},
+             {"diff", 2, fw_models_diff},
+             {"lineage", 1, fw_models_show_lineage},
+             {"export", 2, fw_models_export},
+             {"verify", 1, fw_models_verify},
+             {"rebuild", 1, fw_models_rebuild},
+             {"make", 2, make},
+             {"add", 1, add}};
+
 int fw_cmd_models(int argc, char **argv) {
-    static const char *const flags[] = {"--json", "--champion", "--help", NULL};
+    static const char *const flags[] = {"--json", "--champion", "--dot", "--help", NULL};
     const char *words[3] = {NULL, NULL, NULL};
     int count = 0;
     options o;
@@ -179,17 +188,10 @@ int fw_cmd_models(int argc, char **argv) {
         read_options(argc, argv, &o, &error) != FW_OK)
         return fw_cli_usage("models", &error);
     const char *verb = count ? words[0] : "list";
-    fw_status status = FW_OK;
-    if (strcmp(verb, "list") == 0 && count <= 1)
-        status = list(&o, &error);
-    else if (strcmp(verb, "show") == 0 && count == 2)
-        status = show(&o, words[1], &error);
-    else if (strcmp(verb, "make") == 0 && count == 3)
-        status = make(&o, words[1], words[2], &error);
-    else if (strcmp(verb, "add") == 0 && count == 2)
-        status = add(&o, words[1], &error);
-    else
-        return fw_cli_usage("models", &(fw_error){"want list, show HASH, make KIND FILE or add "
-                                                  "FILE"});
-    return status == FW_OK ? FW_CLI_DONE : fw_cli_fail(&error);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (strcmp(verb, verbs[i].name) != 0 || (count ? count - 1 : 0) != verbs[i].words) continue;
+        return verbs[i].run(&o, words + 1, &error) == FW_OK ? FW_CLI_DONE : fw_cli_fail(&error);
+    }
+    return fw_cli_usage("models", &(fw_error){"want list, show, diff, lineage, export, verify, rebuild, make or add, "
+                                              "with what each is about (--help)"});
 }
