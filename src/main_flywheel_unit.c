@@ -21,10 +21,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "lines/driving/act/signals.h"
+#include "trust/uptane.h"
 #include "unit/courier/courier.h"
 #include "unit/tick/tick.h"
 
-enum { TICK_STOP_MS = 5000, COURIER_STOP_MS = 8000, RESTART_MAX_MS = 2000, HEALTHY_MS = 5000 };
+enum { TICK_STOP_MS = 5000, COURIER_STOP_MS = 8000, RESTART_MAX_MS = 2000, HEALTHY_MS = 5000,
+       HANG_MS = 5000 };
 
 typedef struct unit_settings {
     uint32_t unit;
@@ -35,6 +37,7 @@ typedef struct unit_settings {
     double chunk_s; /* < 0: not said */
     uint32_t quiet_from_min, quiet_to_min;
     fw_http_client_options http;
+    const char *root, *hardware; /* NULL: none, the default */
 } unit_settings;
 
 typedef struct child {
@@ -55,6 +58,11 @@ static const char usage[] =
     "  --bus PATH           socket of its world or vehicle; may come up later\n"
     "  --factory URL        for example http://127.0.0.1:8080; may be away\n"
     "  --data DIR           its own folder: spool, models, campaigns, records\n"
+    "\n"
+    "What may run here\n"
+    "  --root FILE          first trusted roots, from the owner of the factory (its DIR/trust/root.json);\n"
+    "                       taken once; without one no model comes from the network\n"
+    "  --hardware ID        what this device is; models name the ones they are for [flywheel-unit]\n"
     "\n"
     "What is recorded\n"
     "  --record all         every drive leaves the unit [the default]\n"
@@ -137,6 +145,7 @@ typedef struct unit_option {
 enum {
     OPTION_UNIT = 'A', OPTION_BUS, OPTION_FACTORY, OPTION_DATA, OPTION_SPOOL, OPTION_RING,
     OPTION_RATE, OPTION_RECORD, OPTION_CHUNK, OPTION_QUIET, OPTION_CA, OPTION_CERT, OPTION_KEY,
+    OPTION_ROOT, OPTION_HARDWARE,
     OPTION_HELP, OPTION_VERSION,
 };
 
@@ -157,6 +166,8 @@ static const unit_option known_options[] = {
     {{"tls-ca", required_argument, 0, OPTION_CA}, ""},
     {{"tls-cert", required_argument, 0, OPTION_CERT}, ""},
     {{"tls-key", required_argument, 0, OPTION_KEY}, ""},
+    {{"root", required_argument, 0, OPTION_ROOT}, ""},
+    {{"hardware", required_argument, 0, OPTION_HARDWARE}, "--hardware wants an id of at most 63 characters"},
     {{"help", no_argument, 0, OPTION_HELP}, ""},
     {{"version", no_argument, 0, OPTION_VERSION}, ""},
 };
@@ -182,6 +193,8 @@ static bool take_option(int option, const char *text, unit_settings *out) {
     case OPTION_CA: out->http.ca_path = text; return true;
     case OPTION_CERT: out->http.cert_path = text; return true;
     case OPTION_KEY: out->http.key_path = text; return true;
+    case OPTION_ROOT: out->root = text; return true;
+    case OPTION_HARDWARE: out->hardware = text; return text[0] && strlen(text) < FW_HARDWARE_ID_MAX;
     default: return false;
     }
 }
@@ -241,6 +254,7 @@ static int courier_main(const unit_settings *settings, fw_unit_shared *shared) {
                                      .upload_rate_bytes_per_s = settings->upload_rate_bytes_per_s,
                                      .quiet_from_min = settings->quiet_from_min,
                                      .quiet_to_min = settings->quiet_to_min,
+                                     .root_path = settings->root, .hardware_id = settings->hardware,
                                      .http = &settings->http};
     fw_unit_spool_config spool = {.env = fw_env_real(), .data_folder = settings->data,
                                   .max_bytes = settings->spool_max_bytes,
@@ -321,6 +335,15 @@ static void wait_gone(child *c, child *all, size_t count, const unit_settings *s
     c->pid = 0;
 }
 
+/* A decision that does not end is ended from outside; then it counts as a crash of its model (tick/watch.h). */
+static void end_a_hanging_tick(const child *tick, const unit_settings *settings, fw_unit_shared *shared) {
+    int64_t since_ns = atomic_load(&shared->deciding_since_ns);
+    if (tick->pid == 0 || since_ns == 0 || now_ns() - since_ns < (int64_t)HANG_MS * 1000000) return;
+    fw_log_error("unit %u: a decision takes over %d ms; ending the tick", settings->unit, HANG_MS);
+    atomic_store(&shared->deciding_since_ns, 0);
+    kill(tick->pid, SIGKILL);
+}
+
 static void supervise(const unit_settings *settings, fw_unit_shared *shared, const sigset_t *watched) {
     child children[] = {{.name = "tick", .main = tick_main},
                         {.name = "courier", .main = courier_main}};
@@ -334,6 +357,7 @@ static void supervise(const unit_settings *settings, fw_unit_shared *shared, con
         bool all_run = children[0].pid != 0 && children[1].pid != 0;
         stop = wait_signal(watched, all_run ? 1000 : 20);
         reap(children, count, settings, false);
+        end_a_hanging_tick(&children[0], settings, shared);
     }
     atomic_store(&shared->stop, true);
     fw_unit_wake(shared->net_wake);

@@ -8,18 +8,21 @@
  *        BEGIN | BYTES.. | END, of two streams interleaved       --> DIR/spool/<sha256>.mcap
  *        (routine: all that is lived; capture: what a campaign asked for)
  *
- *   courier --checked model--> [slot A | slot B] + sequence --> tick, between two ticks
+ *   courier --checked model--> [slot 0 | slot 1] + sequence --> tick, between two ticks
+ *   courier --shadow---------> [slot 0 | slot 1] + sequence --> tick, beside the model that drives
  *   courier --campaigns------> [set A | set B] + sequence ----> tick, between two ticks
  *
  * A model file is untrusted text: the courier parses it and puts the ready, pointer-free model into
  * the slot; the tick copies it, checks its CRC and swaps. So the tick allocates and parses nothing.
- * Campaigns go the same way.
+ * Campaigns go the same way. One of the two slots always holds the last-known-good model: what the tick
+ * falls back to lies ready, also for a tick process that replaces a dead one (tick/seat.h).
  *
  * Invariants: (1) a piece is in the ring whole or not at all; (2) the reader moves `tail` only after
  * the piece's effect is on disk, and every effect may be repeated (bytes carry their place in the
- * file), so a courier that dies anywhere loses nothing; (3) slot n & 1 holds model n, and the courier
- * writes slot n only after announcing it in model_writing, so a tick that copied slot n - 2 meanwhile
- * sees that; the same holds for campaign sets; (4) each stream has at most one open recording, whose
+ * file), so a courier that dies anywhere loses nothing; (3) slot n & 1 holds model n or nothing whole: the
+ * courier says n in it before it changes a byte, so a tick that copied an older one meanwhile sees that; it
+ * never writes the slot of model_good, and skips a number where that has its parity; campaign sets are
+ * announced in campaign_writing; (4) each stream has at most one open recording, whose
  * serial and beginning lie in `open`, for a courier that replaces a dead one; (5) the memory is
  * anonymous: it is gone when all three processes are.
  */
@@ -128,10 +131,46 @@ typedef struct fw_unit_ring {
 } fw_unit_ring;
 
 typedef struct fw_unit_slot {
-    _Atomic uint32_t crc; /* CRC-32 of the bytes below */
+    _Atomic uint64_t sequence; /* of the model that is here, or is being written; 0 none */
+    _Atomic uint32_t crc;      /* CRC-32 of the bytes below */
     _Atomic uint32_t size_bytes;
     _Alignas(64) uint8_t bytes[FW_UNIT_MODEL_MAX]; /* by fw_unit_slot_put and _get */
 } fw_unit_slot;
+
+/* Models on their way to one seat of the tick; written by the courier (courier/staging.h). */
+typedef struct fw_unit_lane {
+    _Atomic uint64_t staged; /* sequence of what the tick is to take; 0 none */
+    fw_hash names[FW_UNIT_MODELS_NAMED]; /* by sequence % FW_UNIT_MODELS_NAMED */
+    fw_unit_slot slots[2];
+} fw_unit_lane;
+
+/* Why a model does not drive (any more). Name and enum come from these lines. */
+#define FW_UNIT_REFUSALS(X)                                                                        \
+    X(CHECK, "check")     /* what lay in its slot did not pass the tick's check */                 \
+    X(NUMBERS, "numbers") /* it answered something that is no finite number */                     \
+    X(LATE, "late")       /* its decisions took longer than the deadline, several in a row */      \
+    X(VETOES, "vetoes")   /* the guard stepped in too often while it was watched */                \
+    X(CRASH, "crash")     /* the tick process died with it */                                      \
+    X(BOOTS, "boots")     /* the unit started several times and it never proved itself */          \
+    X(SLOT, "slot")       /* its slot on disk is not whole */                                      \
+    X(MODEL, "model")     /* the right bytes, but no model that this unit can drive */             \
+    X(SELF_TEST, "self_test") /* it does not answer its self-test as it should */
+
+typedef enum fw_unit_refusal {
+    FW_UNIT_REFUSED_NOT,
+#define X(name, text) FW_UNIT_REFUSED_##name,
+    FW_UNIT_REFUSALS(X)
+#undef X
+        FW_UNIT_REFUSAL_COUNT
+} fw_unit_refusal;
+
+/* What was lived since the model that drives took over; written by the tick. A reader takes it as a whole
+ * when `sequence` is the same before and after. */
+typedef struct fw_unit_health {
+    _Atomic uint64_t sequence; /* the model it is about; 0: being set anew, or none */
+    _Atomic uint64_t ticks, distance_mm, events, vetoes, late_ticks, crashes, fallbacks;
+    _Atomic uint64_t shadow_sequence, shadow_ticks, shadow_disagreements;
+} fw_unit_health;
 
 /* A whole list of campaigns, compiled; no pointers. */
 typedef struct fw_unit_campaigns {
@@ -154,12 +193,21 @@ typedef struct fw_unit_shared {
     char start[FW_UNIT_BOOT_MAX]; /* this start of the unit: what its records are counted in */
 
     /* written by the tick */
-    _Atomic uint64_t model_active;  /* sequence of the model that drives; 0 none */
-    _Atomic uint64_t model_refused; /* sequence of the last one whose check failed */
+    _Atomic uint64_t model_active;   /* sequence of the model that drives; 0 none */
+    _Atomic uint64_t model_taking;   /* being made ready: to blame if the process dies of it */
+    _Atomic uint64_t model_approved; /* the last one that came through its watch */
+    _Atomic uint64_t model_bad[2];   /* by slot: sequence of what is refused there */
+    _Atomic uint64_t model_refused;  /* the last of those */
+    _Atomic uint32_t refused_why;    /* fw_unit_refusal of that one */
+    _Atomic uint64_t shadow_active, shadow_refused; /* sequences */
+    _Atomic bool safe;               /* the safe controller drives (tick/safe.h) */
+    _Atomic uint32_t tick_starts, crash_row; /* crash_row: deaths of the process without a healthy while between */
+    fw_unit_health health;
     _Atomic uint64_t serial;        /* of the last recording begun; survives a restarted tick */
     _Atomic uint32_t recordings;    /* handed over whole */
     _Atomic uint32_t tick;
     _Atomic uint64_t ticks, vetoes;
+    _Atomic int64_t deciding_since_ns; /* the tick's clock when a decision began; 0: none is being made */
     _Atomic uint64_t late_ticks;       /* answered more than a tick after the observation */
     _Atomic uint64_t worst_tick_ns;    /* from an observation to the end of all its work */
     _Atomic uint64_t campaign_active;  /* sequence of the set in force; 0 none */
@@ -169,8 +217,9 @@ typedef struct fw_unit_shared {
     _Atomic uint64_t lost_ticks;       /* those of tick processes that died */
 
     /* written by the courier */
-    _Atomic uint64_t model_writing, model_staged; /* sequences; 0 none */
-    fw_hash model_names[FW_UNIT_MODELS_NAMED];    /* by sequence % FW_UNIT_MODELS_NAMED */
+    _Atomic uint64_t model_good; /* sequence of the last-known-good one: not watched; 0 none */
+    _Atomic uint64_t refused_noticed; /* model_refused as it is on disk */
+    _Atomic bool safe_wanted;    /* there were models, and none of them is whole */
     _Atomic uint64_t campaign_writing, campaign_staged; /* sequences; 0 none */
     _Atomic uint64_t spool_bytes;
     _Atomic uint64_t ring_file_bytes; /* routine recordings kept on disk, not to be uploaded */
@@ -184,7 +233,7 @@ typedef struct fw_unit_shared {
 
     _Atomic uint64_t lost_bytes[FW_UNIT_LOSS_COUNT]; /* RING by the tick, others by the courier */
 
-    fw_unit_slot slots[2];
+    fw_unit_lane models, shadows;
     fw_unit_campaign_slot sets[2];
     fw_unit_ring ring;
 } fw_unit_shared;
@@ -211,6 +260,12 @@ static inline void fw_unit_wait(int eventfd, int timeout_ms) {
 }
 
 const char *fw_unit_loss_name(fw_unit_loss loss); /* "ring" ... */
+const char *fw_unit_refusal_name(uint32_t why);   /* "check" ...; "" for none */
+
+/* The name of what a sequence number of a lane stands for; empty where it is 0. */
+static inline fw_hash fw_unit_lane_name(const fw_unit_lane *lane, uint64_t sequence) {
+    return sequence ? lane->names[sequence % FW_UNIT_MODELS_NAMED] : (fw_hash){{0}};
+}
 
 static inline void fw_unit_lose(fw_unit_shared *shared, fw_unit_loss loss, uint64_t size_bytes) {
     atomic_fetch_add(&shared->lost_bytes[loss], size_bytes);
@@ -233,7 +288,7 @@ static inline fw_unit_spent *fw_unit_spent_find(fw_unit_shared *shared, const ch
 /* ---- slots: their reader may look while the writer has moved on ---- */
 
 /* Copies word by word, so that a reader of a slot that changes meanwhile gets a mixture (which
- * model_writing and the CRC tell), but never undefined behaviour. Both aligned to 8. */
+ * the slot's sequence and the CRC tell), but never undefined behaviour. Both aligned to 8. */
 static inline void fw_unit_slot_put(void *slot, const void *bytes, size_t size_bytes) {
     uint64_t *to = __builtin_assume_aligned(slot, 8), word;
     const uint8_t *from = bytes;

@@ -22,6 +22,7 @@
 #include "lines/driving/act/signals.h"
 #include "lines/driving/learn/learn.h"
 #include "mcap/mcap.h"
+#include "unit/courier/staging.h"
 #include "unit/shared.h"
 #include "unit/tick/tick.h"
 
@@ -44,18 +45,13 @@ static inline fw_unit_shared *make_shared(void) {
 
 /* Puts a model file (taken) into its slot, as the courier does. */
 static inline fw_hash stage_bytes(fw_unit_shared *shared, char *bytes, size_t size) {
-    size_t loaded = 0;
+    static uint8_t ready[FW_UNIT_MODEL_MAX];
+    size_t ready_bytes = 0;
     fw_error error;
     fw_hash hash = fw_hash_bytes(bytes, size);
-    uint64_t sequence = atomic_load(&shared->model_writing) + 1;
-    fw_unit_slot *slot = &shared->slots[sequence & 1];
-    atomic_store(&shared->model_writing, sequence);
-    assert_int_equal(
-        fw_unit_tick_load(bytes, size, slot->bytes, sizeof slot->bytes, &loaded, &error), FW_OK);
-    slot->size_bytes = (uint32_t)loaded;
-    slot->crc = fw_mcap_crc32(0, slot->bytes, loaded);
-    shared->model_names[sequence % FW_UNIT_MODELS_NAMED] = hash;
-    atomic_store(&shared->model_staged, sequence);
+    assert_int_equal(fw_unit_tick_load(bytes, size, NULL, ready, sizeof ready, &ready_bytes, &error), FW_OK);
+    fw_unit_lane_stage(&shared->models, fw_unit_lane_put(&shared->models, atomic_load(&shared->model_good), &hash,
+                                                         ready, ready_bytes));
     free(bytes);
     return hash;
 }

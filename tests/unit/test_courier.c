@@ -4,7 +4,6 @@
 #include <jansson.h>
 
 #include "unit/courier/courier.h"
-#include "unit/courier/models.h"
 
 enum { UNIT = 5, OBJECT_MAX = 1 << 20, LOG_MAX = 200 };
 
@@ -425,13 +424,13 @@ static void test_the_target_is_fetched_checked_staged_and_remembered(void **stat
     aim(r, FW_POLICY_IDM, &bytes);
     r->factory.bend_model = true; /* wrong bytes never reach the slot */
     live(r, 3000);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 0);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 0);
     r->factory.bend_model = false, r->factory.get_status = 404;
     live(r, 6000);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 0);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 0);
     r->factory.get_status = 0;
     live(r, 6000);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1);
     json = last_report(r);
     assert_string_equal(json_string_value(json_object_get(json, "staged")), r->factory.target);
     json_decref(json);
@@ -442,7 +441,7 @@ static void test_the_target_is_fetched_checked_staged_and_remembered(void **stat
     r->shared = make_shared();
     r->factory.broken = FW_CLOSED;
     open_courier(r);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1);
     fw_unit_tick *tick = NULL;
     fw_unit_tick_config config = {.unit = UNIT, .bus_path = "unused"};
     assert_int_equal(fw_unit_tick_open(&config, r->shared, &tick, NULL), FW_OK);
@@ -465,12 +464,12 @@ static void test_what_is_no_model_is_refused_once(void **state) {
     char *bytes = NULL;
     aim(r, FW_POLICY_CONSTANT, &bytes);
     live(r, 600);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 1);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1);
     static const char junk[] = "this is no safetensors file at all";
     r->factory.model = junk, r->factory.model_bytes = sizeof junk;
     memcpy(r->factory.target, fw_hash_bytes(junk, sizeof junk).hex, FW_HASH_HEX + 1);
     live(r, 10000);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 1); /* the one before stays */
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1); /* the one before stays */
     assert_int_equal(r->factory.gets, 2);
     json_t *json = last_report(r);
     assert_string_equal(json_string_value(json_object_get(json, "refused")), r->factory.target);
@@ -478,7 +477,7 @@ static void test_what_is_no_model_is_refused_once(void **state) {
     free(bytes);
     aim(r, FW_POLICY_IDM, &bytes);
     live(r, 1000);
-    assert_int_equal(atomic_load(&r->shared->model_staged), 2);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 2);
     free(bytes);
     drop_rig(r);
 }
@@ -734,7 +733,7 @@ static void test_a_bent_list_of_campaigns_does_not_stop_the_courier(void **state
     assert_int_equal(fw_file_write_durable(fw_env_real(), path, text, used, NULL), FW_OK);
     char left[2][200]; /* of a courier that died while it wrote */
     snprintf(left[0], sizeof left[0], "%s/campaigns.json.77.tmp", folder);
-    snprintf(left[1], sizeof left[1], "%s/models/%064d.safetensors.77.tmp", folder, 0);
+    snprintf(left[1], sizeof left[1], "%s/slots/A/%064d.safetensors.77.tmp", folder, 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(fw_file_write_durable(fw_env_real(), left[i], text, used, NULL), FW_OK);
     fw_unit_courier_close(r->courier);

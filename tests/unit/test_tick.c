@@ -162,7 +162,7 @@ static void test_a_bent_model_is_refused_and_the_old_one_drives_on(void **state)
     rig r = make_rig();
     one_tick(&r, 1, 0, NULL);
     stage_rule(r.shared, FW_POLICY_IDM);
-    r.shared->slots[0].bytes[3] ^= 1; /* sequence 2 */
+    r.shared->models.slots[0].bytes[3] ^= 1; /* sequence 2 */
     assert_string_equal(one_tick(&r, 1, 1, NULL).model.hex, r.model.hex);
     assert_int_equal(atomic_load(&r.shared->model_refused), 2);
     assert_int_equal(atomic_load(&r.shared->model_active), 1);

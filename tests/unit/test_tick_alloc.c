@@ -78,7 +78,7 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
         if (i % 200 == 99) { /* planned between two ticks */
             stage_network(shared, i);
             assert_true(fw_unit_tick_take_model(tick));
-            assert_true(atomic_load(&shared->model_active) == atomic_load(&shared->model_staged));
+            assert_true(atomic_load(&shared->model_active) == atomic_load(&shared->models.staged));
         }
         if (i % 350 == 349) stage_campaigns(shared, "2", campaigns);
         fw_drive_obs obs;

@@ -6,7 +6,6 @@
 
 #include "unit/courier/campaigns.h"
 #include "unit/courier/courier.h"
-#include "unit/courier/models.h"
 #include "unit/tick/capture.h"
 
 enum { RECORDINGS = 300, SIZE = 6000 };
@@ -93,21 +92,15 @@ static void *net_main(void *folder) {
     fw_unit_courier_config config = {.env = fw_env_real(), .unit = 3, .data_folder = folder,
                                      .load = fw_unit_tick_load, .signals = &fw_drive_signals};
     static fw_unit_campaign_list list;
-    static fw_unit_models models;
-    char *bytes = NULL, version[16];
-    size_t size = 0;
+    char version[16];
     fw_error error;
-    if (fw_policy_rule_file(FW_POLICY_IDM, &bytes, &size, &error) != FW_OK) abort();
-    fw_hash hash = fw_hash_bytes(bytes, size);
     fw_unit_campaigns_open(&list, &config, all.shared);
-    if (fw_unit_models_open(&models, &config, all.shared, &error) != FW_OK) abort();
     for (int i = 0; !atomic_load(&all.done); i++) {
         (void)fw_unit_courier_talk(all.courier);
         snprintf(version, sizeof version, "v%d", i);
         if (fw_unit_campaigns_take(&list, version, json, sizeof json - 1, &error) != FW_OK) abort();
-        if (fw_unit_models_stage(&models, &hash, bytes, size, &error) != FW_OK) abort();
+        (void)stage_rule(all.shared, i & 1 ? FW_POLICY_IDM : FW_POLICY_CONSTANT);
     }
-    free(bytes);
     return NULL;
 }
 

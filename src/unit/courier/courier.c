@@ -1,10 +1,13 @@
-/* courier.c - reports, models and uploads (courier.h). */
+/* courier.c - one round of talk: report, model, shadow, campaigns, records (courier.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "unit/courier/courier_state.h"
+#include "unit/courier/identity.h"
+#include "unit/courier/report.h"
+#include "unit/courier/trusted.h"
 
 enum {
     WAIT_MIN_MS = 250,
@@ -13,6 +16,7 @@ enum {
     REPLY_MAX = 64 << 10,
     UPLOAD_MS = 60000,
     CALL_MS = 10000,
+    CHOOSE_MS = 600000, /* metadata is looked at this often, also when nothing is hinted */
 };
 
 /* ---- waiting ---- */
@@ -88,169 +92,66 @@ bool fw_unit_condemns(const fw_http_reply *reply) {
     return says_why;
 }
 
-/* ---- the report ---- */
-
-typedef struct state {
-    fw_hash active, staged;
-    uint32_t tick, recordings;
-    uint64_t spool_bytes, lost_bytes, sequence_active, sequence_refused;
-} state;
-
-static state look(fw_unit_courier *c) {
-    fw_unit_shared *s = c->shared;
-    state now = {0};
-    uint64_t ring = fw_unit_ring_used_bytes(&s->ring); /* before the spool: bytes only move there */
-    now.sequence_active = atomic_load(&s->model_active);
-    now.sequence_refused = atomic_load(&s->model_refused);
-    now.active = fw_unit_models_name(&c->models, now.sequence_active);
-    now.staged = c->models.staged;
-    now.tick = atomic_load(&s->tick);
-    now.recordings = atomic_load(&s->recordings);
-    now.spool_bytes = ring + atomic_load(&s->spool_bytes);
-    now.lost_bytes = fw_unit_lost_bytes(s);
-    return now;
-}
-
-/* Changes that are reported at once. */
-static uint64_t state_mix(const state *now) {
-    char text[256];
-    snprintf(text, sizeof text, "%s %s %u %d %" PRIu64 " %" PRIu64, now->active.hex,
-             now->staged.hex, now->recordings, now->spool_bytes > 0, now->lost_bytes,
-             now->sequence_refused);
-    return fw_seed_mix(1, text);
-}
-
-/* {"ring":0,"evicted":0,...} */
-static json_t *losses(fw_unit_shared *shared) {
-    json_t *json = json_object();
-    for (int i = 0; i < FW_UNIT_LOSS_COUNT; i++)
-        json_object_set_new(json, fw_unit_loss_name((fw_unit_loss)i),
-                            json_integer((json_int_t)atomic_load(&shared->lost_bytes[i])));
-    return json;
-}
-
-static char *report_text(fw_unit_courier *c, const state *now) {
-    json_t *json = json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s}", "active", now->active.hex, "staged", now->staged.hex,
-        "tick", (json_int_t)now->tick, "recordings", (json_int_t)now->recordings, "spool_bytes",
-        (json_int_t)now->spool_bytes, "lost_bytes", (json_int_t)now->lost_bytes, "ticks",
-        (json_int_t)atomic_load(&c->shared->ticks), "vetoes",
-        (json_int_t)atomic_load(&c->shared->vetoes), "captures",
-        (json_int_t)atomic_load(&c->shared->captures), "lost_ticks",
-        (json_int_t)atomic_load(&c->shared->lost_ticks), "lost", losses(c->shared), "campaigns",
-        c->campaigns.version);
-    if (!now->active.hex[0]) json_object_set_new(json, "active", json_null());
-    if (!now->staged.hex[0]) json_object_set_new(json, "staged", json_null());
-    if (c->bad_target.hex[0])
-        json_object_set_new(json, "refused", json_string(c->bad_target.hex));
-    char *text = json_dumps(json, JSON_COMPACT);
-    json_decref(json);
-    return text;
-}
-
-/* What the factory wants of this unit: a model, a list of campaigns. */
-static void take_answer(fw_unit_courier *c, const fw_http_reply *reply) {
-    fw_hash target;
-    json_t *json = fw_unit_reply_json(reply);
-    const char *text = json_string_value(json_object_get(json, "target"));
-    const char *version = json_string_value(json_object_get(json, "campaigns"));
-    if (version && strlen(version) < sizeof c->campaigns_wanted)
-        strcpy(c->campaigns_wanted, version);
-    if (text && fw_hash_parse(text, &target, NULL) == FW_OK &&
-        strcmp(target.hex, c->target.hex) != 0) {
-        c->target = target;
-        c->fetches = (fw_unit_backoff){0};
-    }
-    json_decref(json);
-}
-
-static void report(fw_unit_courier *c) {
-    state now = look(c);
-    uint64_t mix = state_mix(&now);
-    if (!fw_unit_may_try(c, &c->reports)) return;
-    if (fw_unit_now_ns(c) < c->report_due_ns && mix == c->reported_state) return;
-    char url[300], *text = report_text(c, &now);
-    if (!text) {
-        fw_unit_failed(c, &c->reports, "reporting to the factory", 0, "no memory for a report");
-        return;
-    }
-    snprintf(url, sizeof url, "%s/v1/units/%u/report", c->config.factory, c->config.unit);
-    static const char *const headers[] = {"Content-Type: application/json", NULL};
-    fw_http_call call = {.method = "POST", .url = url, .headers = headers, .body = text,
-                         .body_bytes = strlen(text)};
-    fw_http_reply reply;
-    fw_error error;
-    fw_status status = fw_unit_call(c, &call, &reply, &error);
-    free(text);
-    if (status == FW_OK && reply.status / 100 != 2)
-        status = fw_fail(&error, FW_IO, "the factory answered %d", reply.status);
-    if (status == FW_OK) {
-        fw_unit_succeeded(c, &c->reports, "reporting to the factory");
-        c->reported_state = mix;
-        take_answer(c, &reply);
-    } else {
-        fw_unit_failed(c, &c->reports, "reporting to the factory", reply.retry_after_s, error.text);
-    }
-    c->report_due_ns = fw_unit_now_ns(c) + (int64_t)FW_UNIT_REPORT_MS * 1000000;
-    fw_unit_clear_reply(&reply);
-}
-
 /* ---- models ---- */
 
-/* The target's bytes, from DIR/models or from the factory. */
-static fw_status get_model(fw_unit_courier *c, char **bytes, size_t *size_bytes, int *retry_after_s,
-                           fw_error *error) {
-    char url[400];
+/* Bytes of an object from offset on. A server that knows no ranges sends them all. */
+static fw_status fetch_object(void *self, const fw_hash *sha256, uint64_t offset, size_t wanted, char **bytes,
+                              size_t *size_bytes, fw_error *error) {
+    fw_unit_courier *c = self;
+    char url[400], range[80];
     fw_http_reply reply;
-    if (fw_unit_models_find(&c->models, &c->target, bytes, size_bytes, error) == FW_OK)
-        return FW_OK;
-    snprintf(url, sizeof url, "%s/v1/objects/%s", c->config.factory, c->target.hex);
-    fw_http_call call = {.method = "GET", .url = url, .reply_max_bytes = FW_UNIT_MODEL_FILE_MAX};
+    snprintf(url, sizeof url, "%s/v1/objects/%s", c->config.factory, sha256->hex);
+    snprintf(range, sizeof range, "Range: bytes=%" PRIu64 "-%" PRIu64, offset, offset + wanted - 1);
+    const char *const headers[] = {range, NULL};
+    fw_http_call call = {.method = "GET", .url = url, .headers = headers, .reply_max_bytes = FW_UNIT_MODEL_FILE_MAX};
+    if (c->hinted && offset + wanted <= c->hinted_bytes) {
+        *size_bytes = wanted;
+        *bytes = malloc(wanted);
+        if (*bytes) memcpy(*bytes, c->hinted + offset, wanted);
+        return *bytes ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a model");
+    }
     FW_TRY(fw_unit_call(c, &call, &reply, error));
-    if (reply.status != 200) {
-        *retry_after_s = reply.retry_after_s;
-        fw_status status = fw_fail(error, FW_IO, "the factory answered %d for model %.12s",
-                                   reply.status, c->target.hex);
+    c->fetches.retry_after_s = reply.retry_after_s;
+    size_t skip = reply.status == 200 ? (size_t)offset : 0;
+    if ((reply.status != 200 && reply.status != 206) || reply.body_bytes <= skip) {
+        fw_status status = fw_fail(error, FW_IO, "the factory answered %d for model %.12s", reply.status, sha256->hex);
         fw_unit_clear_reply(&reply);
         return status;
     }
+    size_t more = reply.body_bytes - skip;
+    if (more > wanted) more = wanted;
+    memmove(reply.body, reply.body + skip, more);
     *bytes = reply.body;
-    *size_bytes = reply.body_bytes;
+    *size_bytes = more;
     return FW_OK;
 }
 
-static void fetch(fw_unit_courier *c) {
-    char *bytes = NULL;
-    size_t size = 0;
-    int retry_after_s = 0;
-    fw_error error;
-    if (!c->target.hex[0] || strcmp(c->target.hex, c->models.staged.hex) == 0) return;
-    if (strcmp(c->target.hex, c->bad_target.hex) == 0 || !fw_unit_may_try(c, &c->fetches)) return;
-    fw_status status = get_model(c, &bytes, &size, &retry_after_s, &error);
-    if (status == FW_OK)
-        status = fw_unit_models_stage(&c->models, &c->target, bytes, size, &error);
-    free(bytes);
-    if (status == FW_OK) {
-        fw_unit_succeeded(c, &c->fetches, "fetching the model");
-        fw_log_info("unit %u: staged model %.12s", c->config.unit, c->target.hex);
-    } else if (status == FW_CORRUPT || status == FW_UNSUPPORTED || status == FW_INVALID) {
-        c->bad_target = c->target; /* the right bytes, but no model for this unit */
-        fw_log_error("unit %u: model %.12s refused, the one before stays: %s", c->config.unit,
-                     c->target.hex, error.text);
-    } else {
-        fw_unit_failed(c, &c->fetches, "fetching the model", retry_after_s, error.text);
+/* One step towards the model that the factory wants here. */
+static void update(fw_unit_courier *c) {
+    fw_error error = {""};
+    if (!fw_unit_may_try(c, &c->fetches)) return;
+    if (fw_unit_now_ns(c) >= c->choose_due_ns) {
+        fw_unit_updater_doubt(&c->updater);
+        c->choose_due_ns = fw_unit_now_ns(c) + (int64_t)CHOOSE_MS * 1000000;
     }
-    c->report_due_ns = 0;
+    fw_unit_update done = fw_unit_updater_round(&c->updater, &c->target, &error);
+    if (done == FW_UNIT_UPDATE_NOTHING) return;
+    if (done == FW_UNIT_UPDATE_FAILED)
+        fw_unit_failed(c, &c->fetches, "another model", c->fetches.retry_after_s, error.text);
+    else
+        fw_unit_succeeded(c, &c->fetches, "another model");
+    if (done != FW_UNIT_UPDATE_GOES_ON) c->report_due_ns = 0;
 }
 
-/* The tick refused what it found in the slot: say so once. */
-static void notice_refusal(fw_unit_courier *c) {
-    uint64_t refused = atomic_load(&c->shared->model_refused);
-    if (refused == 0 || refused == c->refused_logged) return;
-    c->refused_logged = refused;
-    c->bad_target = fw_unit_models_name(&c->models, refused);
-    c->models.staged = fw_unit_models_name(&c->models, atomic_load(&c->shared->model_active));
-    c->report_due_ns = 0;
+/* The tick's verdicts, and the candidate that runs beside the model that drives. */
+static void look_after_models(fw_unit_courier *c) {
+    fw_error error = {""};
+    if (fw_unit_updater_notice(&c->updater)) c->report_due_ns = 0;
+    update(c);
+    if (!fw_unit_may_try(c, &c->shadowings)) return;
+    fw_unit_update done = fw_unit_updater_shadow(&c->updater, &c->shadow_wanted, &error);
+    if (done == FW_UNIT_UPDATE_FAILED) fw_unit_failed(c, &c->shadowings, "a model to run in shadow", 0, error.text);
+    if (done == FW_UNIT_UPDATE_STAGED) fw_unit_succeeded(c, &c->shadowings, "a model to run in shadow");
 }
 
 /* ---- campaigns ---- */
@@ -294,8 +195,9 @@ static json_t *number(uint64_t value) { return json_integer((json_int_t)value); 
 
 static json_t *health_json(fw_unit_courier *c) {
     fw_unit_shared *s = c->shared;
-    state now = look(c);
+    fw_hash active = fw_unit_updater_active(&c->updater);
     const fw_env *env = c->config.env;
+    uint64_t ring_bytes = fw_unit_ring_used_bytes(&s->ring);
     json_t *json = json_object();
     const struct {
         const char *name;
@@ -308,29 +210,29 @@ static json_t *health_json(fw_unit_courier *c) {
         {"vetoes", atomic_load(&s->vetoes)},
         {"misses", atomic_load(&s->late_ticks)},
         {"worst_tick_us", atomic_load(&s->worst_tick_ns) / 1000},
-        {"recordings", now.recordings},
+        {"recordings", atomic_load(&s->recordings)},
         {"captures", atomic_load(&s->captures)},
         {"triggers", atomic_load(&s->triggers)},
         {"missed_ticks", atomic_load(&s->missed_ticks)},
         {"lost_ticks", atomic_load(&s->lost_ticks)},
         {"salvaged", atomic_load(&s->salvaged)},
-        {"spool_bytes", now.spool_bytes},
+        {"spool_bytes", ring_bytes + atomic_load(&s->spool_bytes)},
         {"ring_file_bytes", atomic_load(&s->ring_file_bytes)},
-        {"ring_used_bytes", fw_unit_ring_used_bytes(&s->ring)},
+        {"ring_used_bytes", ring_bytes},
         {"records_lost", c->records.lost},
     };
     json_object_set_new(json, "boot", json_string(s->boot));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         json_object_set_new(json, fields[i].name, number(fields[i].value));
-    json_object_set_new(json, "lost_bytes", losses(s));
-    json_object_set_new(json, "model", now.active.hex[0] ? json_string(now.active.hex) : json_null());
+    json_object_set_new(json, "lost_bytes", fw_unit_losses_json(s));
+    json_object_set_new(json, "model", active.hex[0] ? json_string(active.hex) : json_null());
     json_object_set_new(json, "campaigns", json_string(c->campaigns.version));
     return json;
 }
 
 /* Once a start of the unit, as soon as a model drives. */
 static void add_versions(fw_unit_courier *c) {
-    fw_hash active = fw_unit_models_name(&c->models, atomic_load(&c->shared->model_active));
+    fw_hash active = fw_unit_updater_active(&c->updater);
     if (c->shared->versions_told || !active.hex[0]) return;
     c->shared->versions_told = true;
     add_record(c, FW_UNIT_RECORDS_VERSIONS,
@@ -413,9 +315,22 @@ static void send_records(fw_unit_courier *c) {
 
 /* ---- the whole ---- */
 
+/* Who chooses: the caller's, or signed metadata behind the owner's root, or nobody. */
+static fw_status open_updater(fw_unit_courier *c, fw_error *error) {
+    const fw_unit_courier_config *config = &c->config;
+    fw_unit_updater_config updater = {.env = config->env, .unit = config->unit, .data_folder = config->data_folder,
+                                      .shared = c->shared, .load = config->load, .chooser = config->chooser,
+                                      .source = {.self = c, .fetch = fetch_object}};
+    if (!updater.chooser.choose) FW_TRY(fw_unit_trusted_open(c, &updater.chooser, error));
+    if (!updater.chooser.choose) updater.chooser = (fw_unit_chooser){.self = c, .choose = fw_unit_hinted_choose};
+    return fw_unit_updater_open(&c->updater, &updater, error);
+}
+
 fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_shared *shared,
                                fw_unit_spool *spool, const fw_http_client *client,
                                fw_unit_courier **out, fw_error *error) {
+    if (config->hardware_id && strlen(config->hardware_id) >= FW_HARDWARE_ID_MAX)
+        return fw_fail(error, FW_INVALID, "unit: the hardware id is too long");
     if (strlen(config->factory) > 200)
         return fw_fail(error, FW_INVALID, "unit: the factory's address is too long");
     fw_unit_courier *c = calloc(1, sizeof *c);
@@ -424,6 +339,7 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
     if (c->config.upload_timeout_ms == 0) c->config.upload_timeout_ms = UPLOAD_MS;
     if (c->config.call_timeout_ms == 0) c->config.call_timeout_ms = CALL_MS;
     if (c->config.health_ms == 0) c->config.health_ms = FW_UNIT_HEALTH_MS;
+    if (!c->config.hardware_id) c->config.hardware_id = FW_UNIT_HARDWARE;
     c->shared = shared;
     c->spool = spool;
     c->client = c->upload_client = *client;
@@ -433,18 +349,26 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
     c->started_ns = fw_unit_now_ns(c);
     c->health_due_ns = c->started_ns + (int64_t)c->config.health_ms * 1000000;
     fw_unit_campaigns_open(&c->campaigns, config, shared);
-    fw_status status = fw_unit_models_open(&c->models, config, shared, error);
+    fw_status status = open_updater(c, error);
+    if (status == FW_OK) status = fw_unit_identity_open(c, error);
     if (status == FW_OK)
         status = fw_unit_records_open(&c->records, config->env, config->data_folder, shared, error);
     if (status != FW_OK) {
-        free(c);
+        fw_unit_courier_close(c);
         return status;
     }
     *out = c;
     return FW_OK;
 }
 
-void fw_unit_courier_close(fw_unit_courier *courier) { free(courier); }
+void fw_unit_courier_close(fw_unit_courier *courier) {
+    if (!courier) return;
+    fw_unit_updater_close(&courier->updater);
+    fw_unit_trusted_close(courier->trusted);
+    fw_private_key_free(courier->key);
+    free(courier->hinted);
+    free(courier);
+}
 
 static int ms_until(const fw_unit_courier *c, int64_t moment_ns) {
     if (moment_ns == INT64_MAX) return FW_UNIT_REPORT_MS;
@@ -457,12 +381,13 @@ void fw_unit_courier_upload_through(fw_unit_courier *c, const fw_http_client *cl
 }
 
 int fw_unit_courier_talk(fw_unit_courier *c) {
-    notice_refusal(c);
-    report(c);
-    fetch(c);
+    fw_unit_report(c);
+    fw_unit_identity_tell(c);
+    look_after_models(c);
     fetch_campaigns(c);
     add_health(c);
     send_records(c);
+    if (c->updater.begun && fw_unit_may_try(c, &c->fetches)) return 0;
     return ms_until(c, c->report_due_ns > c->reports.not_before_ns ? c->report_due_ns
                                                                    : c->reports.not_before_ns);
 }

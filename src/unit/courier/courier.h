@@ -2,7 +2,7 @@
  * the tick.
  *
  *   main thread   ring --> spool (never waits on the network)
- *   net thread    report --> target, version of the campaigns --> fetch, check, persist, stage
+ *   net thread    report --> hints (report.h) --> models (updater.h), shadow, campaigns
  *                 health, versions --> records.h --> send
  *   uploader      spool --> upload (upload.c), however long one takes
  *
@@ -17,8 +17,8 @@
  * others. In quiet hours nothing leaves but reports and captures of priority >= 80.
  *
  * Invariants: (1) a recording leaves the disk only for a receipt with its hash and size, or by the
- * quota; (2) a model is staged only after its SHA-256 was checked, its file is durable in DIR/models
- * and it was parsed; campaigns only after all of them were parsed or left out, and DIR/campaigns.json is
+ * quota; (2) a model is staged only after signed metadata named it, its SHA-256 and self-test were checked and
+ * its slot is durable (slots.h); without a trusted root none comes from the network; campaigns only after all of them were parsed or left out, and DIR/campaigns.json is
  * durable; (3) the process stays under FW_UNIT_COURIER_MEMORY_MAX of private memory, measured by
  * tests/unit/test_unit_program.c: spool 2.4 MiB, one model file, one reply, one batch of records, a
  * salvage of 4 MiB at its start.
@@ -28,18 +28,16 @@
 
 #include "http/client.h"
 #include "unit/courier/spool.h"
+#include "unit/courier/updater.h"
 
 enum {
     FW_UNIT_COURIER_MEMORY_MAX = 16 << 20,
-    FW_UNIT_MODEL_FILE_MAX = 4 << 20,
     FW_UNIT_REPORT_MS = 500,
     FW_UNIT_HEALTH_MS = 10000,
     FW_UNIT_QUIET_PRIORITY = 80, /* captures of at least this leave in quiet hours */
 };
 
-/* Parses a model file into the pointer-free form the tick takes from its slot. */
-typedef fw_status (*fw_unit_model_load)(const void *file, size_t file_bytes, void *out,
-                                        size_t out_max_bytes, size_t *out_bytes, fw_error *error);
+#define FW_UNIT_HARDWARE "flywheel-unit"
 
 typedef struct fw_unit_courier_config {
     const fw_env *env;
@@ -51,13 +49,15 @@ typedef struct fw_unit_courier_config {
     uint64_t upload_rate_bytes_per_s;   /* 0: no limit */
     uint32_t quiet_from_min, quiet_to_min; /* of the local day; equal: none */
     uint32_t upload_timeout_ms, call_timeout_ms, health_ms; /* 0: 60000, 10000, FW_UNIT_HEALTH_MS */
+    const char *root_path;   /* the owner's bundle of first roots (trust/uptane.h); NULL: DIR/trust as it is */
+    const char *hardware_id; /* NULL: FW_UNIT_HARDWARE */
+    fw_unit_chooser chooser; /* in place of signed metadata: simulations and tests; choose NULL: none */
     const fw_http_client_options *http; /* for fw_unit_courier_run; may be NULL */
 } fw_unit_courier_config;
 
 typedef struct fw_unit_courier fw_unit_courier;
 
-/* Makes DIR/models and stages the model that drove last, if its file is whole. The client and the
- * spool stay the caller's. */
+/* Stages the model that drove last, if its slot is whole. The client and the spool stay the caller's. */
 fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_shared *shared,
                                fw_unit_spool *spool, const fw_http_client *client,
                                fw_unit_courier **out, fw_error *error) FW_MUST;

@@ -1,4 +1,4 @@
-/* courier_state.h - what courier.c (report, models, campaigns, records) and upload.c share. */
+/* courier_state.h - what the courier's files share. */
 #ifndef FW_UNIT_COURIER_STATE_H
 #define FW_UNIT_COURIER_STATE_H
 
@@ -7,14 +7,16 @@
 #include "base/random.h"
 #include "unit/courier/campaigns.h"
 #include "unit/courier/courier.h"
-#include "unit/courier/models.h"
+#include "trust/uptane.h"
 #include "unit/courier/records.h"
+#include "unit/courier/updater.h"
 
 /* When something may be tried again, and how long the next failure will wait. */
 typedef struct fw_unit_backoff {
     int64_t not_before_ns;
     uint32_t wait_ms;
     bool failing;
+    int retry_after_s; /* the last answer's */
 } fw_unit_backoff;
 
 struct fw_unit_courier {
@@ -22,16 +24,22 @@ struct fw_unit_courier {
     fw_unit_shared *shared;
     fw_unit_spool *spool;
     fw_http_client client, upload_client;
-    fw_unit_models models;
+    fw_unit_updater updater;
     fw_unit_campaign_list campaigns;
     fw_unit_records records;
     fw_random random, upload_random; /* spread the fleet's retries */
-    fw_unit_backoff reports, fetches, campaign_fetches, sendings, uploads;
+    fw_unit_backoff reports, fetches, shadowings, tellings, campaign_fetches, sendings, uploads;
     int64_t started_ns, report_due_ns, health_due_ns;
     uint64_t reported_state; /* what the last report said, mixed into one number */
-    fw_hash target, bad_target; /* wanted by the factory; what could not be loaded */
+    fw_hash target, shadow_wanted; /* what the factory hints at */
+    fw_private_key *key;           /* this unit's (identity.h) */
+    bool key_told;
+    char nonce[33]; /* of the factory's last answer */
+    int64_t choose_due_ns; /* look at the metadata again, whatever is hinted */
+    char *hinted; /* bytes of the model that is hinted at */
+    size_t hinted_bytes;
+    struct fw_unit_trusted *trusted; /* NULL: no root, or the caller chooses */
     char campaigns_wanted[FW_UNIT_VERSION_MAX]; /* the version of the last report's answer */
-    uint64_t refused_logged;
     /* the uploader's, as uploads above, upload_client and upload_random */
     bool ask_offset;      /* an upload failed: ask before sending again */
     int64_t rate_free_ns; /* the rate's budget is used up until then */

@@ -16,6 +16,16 @@ const char *fw_unit_loss_name(fw_unit_loss loss) {
     return names[loss];
 }
 
+const char *fw_unit_refusal_name(uint32_t why) {
+    static const char *const names[] = {
+        "",
+#define X(name, text) text,
+        FW_UNIT_REFUSALS(X)
+#undef X
+    };
+    return why < FW_UNIT_REFUSAL_COUNT ? names[why] : "";
+}
+
 /* 32 hexadecimal digits nobody had before. */
 static void make_id(char out[FW_UNIT_BOOT_MAX]) {
     uint8_t bytes[16] = {0};

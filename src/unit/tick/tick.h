@@ -4,6 +4,10 @@
  *                                            \-> campaigns -> captures (capture.h) -> ring
  *   END, FLUSH -> recording closed, captures written -> ACT without an action
  *
+ * The model is watched while it is new (watch.h). When it fails, the next tick is driven by the last-known-good,
+ * which lies ready (seat.h); when that fails too, by fixed rules that stop the car (safe.h). A candidate may
+ * decide beside it without a say (shadow.h).
+ *
  * States of the recording:
  *
  *   none --OBSERVE--> open --OBSERVE that goes on--> open
@@ -27,6 +31,8 @@ typedef struct fw_unit_tick_config {
     const char *bus_path; /* outlives the tick */
     bool captures_only;   /* routine recordings stay on the unit: they are not counted as handed over */
     int64_t chunk_ns;     /* recordings reach the courier at least this often; 0: by size alone */
+    const fw_env *env;    /* NULL: the machine */
+    int64_t (*cpu_ns)(void); /* CPU time of the tick's thread; NULL: the system's */
 } fw_unit_tick_config;
 
 typedef struct fw_unit_tick fw_unit_tick;
@@ -36,7 +42,7 @@ fw_status fw_unit_tick_open(const fw_unit_tick_config *config, fw_unit_shared *s
                             fw_unit_tick **out, fw_error *error) FW_MUST;
 void fw_unit_tick_close(fw_unit_tick *tick);
 
-/* Takes a newly staged model, if any; true when one drives. */
+/* Lets the model drive that is to (seat.h), or the safe controller; false: there is nothing yet. */
 bool fw_unit_tick_take_model(fw_unit_tick *tick);
 /* Receives one frame of fd and answers it. FW_TIMEOUT: none came; other failures: cut the peer off.
  * Needs a model. */
@@ -46,9 +52,10 @@ void fw_unit_tick_end_recording(fw_unit_tick *tick);
 /* Waits for a model, connects, ticks, reconnects, until shared->stop. */
 void fw_unit_tick_run(fw_unit_tick *tick);
 
-/* The slot's bytes of a model file, for the courier: parses a driving policy into `out`. */
-fw_status fw_unit_tick_load(const void *file, size_t file_bytes, void *out, size_t out_max_bytes,
-                            size_t *out_bytes, fw_error *error) FW_MUST;
+/* The slot's bytes of a model file, for the courier: parses a driving policy into `out`. custom: what the image
+ * repository says of the model (JSON, may be NULL); its self-test is passed first. FW_MISMATCH: it is not. */
+fw_status fw_unit_tick_load(const void *file, size_t file_bytes, const char *custom, void *out,
+                            size_t out_max_bytes, size_t *out_bytes, fw_error *error) FW_MUST;
 /* A cut driving recording made whole (fw_unit_salvage of unit/salvage.h), for the courier. */
 fw_status fw_unit_tick_salvage(const fw_env *env, const char *from, int to, uint32_t unit,
                                const fw_unit_begin *begin, fw_unit_salvaged *out,
