@@ -9,7 +9,7 @@
 #include "trust/tuf.h"
 
 /* Delegated roles remembered until the next refresh. */
-enum { FW_TUF_HELD_MAX = 1024 };
+enum { FW_TUF_HELD_MAX = 128 };
 
 /* A delegated role as one delegator vouches for it. The delegator is its verified metadata, not its name: two
  * delegators of one name may name other keys. */

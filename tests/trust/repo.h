@@ -31,7 +31,7 @@
 #include "trust/tuf.h"
 
 #define REPO_UNUSED __attribute__((unused))
-enum { REPO_FILES = 512, REPO_KEYS = 40, REPO_NAME = 256, REPO_SIGNERS_MAX = 12 };
+enum { REPO_FILES = 256, REPO_KEYS = 40, REPO_NAME = 256, REPO_SIGNERS_MAX = 12 };
 static const int64_t repo_day_s = 86400, repo_start_s = 1800000000; /* 2027 */
 
 typedef struct repo_file {
