@@ -15,6 +15,7 @@
 #include "factory/catalogue/catalogue.h"
 #include "factory/ingest/objects.h"
 #include "factory/registry/lineage.h"
+#include "trust/key.h"
 
 enum { FW_MODELS_FILE_MAX = 64 << 20, FW_MODELS_TEXT_MAX = 8 << 20 };
 
@@ -48,6 +49,8 @@ fw_status fw_models_lineage(const json_t *card, fw_lineage *out, char **text, fw
 fw_status fw_models_manifest(fw_models_source *source, const char *dataset, json_t **manifest, fw_error *error) FW_MUST;
 /* The SHA-256 of a file that must have this one. FW_MISMATCH. */
 fw_status fw_models_check_file(const char *path, const char *hash, fw_error *error) FW_MUST;
+/* The public release key: --key FILE (JSON), else that of --data. FW_INVALID: neither is given. */
+fw_status fw_models_key(const fw_models_options *options, fw_public_key **out, fw_error *error) FW_MUST;
 /* Text of a card's field, "" without one. */
 const char *fw_models_text(const json_t *card, const char *name);
 

@@ -14,6 +14,7 @@
 #include "cli/models.h"
 #include "nn/onnx/onnx.h"
 #include "nn/run/model.h"
+#include "trust/dsse.h"
 
 static fw_status put(const char *folder, const char *name, const void *bytes, size_t size, fw_error *error) {
     char path[FW_PATH_MAX];
@@ -49,13 +50,24 @@ static fw_status put_onnx(const char *folder, const char *path, fw_error *error)
     return status;
 }
 
-/* The bundle that OpenSSF's tool reads, around the envelope. */
-static fw_status put_signature(const char *folder, json_t *statement, fw_error *error) {
-    json_t *bundle = json_pack("{s:s,s:{s:{s:s},s:[]},s:O}", "mediaType",
-                               "application/vnd.dev.sigstore.bundle.v0.3+json", "verificationMaterial", "publicKey",
-                               "hint", "", "tlogEntries", "dsseEnvelope", statement);
-    fw_status status = put_json(folder, "model.sig", bundle, error);
-    json_decref(bundle);
+/* The envelope in the bundle that OpenSSF's tool reads, which names the key; without one the envelope alone. */
+static fw_status put_signature(fw_models_source *s, const char *folder, const json_t *statement, fw_error *error) {
+    fw_public_key *key = NULL;
+    fw_error why = {""};
+    char *bundle = NULL, *envelope = json_dumps(statement, JSON_COMPACT);
+    if (!envelope) return fw_fail(error, FW_NO_MEMORY, "no memory for model.sig");
+    fw_status status = fw_models_key(s->options, &key, &why);
+    if (status == FW_OK) {
+        status = fw_dsse_bundle(envelope, key, &bundle, error);
+        fw_public_key_free(key);
+    } else {
+        fprintf(stderr, "model.sig is the bare envelope: %s\n", why.text);
+        status = FW_OK;
+    }
+    const char *text = bundle ? bundle : envelope;
+    if (status == FW_OK) status = put(folder, "model.sig", text, strlen(text), error);
+    free(bundle);
+    free(envelope);
     return status;
 }
 
@@ -80,7 +92,7 @@ static fw_status export(fw_models_source *s, json_t *card, const char *folder, f
     }
     json_t *statement = json_object_get(card, "statement");
     if (json_is_object(statement))
-        FW_TRY(put_signature(folder, statement, error));
+        FW_TRY(put_signature(s, folder, statement, error));
     else
         fprintf(stderr, "no model.sig: this model was never released\n");
     json_object_del(card, "statement");

@@ -163,3 +163,27 @@ fw_status fw_models_manifest(fw_models_source *s, const char *dataset, json_t **
     json_decref(json);
     return fw_fail(error, FW_CORRUPT, "data set %.12s is no manifest", dataset);
 }
+
+/* ---- the key ---- */
+
+fw_status fw_models_key(const fw_models_options *o, fw_public_key **out, fw_error *error) {
+    char path[FW_PATH_MAX], *text;
+    size_t size;
+    if (!o->key && !o->data)
+        return fw_fail(error, FW_INVALID, "say --key FILE, the factory's public release key (flywheel trust key)");
+    if (!o->key) {
+        fw_private_key *own;
+        snprintf(path, sizeof path, "%.400s/trust/keys/release.pem", o->data);
+        FW_TRY(fw_private_key_load(path, &own, error));
+        fw_status status = fw_private_key_public(own, out, error);
+        fw_private_key_free(own);
+        return status;
+    }
+    FW_TRY(fw_file_read(o->key, FW_KEY_PEM_MAX, &text, &size, error));
+    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    fw_status status = json ? fw_public_key_read(json, out, error)
+                            : fw_fail(error, FW_CORRUPT, "%s is no public key (JSON)", o->key);
+    json_decref(json);
+    return status;
+}

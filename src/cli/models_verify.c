@@ -33,29 +33,6 @@ static void note_status(findings *f, const char *check, fw_status status, const 
 
 /* ---- the statement ---- */
 
-/* The public key: --key FILE (TUF's JSON form), else that of the factory's own folder. */
-static fw_status load_key(const fw_models_options *o, fw_public_key **out, fw_error *error) {
-    char path[FW_PATH_MAX], *text;
-    size_t size;
-    if (!o->key && !o->data)
-        return fw_fail(error, FW_INVALID, "say --key FILE, the factory's public release key (flywheel trust key)");
-    if (!o->key) {
-        fw_private_key *own;
-        snprintf(path, sizeof path, "%.400s/trust/keys/release.pem", o->data);
-        FW_TRY(fw_private_key_load(path, &own, error));
-        fw_status status = fw_private_key_public(own, out, error);
-        fw_private_key_free(own);
-        return status;
-    }
-    FW_TRY(fw_file_read(o->key, FW_KEY_PEM_MAX, &text, &size, error));
-    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    free(text);
-    fw_status status = json ? fw_public_key_read(json, out, error)
-                            : fw_fail(error, FW_CORRUPT, "%s is no public key (JSON)", o->key);
-    json_decref(json);
-    return status;
-}
-
 /* The digest that the statement gives a file; "" none. */
 static const char *digest_of(const json_t *statement, const char *name) {
     size_t at;
@@ -206,7 +183,7 @@ static fw_status verify(const fw_models_options *o, const char *what, const fw_p
 fw_status fw_models_verify(const fw_models_options *o, const char *const *words, fw_error *error) {
     fw_public_key *key;
     findings f = {.checks = json_array()};
-    fw_status status = load_key(o, &key, error);
+    fw_status status = fw_models_key(o, &key, error);
     if (status == FW_OK) {
         status = verify(o, words[0], key, &f, error);
         fw_public_key_free(key);

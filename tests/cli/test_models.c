@@ -225,6 +225,30 @@ static void an_export_is_a_folder_for_other_tools(void **state) {
     free(text);
     snprintf(path, sizeof path, "%s/out/model.onnx", w->f->folder);
     assert_true(fw_file_exists(path));
+    snprintf(path, sizeof path, "%s/out/model.sig", w->f->folder);
+    if (!fw_file_exists(path)) return; /* refused by the gate: never released */
+    expect(w, 0, "ok  the statement names this lineage", "verify $F/out --data $D");
+}
+
+/* The rule was made the fleet's target, and so released. */
+static void a_release_is_verified_and_a_forgery_is_not(void **state) {
+    const world *w = *state;
+    char command[300];
+    expect(w, 0, "ok  the statement is signed with this key", "verify %.12s --data $D", w->first);
+    assert_null(strstr(output, "NO "));
+    expect(w, 2 - 1, "say --key", "verify %.12s --url http://127.0.0.1:1", w->first);
+    expect(w, 0, w->first, "export %.12s $F/rule --data $D", w->first);
+    expect(w, 0, "\"ok\":true", "verify $F/rule --data $D --json");
+    snprintf(command, sizeof command, "cd %s/rule && cp model.safetensors m && echo x >> model.safetensors",
+             w->f->folder);
+    assert_int_equal(run_command(command, output, OUT_MAX), 0);
+    expect(w, 1, "NO  the statement names this model", "verify $F/rule --data $D");
+    snprintf(command, sizeof command, "cd %s/rule && mv m model.safetensors && echo ' ' >> lineage.json", w->f->folder);
+    assert_int_equal(run_command(command, output, OUT_MAX), 0);
+    expect(w, 1, "NO  the statement names this lineage", "verify $F/rule --data $D");
+    snprintf(command, sizeof command, "cd %s/rule && rm lineage.json", w->f->folder);
+    assert_int_equal(run_command(command, output, OUT_MAX), 0);
+    expect(w, 1, "NO  the statement names this lineage", "verify $F/rule --data $D");
 }
 
 /* What --data does with the folder, --url does with a running factory. */
@@ -243,6 +267,7 @@ int main(void) {
         cmocka_unit_test(a_rebuild_gives_the_same_bytes), cmocka_unit_test(another_recipe_is_another_model),
         cmocka_unit_test(a_recording_that_is_gone_or_changed_is_named),
         cmocka_unit_test(the_lineage_says_what_it_is_made_of), cmocka_unit_test(two_models_are_compared),
-        cmocka_unit_test(an_export_is_a_folder_for_other_tools), cmocka_unit_test(over_http_it_is_the_same)};
+        cmocka_unit_test(an_export_is_a_folder_for_other_tools),
+        cmocka_unit_test(a_release_is_verified_and_a_forgery_is_not), cmocka_unit_test(over_http_it_is_the_same)};
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -1,6 +1,5 @@
 #include "factory/registry/release.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "factory/trust/trust.h"
+#include "trust/dsse.h"
 
 void fw_release_clear(fw_release *release) {
     free(release->self_test);
@@ -19,48 +19,21 @@ void fw_release_clear(fw_release *release) {
 
 /* ---- the statement ---- */
 
-static json_t *resource(const char *name, const char *sha256) {
-    return json_pack("{s:s,s:s,s:s}", "name", name, "algorithm", "sha256", "digest", sha256);
-}
-
-/* Files in the order of their names, as in OpenSSF's manifest; one hash over their digests' bytes. */
-static fw_hash root_digest(const char *const digests[], int count) {
-    unsigned char bytes[4 * SHA256_DIGEST_LENGTH];
-    size_t used = 0;
-    FW_ASSERT(count <= 4);
-    for (int i = 0; i < count; i++)
-        for (int at = 0; at < SHA256_DIGEST_LENGTH; at++) {
-            unsigned byte = 0;
-            (void)sscanf(digests[i] + 2 * at, "%2x", &byte);
-            bytes[used++] = (unsigned char)byte;
-        }
-    return fw_hash_bytes(bytes, used);
-}
-
 fw_status fw_release_statement(const char *line, const char *hash, const char *lineage, int64_t counter, char **text,
                                fw_error *error) {
     char name[128];
-    fw_hash of_lineage = fw_hash_bytes(lineage, strlen(lineage));
-    const char *const digests[] = {of_lineage.hex, hash};
-    bool has = *lineage != '\0';
-    fw_hash root = root_digest(has ? digests : digests + 1, has ? 2 : 1);
-    json_t *resources = json_array();
-    if (has) json_array_append_new(resources, resource("lineage.json", of_lineage.hex));
-    json_array_append_new(resources, resource("model.safetensors", hash));
+    size_t size;
+    fw_dsse_file files[2] = {{.name = "model.safetensors"}, {.name = "lineage.json"}};
+    FW_TRY(fw_hash_parse(hash, &files[0].sha256, error));
+    files[1].sha256 = fw_hash_bytes(lineage, strlen(lineage));
     snprintf(name, sizeof name, "%.32s/%.64s", line, hash);
-    json_t *serialization =
-        json_pack("{s:s,s:s,s:b,s:[s,s,s]}", "method", "files", "hash_type", "sha256", "allow_symlinks", 0,
-                  "ignore_paths", "card.json", "model.onnx", "model.sig");
-    json_t *json = json_pack("{s:s,s:[{s:s,s:{s:s}}],s:s,s:{s:o,s:o,s:{s:s,s:I}}}", "_type",
-                             "https://in-toto.io/Statement/v1", "subject", "name", name, "digest", "sha256", root.hex,
-                             "predicateType", "https://model_signing/signature/v1.0", "predicate", "serialization",
-                             serialization, "resources", resources, "release", "line", line, "release_counter",
-                             (json_int_t)counter);
-    char *found = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!found) return fw_fail(error, FW_NO_MEMORY, "no memory for a model's statement");
-    *text = found;
-    return FW_OK;
+    json_t *more = json_pack("{s:{s:s,s:s,s:b,s:[s,s,s]},s:{s:s,s:I}}", "serialization", "method", "files",
+                             "hash_type", "sha256", "allow_symlinks", 0, "ignore_paths", "card.json", "model.onnx",
+                             "model.sig", "release", "line", line, "release_counter", (json_int_t)counter);
+    if (!more) return fw_fail(error, FW_NO_MEMORY, "no memory for a model's statement");
+    fw_status status = fw_dsse_model(name, files, *lineage ? 2 : 1, more, text, &size, error);
+    json_decref(more);
+    return status;
 }
 
 static fw_status sign(const fw_registry *r, const char *hash, const char *lineage, fw_release *out, fw_error *error) {
