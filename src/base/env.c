@@ -33,19 +33,14 @@ static int real_rename(void *self, const char *from, const char *to) {
     return rename(from, to);
 }
 
-static bool real_random(void *self, void *bytes, size_t size_bytes) {
-    (void)self;
+bool fw_env_random(const fw_env *env, void *bytes, size_t size_bytes) {
+    if (env->random) return env->random(env->self, bytes, size_bytes);
     for (size_t at = 0; at < size_bytes;) {
         ssize_t got = getrandom((char *)bytes + at, size_bytes - at, 0);
         if (got < 0) return false;
         at += (size_t)got;
     }
     return true;
-}
-
-bool fw_env_random(const fw_env *env, void *bytes, size_t size_bytes) {
-    if (!env->random) return real_random(NULL, bytes, size_bytes);
-    return env->random(env->self, bytes, size_bytes);
 }
 
 const fw_env *fw_env_real(void) {
@@ -56,7 +51,6 @@ const fw_env *fw_env_real(void) {
         .write = real_write,
         .fdatasync = real_fdatasync,
         .rename = real_rename,
-        .random = real_random,
     };
     return &real;
 }

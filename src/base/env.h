@@ -20,7 +20,7 @@ typedef struct fw_env {
     ssize_t (*write)(void *self, int fd, const void *bytes, size_t size_bytes);
     int (*fdatasync)(void *self, int fd);    /* also used on folders */
     int (*rename)(void *self, const char *from, const char *to);
-    /* Bytes nobody can guess, all of them or false. NULL: the machine's. */
+    /* Bytes nobody can guess, all of them or false. NULL: the machine's, as in fw_env_real. */
     bool (*random)(void *self, void *bytes, size_t size_bytes);
 } fw_env;
 

@@ -162,7 +162,7 @@ static bool flush_fails(fw_sim_disk *d, fw_sim_inode *i) {
     if (d->flush_fails == 0 || --d->flush_fails > 0) return false;
     uint32_t count = 0;
     for (fw_sim_note *n = i ? i->notes : NULL; n; n = n->next, count++) n->doomed = true;
-    fw_log_info("simulated: a flush fails, %u writes in doubt", count);
+    fw_log_debug("simulated: a flush fails, %u writes in doubt", count);
     errno = EIO;
     return true;
 }

@@ -42,7 +42,6 @@ typedef enum fw_sim_mutant {
     FW_SIM_MUTANT_NO_FOLDER_SYNC, /* nor of folders */
     FW_SIM_MUTANT_NO_WAL_SYNC,    /* SQLite's xSync does nothing */
     FW_SIM_MUTANT_UNIT_NO_SYNC,   /* the units' fdatasync of files does nothing */
-    FW_SIM_MUTANT_ACK_FIRST,      /* the link answers an upload's receipt before the factory took it */
     FW_SIM_MUTANT_COUNT
 } fw_sim_mutant;
 

@@ -33,9 +33,14 @@ static void put(content *c, uint64_t offset, const uint8_t *bytes, size_t size) 
     memcpy(c->bytes + offset, bytes, size);
 }
 
+/* As before the note: its old bytes; where there were none, the end of the file, or a hole when it goes on. */
 static void take_back(content *c, const fw_sim_note *n) {
+    uint64_t had = n->offset + n->old_bytes, end = n->offset + n->size_bytes;
     put(c, n->offset, n->old, n->old_bytes);
-    if (c->size > n->file_bytes && n->offset + n->size_bytes >= c->size) c->size = n->file_bytes;
+    if (c->size > n->file_bytes && end >= c->size)
+        c->size = n->file_bytes;
+    else if (had < end && had < c->size)
+        memset(c->bytes + had, 0, (size_t)((end < c->size ? end : c->size) - had));
 }
 
 static uint32_t count_notes(const fw_sim_inode *i) {
