@@ -12,7 +12,7 @@
  *
  *    run T ticks -> all closed recordings acked -> POST /v1/generations -> curate, train, gate
  *       ^                                                                        |
- *       +--- every unit reports the new model <- "go 10" <- staged by every unit +  (if promoted)
+ *       +--- done <- ring by ring: its units have staged it -> "go" -> a look  <---+  (if promoted; rollout.h)
  *
  * Invariants: (1) children never outlive the conductor; (2) one that dies is started again, until
  * FW_DEMO_DEATHS_MAX; (3) the world's truth and the exams go into the report and nowhere else;
@@ -34,7 +34,8 @@ enum {
     FW_DEMO_UNITS_MAX = 64,
     FW_DEMO_FORMAT = 2, /* 2: models of features version 2 */
     FW_DEMO_DEATHS_MAX = 20, /* of one child, in one run of the conductor */
-    FW_DEMO_ROLLOUT_TICKS = 10,
+    FW_DEMO_ROLLOUT_TICKS = 10, /* in which all that are to swap do */
+    FW_DEMO_RING_TICKS = 0,     /* and then live with the new model, before the next ring */
 };
 
 typedef struct fw_demo_options {

@@ -6,61 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/args.h"
 #include "base/log.h"
 #include "base/pace.h"
 #include "base/random.h"
-#include "cli/demo.h"
+#include "cli/demo_wait.h"
 #include "lines/driving/act/policy.h"
 
-/* Waits end by themselves. In lockstep, while nothing has gone wrong, only after LOCKSTEP_MS, and
- * giving up is a fault; once equality is no longer claimed, a part that died must not hold up the rest. */
-enum { POLL_MS = 100, LOCKSTEP_MS = 180000, UPLOAD_QUIET_MS = 20000, STAGE_MS = 60000,
-       ROLLOUT_ROUNDS = 6, ROLLOUT_MS = 15000 };
+enum { UPLOAD_QUIET_MS = 20000, STAGE_MS = 60000 };
 
 uint64_t fw_demo_phase_seed(uint64_t seed, uint32_t index) {
     char name[40];
     snprintf(name, sizeof name, "generation/%u", index);
     return fw_seed_mix(seed, name) & 0x7FFFFFFF;
-}
-
-static int64_t now_ms(void) { return fw_env_mono_ns(fw_env_real()) / 1000000; }
-
-/* One beat of every wait: children are looked after, then a short sleep. */
-static fw_status beat(fw_demo *demo, fw_error *error) {
-    FW_TRY(fw_demo_supervise(demo, error));
-    fw_env_sleep_ns(fw_env_real(), POLL_MS * INT64_C(1000000));
-    return FW_OK;
-}
-
-static int64_t patience_ms(const fw_demo *demo, int64_t otherwise_ms) {
-    return demo->options->realtime || demo->faults > 0 ? otherwise_ms : LOCKSTEP_MS;
-}
-
-static void give_up(fw_demo *demo, const char *what) {
-    demo->faults++;
-    fw_log_warn("%s; going on", what);
-}
-
-/* Asks the factory, over its restarts. */
-static fw_status get(fw_demo *demo, const char *path, json_t **out, fw_error *error) {
-    for (;;) {
-        fw_status status = fw_demo_factory_get(&demo->factory, path, out, error);
-        if (status != FW_BUSY) return status;
-        FW_TRY(beat(demo, error));
-    }
-}
-
-static const char *text(const json_t *row, const char *name) {
-    const char *value = json_string_value(json_object_get(row, name));
-    return value ? value : "";
-}
-
-/* Our unit's number from its name in the factory ("7"); FW_DEMO_UNITS_MAX when it is not ours. */
-static uint32_t unit_index(const json_t *row, const char *field) {
-    uint64_t value = 0;
-    if (fw_parse_u64(text(row, field), &value, NULL) != FW_OK) return FW_DEMO_UNITS_MAX;
-    return value < FW_DEMO_UNITS_MAX ? (uint32_t)value : FW_DEMO_UNITS_MAX;
 }
 
 /* Counts the recordings of one answer that are newer than `since`; *newest and *oldest are of the
@@ -73,7 +30,7 @@ static void count_rows(fw_demo *demo, json_t *answer, json_int_t since, json_int
     *oldest = since;
     json_array_foreach(answer, i, row) {
         json_int_t sequence = json_integer_value(json_object_get(row, "sequence"));
-        uint32_t index = unit_index(row, "unit");
+        uint32_t index = fw_demo_unit_index(row, "unit");
         if (sequence > *newest) *newest = sequence;
         if (i == 0 || sequence < *oldest) *oldest = sequence;
         if (count && sequence > since && index < FW_DEMO_UNITS_MAX) demo->arrived[index]++;
@@ -84,11 +41,11 @@ static void count_rows(fw_demo *demo, json_t *answer, json_int_t since, json_int
 static fw_status note_arrivals(fw_demo *demo, bool count, fw_error *error) {
     json_t *answer = NULL;
     json_int_t newest = 0, oldest = 0;
-    FW_TRY(get(demo, "/v1/recordings?limit=200", &answer, error));
+    FW_TRY(fw_demo_get(demo, "/v1/recordings?limit=200", &answer, error));
     count_rows(demo, answer, demo->sequence, &newest, &oldest, false);
     if (json_array_size(answer) >= 200 && oldest > demo->sequence) {
         json_decref(answer);
-        FW_TRY(get(demo, "/v1/recordings?limit=100000", &answer, error));
+        FW_TRY(fw_demo_get(demo, "/v1/recordings?limit=100000", &answer, error));
     }
     count_rows(demo, answer, demo->sequence, &newest, &oldest, count);
     demo->sequence = newest;
@@ -97,7 +54,7 @@ static fw_status note_arrivals(fw_demo *demo, bool count, fw_error *error) {
 }
 
 static fw_status wait_uploaded(fw_demo *demo, fw_error *error) {
-    int64_t quiet_since = now_ms();
+    int64_t quiet_since = fw_demo_now_ms();
     for (;;) {
         bool all = true;
         json_int_t before = demo->sequence;
@@ -105,19 +62,19 @@ static fw_status wait_uploaded(fw_demo *demo, fw_error *error) {
         for (uint32_t i = 0; i < demo->options->cars; i++)
             all = all && demo->arrived[i] >= demo->expected[i];
         if (all) return FW_OK;
-        if (demo->sequence != before) quiet_since = now_ms();
-        if (now_ms() - quiet_since > patience_ms(demo, UPLOAD_QUIET_MS)) break;
-        FW_TRY(beat(demo, error));
+        if (demo->sequence != before) quiet_since = fw_demo_now_ms();
+        if (fw_demo_now_ms() - quiet_since > fw_demo_patience_ms(demo, UPLOAD_QUIET_MS)) break;
+        FW_TRY(fw_demo_beat(demo, error));
     }
-    give_up(demo, "some recordings did not arrive (lost with a unit that died?)");
+    fw_demo_give_up(demo, "some recordings did not arrive (lost with a unit that died?)");
     memcpy(demo->expected, demo->arrived, sizeof demo->expected);
     return FW_OK;
 }
 
 static fw_status find_champion(fw_demo *demo, fw_hash *hash, fw_error *error) {
     json_t *status = NULL;
-    FW_TRY(get(demo, "/v1/status", &status, error));
-    const char *champion = text(status, "champion");
+    FW_TRY(fw_demo_get(demo, "/v1/status", &status, error));
+    const char *champion = fw_demo_text(status, "champion");
     fw_status found = FW_NOT_FOUND;
     if (fw_hash_valid(champion)) found = fw_hash_parse(champion, hash, error);
     json_decref(status);
@@ -125,6 +82,7 @@ static fw_status find_champion(fw_demo *demo, fw_hash *hash, fw_error *error) {
 }
 
 fw_status fw_demo_first_model(fw_demo *demo, fw_hash *hash, fw_error *error) {
+    FW_TRY(fw_demo_plan_rollouts(demo, error));
     FW_TRY(note_arrivals(demo, false, error));
     fw_status status = find_champion(demo, hash, error);
     if (status != FW_NOT_FOUND) return status;
@@ -144,11 +102,11 @@ static fw_status units_with(fw_demo *demo, const char *model, bool staged_counts
     json_t *answer = NULL, *row = NULL;
     size_t i = 0;
     uint32_t count = 0;
-    FW_TRY(get(demo, "/v1/units", &answer, error));
+    FW_TRY(fw_demo_get(demo, "/v1/units", &answer, error));
     json_array_foreach(answer, i, row) {
-        if (unit_index(row, "id") >= demo->options->cars) continue;
-        bool active = strcmp(text(row, "active"), model) == 0;
-        count += active || (staged_counts && strcmp(text(row, "staged"), model) == 0);
+        if (fw_demo_unit_index(row, "id") >= demo->options->cars) continue;
+        bool active = strcmp(fw_demo_text(row, "active"), model) == 0;
+        count += active || (staged_counts && strcmp(fw_demo_text(row, "staged"), model) == 0);
     }
     json_decref(answer);
     *out = count;
@@ -158,25 +116,25 @@ static fw_status units_with(fw_demo *demo, const char *model, bool staged_counts
 /* Waits until all units have the model; *reached says whether they did in time. */
 static fw_status wait_units(fw_demo *demo, const char *model, bool staged_counts, int timeout_ms,
                             bool *reached, fw_error *error) {
-    int64_t begin = now_ms();
+    int64_t begin = fw_demo_now_ms();
     uint32_t have = 0;
     for (;;) {
         FW_TRY(units_with(demo, model, staged_counts, &have, error));
         *reached = have >= demo->options->cars;
-        if (*reached || now_ms() - begin > patience_ms(demo, timeout_ms)) return FW_OK;
-        FW_TRY(beat(demo, error));
+        if (*reached || fw_demo_now_ms() - begin > fw_demo_patience_ms(demo, timeout_ms)) return FW_OK;
+        FW_TRY(fw_demo_beat(demo, error));
     }
 }
 
 fw_status fw_demo_wait_staged(fw_demo *demo, const char *model, fw_error *error) {
     bool reached = false;
     FW_TRY(wait_units(demo, model, true, STAGE_MS, &reached, error));
-    if (!reached) give_up(demo, "not every unit has staged the new model");
+    if (!reached) fw_demo_give_up(demo, "not every unit has staged the new model");
     return FW_OK;
 }
 
 static bool is_over(const json_t *row) {
-    const char *stage = text(row, "stage");
+    const char *stage = fw_demo_text(row, "stage");
     return strcmp(stage, "done") == 0 || strcmp(stage, "failed") == 0;
 }
 
@@ -187,7 +145,7 @@ static fw_status newest_generation(fw_demo *demo, json_int_t *index, bool *runni
     size_t i = 0;
     *index = 0;
     *running = false;
-    FW_TRY(get(demo, "/v1/generations", &answer, error));
+    FW_TRY(fw_demo_get(demo, "/v1/generations", &answer, error));
     json_array_foreach(answer, i, row) {
         json_int_t one = json_integer_value(json_object_get(row, "index"));
         if (one >= *index) *index = one, *running = !is_over(row);
@@ -214,7 +172,7 @@ static fw_status begin_generation(fw_demo *demo, uint64_t seed, json_int_t *inde
         FW_TRY(newest_generation(demo, index, &running, &now));
         if (*index > before || running) return FW_OK;
         if (status != FW_OK && status != FW_BUSY) return status;
-        FW_TRY(beat(demo, error));
+        FW_TRY(fw_demo_beat(demo, error));
     }
 }
 
@@ -229,7 +187,7 @@ static void say_figures(const json_t *progress, char *out, size_t out_size) {
     double share = figure(progress, "done") / figure(progress, "total");
     out[0] = '\0';
     if (!isfinite(share)) return;
-    fw_pace_words(figure(progress, "per_s"), figure(progress, "left_s"), text(progress, "unit"), pace,
+    fw_pace_words(figure(progress, "per_s"), figure(progress, "left_s"), fw_demo_text(progress, "unit"), pace,
                   sizeof pace);
     snprintf(out, out_size, " %.0f%%%s%s", 100 * share, pace[0] ? ", " : "", pace);
 }
@@ -239,27 +197,10 @@ static void show_progress(const json_t *row, char last[160]) {
     bool terminal = isatty(STDERR_FILENO);
     if (terminal) say_figures(json_object_get(row, "progress"), figures, sizeof figures);
     snprintf(line, sizeof line, "  generation %" JSON_INTEGER_FORMAT ": %.30s%s",
-             json_integer_value(json_object_get(row, "index")), text(row, "stage"), figures);
+             json_integer_value(json_object_get(row, "index")), fw_demo_text(row, "stage"), figures);
     if (strcmp(line, last) == 0) return;
     memcpy(last, line, sizeof line);
     fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", line);
-}
-
-/* The named tick: every unit has the new model ready, then some ticks so that all swap and say so. */
-static fw_status roll_out(fw_demo *demo, const char *model, fw_error *error) {
-    bool reached = false;
-    FW_TRY(fw_demo_wait_staged(demo, model, error));
-    if (demo->options->parked) FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
-    for (int round = 0; round < ROLLOUT_ROUNDS && !reached; round++) {
-        FW_TRY(fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS, false, error));
-        FW_TRY(wait_units(demo, model, false, ROLLOUT_MS, &reached, error));
-    }
-    if (!reached) give_up(demo, "not every unit reports the new model");
-    return FW_OK;
-}
-
-static const char *model_of(const json_t *row) {
-    return fw_hash_valid(text(row, "model")) ? text(row, "model") : text(row, "candidate");
 }
 
 static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_error *error) {
@@ -268,13 +209,13 @@ static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_err
     snprintf(path, sizeof path, "/v1/generations/%" JSON_INTEGER_FORMAT, n);
     for (;;) {
         json_t *row = NULL;
-        FW_TRY(get(demo, path, &row, error));
+        FW_TRY(fw_demo_get(demo, path, &row, error));
         show_progress(row, last);
-        bool rollout = strcmp(text(row, "stage"), "rollout") == 0;
+        bool rollout = strcmp(fw_demo_text(row, "stage"), "rollout") == 0;
         fw_status status = FW_OK;
-        if (rollout && !rolled) {
+        if (rollout && !rolled && !demo->options->realtime) {
             rolled = true;
-            status = roll_out(demo, model_of(row), error);
+            status = fw_demo_roll_out(demo, n, error);
         } else if (is_over(row)) {
             *generation = row;
             return FW_OK;
@@ -283,7 +224,7 @@ static fw_status follow(fw_demo *demo, json_int_t n, json_t **generation, fw_err
         }
         json_decref(row);
         FW_TRY(status);
-        FW_TRY(beat(demo, error));
+        FW_TRY(fw_demo_beat(demo, error));
     }
 }
 
@@ -299,18 +240,18 @@ fw_status fw_demo_learn(fw_demo *demo, uint64_t seed, json_t **generation, fw_er
 }
 
 fw_status fw_demo_phase(fw_demo *demo, uint64_t seed, json_t **generation, fw_error *error) {
-    int64_t begin = now_ms();
+    int64_t begin = fw_demo_now_ms();
     json_t *row = NULL;
     FW_TRY(fw_demo_run(demo, (uint32_t)demo->options->ticks, true, error));
-    double drive_s = (double)(now_ms() - begin) / 1000;
+    double drive_s = (double)(fw_demo_now_ms() - begin) / 1000;
     FW_TRY(wait_uploaded(demo, error));
     FW_TRY(fw_demo_learn(demo, seed, &row, error));
-    double loop_s = (double)(now_ms() - begin) / 1000;
+    double loop_s = (double)(fw_demo_now_ms() - begin) / 1000;
     json_object_set_new(row, "loop_s", json_real(loop_s));
     json_object_set_new(row, "drive_s", json_real(drive_s));
     fprintf(stderr, "%s  generation %" JSON_INTEGER_FORMAT ": %s in %.1f s: %s\n",
             isatty(STDERR_FILENO) ? "\r\033[K" : "", json_integer_value(json_object_get(row, "index")),
-            text(row, "decision"), loop_s, text(row, "reason"));
+            fw_demo_text(row, "decision"), loop_s, fw_demo_text(row, "reason"));
     *generation = row;
     return FW_OK;
 }

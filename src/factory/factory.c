@@ -13,6 +13,7 @@
 #include "factory/api/api_erase.h"
 #include "factory/api/api_query.h"
 #include "factory/custody/retention.h"
+#include "factory/registry/release.h"
 
 /* ---- life ---- */
 
@@ -51,6 +52,7 @@ static void wire_generations(fw_factory *f) {
                                       .objects = &f->objects,
                                       .units = &f->units,
                                       .registry = &f->registry,
+                                      .rollouts = f->rollouts,
                                       .line = f->config.line,
                                       .launcher = f->config.launcher,
                                       .data_folder = f->config.data_folder,
@@ -105,6 +107,25 @@ static fw_status open_records(fw_factory *f, fw_error *error) {
     return FW_OK;
 }
 
+static fw_status release_again(void *self, const char *model, fw_error *error) {
+    fw_factory *f = self;
+    return f->registry.trust ? fw_registry_release(&f->registry, model, error) : FW_OK;
+}
+
+static fw_status assign(void *self, sqlite3 *db, const char *unit, const char *model, fw_error *error) {
+    fw_hash hash;
+    FW_TRY(fw_hash_parse(model, &hash, error));
+    return fw_trust_assign(((fw_factory *)self)->trust, db, unit, &hash, error);
+}
+
+static fw_status open_rollouts(fw_factory *f, fw_error *error) {
+    const fw_rollouts_config config = {.env = f->config.env,
+                                       .catalogue = f->catalogue,
+                                       .units = &f->units,
+                                       .signer = {.self = f, .assign = assign, .release = release_again}};
+    return fw_rollouts_open(&config, &f->rollouts, error);
+}
+
 static fw_status open_stations(fw_factory *f, fw_error *error) {
     const fw_factory_config *config = &f->config;
     char path[FW_PATH_MAX];
@@ -123,6 +144,7 @@ static fw_status open_stations(fw_factory *f, fw_error *error) {
                    config->disk_cap_bytes ? config->disk_cap_bytes : FW_FACTORY_DISK_CAP_BYTES);
     fw_campaigns_open_station(&f->campaigns, config->env, f->catalogue, config->line);
     FW_TRY(open_records(f, error));
+    FW_TRY(open_rollouts(f, error));
     wire_generations(f);
     FW_TRY(fw_retention_finish(f->catalogue, &f->objects, error));
     fw_eraser eraser = fw_factory_eraser(f);
@@ -147,6 +169,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
     }
     status = open_stations(f, error);
     if (status != FW_OK) {
+        fw_rollouts_close(f->rollouts);
         fw_records_close(f->records);
         if (f->units.env) fw_units_close(&f->units);
         fw_campaigns_close(&f->campaigns);
@@ -165,6 +188,7 @@ fw_status fw_factory_open(const fw_factory_config *config, fw_factory **out, fw_
 void fw_factory_close(fw_factory *f) {
     if (!f) return;
     fw_generations_close(&f->generations);
+    fw_rollouts_close(f->rollouts);
     fw_records_close(f->records);
     fw_ingest_destroy(&f->ingest);
     fw_campaigns_close(&f->campaigns);
@@ -192,6 +216,7 @@ fw_status fw_factory_tick(fw_factory *f, fw_error *error) {
         if (count < FW_RETENTION_STEP) f->retained_ns = now_ns; /* else there may be more */
     }
     FW_TRY(fw_trust_tick(f->trust, error));
+    FW_TRY(fw_rollouts_tick(f->rollouts, error));
     return fw_generations_tick(&f->generations, error);
 }
 

@@ -22,6 +22,7 @@
 #include "factory/records/records.h"
 #include "factory/registry/registry.h"
 #include "factory/trust/trust.h"
+#include "factory/rollout/rollout.h"
 #include "http/server.h"
 
 #define FW_FACTORY_UPLOAD_MAX_BYTES (64ull << 20)
@@ -60,6 +61,7 @@ typedef struct fw_factory {
     atomic_uint slices_open;           /* being written (api_query.c) */
     fw_campaigns campaigns;
     fw_registry registry;
+    fw_rollouts *rollouts;
     fw_generations generations;
 } fw_factory;
 

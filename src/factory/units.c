@@ -14,14 +14,15 @@ enum { PERSIST_S = 30 };
 
 /* The unit's slot, made when it is new; NULL when there are too many. The lock is held. */
 static fw_unit *slot_of(fw_units *units, const char *name) {
-    for (uint32_t i = 0; i < units->count; i++)
-        if (strcmp(units->items[i].name, name) == 0) return &units->items[i];
+    uint32_t place = fw_names_find(&units->places, name);
+    if (place != FW_NAMES_NONE) return &units->items[place];
     if (units->count == FW_UNITS_MAX) return NULL;
     if (units->count % 64 == 0) {
         fw_unit *grown = realloc(units->items, (units->count + 64) * sizeof *grown);
         if (!grown) return NULL;
         units->items = grown;
     }
+    if (!fw_names_add(&units->places, name)) return NULL;
     fw_unit *unit = &units->items[units->count++];
     *unit = (fw_unit){0};
     snprintf(unit->name, sizeof unit->name, "%s", name);
@@ -76,19 +77,20 @@ void fw_units_close(fw_units *units) {
     for (uint32_t i = 0; i < units->count; i++)
         for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) free(units->items[i].notes[n].record);
     free(units->items);
+    fw_names_free(&units->places);
     pthread_mutex_destroy(&units->lock);
     *units = (fw_units){0};
 }
 
 void fw_units_forget(fw_units *units, const char *name) {
     pthread_mutex_lock(&units->lock);
-    for (uint32_t i = 0; i < units->count; i++) {
-        if (strcmp(units->items[i].name, name) != 0) continue;
-        for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) free(units->items[i].notes[n].record);
-        memmove(&units->items[i], &units->items[i + 1],
-                (units->count - i - 1) * sizeof *units->items);
+    uint32_t place = fw_names_find(&units->places, name);
+    if (place != FW_NAMES_NONE) {
+        fw_unit *unit = &units->items[place];
+        for (int n = 0; n < FW_UNIT_NOTE_COUNT; n++) free(unit->notes[n].record);
         units->count--;
-        break;
+        memmove(unit, unit + 1, (units->count - place) * sizeof *unit);
+        fw_names_remove(&units->places, place);
     }
     pthread_mutex_unlock(&units->lock);
 }
@@ -116,7 +118,16 @@ static fw_status get_count(const json_t *json, const char *name, int64_t *out, f
     return FW_OK;
 }
 
-static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out, fw_error *error) {
+static fw_status get_versions(const json_t *json, char **out, fw_error *error) {
+    const json_t *value = json_object_get(json, "versions");
+    if (!out || !value || json_is_null(value)) return FW_OK;
+    if (!json_is_string(value) || json_string_length(value) > FW_UNIT_VERSIONS_MAX)
+        return fw_fail(error, FW_INVALID, "\"versions\" is no text of at most %d bytes", FW_UNIT_VERSIONS_MAX);
+    *out = strdup(json_string_value(value));
+    return *out ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a version report");
+}
+
+static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out, char **versions, fw_error *error) {
     json_t *json = fw_json_load(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
     fw_status status =
         json_is_object(json) ? FW_OK : fw_fail(error, FW_INVALID, "a report is a JSON object");
@@ -127,6 +138,9 @@ static fw_status parse_report(const char *body, size_t body_bytes, fw_unit *out,
     if (status == FW_OK) status = get_count(json, "recordings", &out->recordings, error);
     if (status == FW_OK) status = get_count(json, "spool_bytes", &out->spool_bytes, error);
     if (status == FW_OK) status = get_count(json, "lost_bytes", &out->lost_bytes, error);
+    if (status == FW_OK) status = get_hash(json, "shadow", &out->shadow, error);
+    if (status == FW_OK) status = fw_health_parse(json_object_get(json, "health"), &out->health, error);
+    if (status == FW_OK) status = get_versions(json, versions, error);
     json_decref(json);
     return status;
 }
@@ -144,10 +158,11 @@ static fw_status persist(fw_units *units, const fw_unit *u, fw_error *error) {
 }
 
 fw_status fw_units_report(fw_units *units, const char *name, const char *body, size_t body_bytes,
-                          fw_error *error) {
+                          char **versions, fw_error *error) {
     fw_unit report = {0};
+    if (versions) *versions = NULL;
     if (!fw_unit_name_valid(name)) return fw_fail(error, FW_INVALID, "not a unit's name");
-    FW_TRY(parse_report(body, body_bytes, &report, error));
+    FW_TRY(parse_report(body, body_bytes, &report, versions, error));
     snprintf(report.name, sizeof report.name, "%s", name);
     report.reported_ns = fw_env_wall_ns(units->env);
     pthread_mutex_lock(&units->lock);
@@ -218,6 +233,13 @@ static void add_notes(json_t *json, const fw_unit *u) {
                         json_integer((json_int_t)u->notes[FW_UNIT_NOTE_HEALTH].time_ns));
 }
 
+void fw_units_each(fw_units *units, void (*visit)(void *self, const fw_unit *unit), void *self) {
+    pthread_mutex_lock(&units->lock);
+    for (uint32_t i = 0; i < units->count; i++)
+        if (units->items[i].reported_ns != 0) visit(self, &units->items[i]);
+    pthread_mutex_unlock(&units->lock);
+}
+
 char *fw_units_json(fw_units *units) {
     json_t *list = json_array();
     int64_t now_ns = fw_env_wall_ns(units->env);
@@ -232,6 +254,8 @@ char *fw_units_json(fw_units *units) {
                       (json_int_t)u->spool_bytes, "lost_bytes", (json_int_t)u->lost_bytes,
                       "reported_ns", (json_int_t)u->reported_ns, "age_s",
                       (double)(now_ns - u->reported_ns) / 1e9, "role", fw_recordings_role(u->name));
+        json_object_set_new(json, "shadow", json_string(u->shadow.hex));
+        json_object_set_new(json, "counts", fw_health_json(&u->health));
         add_notes(json, u);
         json_array_append_new(list, json);
     }

@@ -527,6 +527,15 @@ static void what_is_missing_is_said(void **state) {
         assert_int_equal(call(f, "POST", "/v1/generations", bad[i], NULL), 400);
 }
 
+enum { ROLLOUT_MAX_S = 180 };
+
+/* All units in one ring, one of them may refuse. */
+static void one_ring(fixture *f) {
+    assert_int_equal(call(f, "POST", "/v1/rollout-plan",
+                          "{\"refusals_max\":1,\"rings\":[{\"name\":\"all\",\"share\":1,\"time_max_s\":180}]}", NULL),
+                     200);
+}
+
 static void a_rollout_nobody_answers_ends(void **state) {
     fixture *f = *state;
     fw_hash champion = prepare(f);
@@ -538,9 +547,14 @@ static void a_rollout_nobody_answers_ends(void **state) {
     f->faults.skip_ns += (FW_UNIT_RECENT_S + 1) * 1000000000LL; /* the unit fell silent */
     ticks(f, 2);
     expect_stage(f, 1, "rollout");
-    f->faults.skip_ns += (FW_ROLLOUT_SILENCE_S + 1) * 1000000000LL;
-    ticks(f, 2);
-    expect_stage(f, 1, "done");
+    f->faults.skip_ns += (ROLLOUT_MAX_S + 1) * 1000000000LL;
+    ticks(f, 3);
+    json_t *g = generation(f, 1);
+    assert_string_equal(word(g, "stage"), "done");
+    assert_string_equal(word(g, "decision"), "rolled_back");
+    assert_string_equal(word(g, "model"), champion.hex);
+    assert_non_null(strstr(word(g, "reason"), "undecided"));
+    json_decref(g);
 }
 
 static int64_t of_rollout(fixture *f, int n, const char *name) {
@@ -570,6 +584,7 @@ static void a_refusal_is_an_answer(void **state) {
     f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
     report(f, "car-0", champion.hex, "");
     report(f, "car-1", champion.hex, "");
+    one_ring(f);
     roll_out(f, 1, candidate);
     report(f, "car-0", candidate, candidate);
     ticks(f, 2);
@@ -598,8 +613,10 @@ static void a_rollout_ends_in_time(void **state) {
     fw_hash champion = prepare(f);
     f->jobs.script[0] = f->jobs.script[1] = ACT_SUCCEED;
     report(f, "car-0", champion.hex, "");
+    report(f, "car-1", champion.hex, "");
+    one_ring(f);
     roll_out(f, 1, candidate);
-    for (int s = 0; s < FW_ROLLOUT_MAX_S - 30; s += 30) { /* car-1 reports, but drives nothing */
+    for (int s = 0; s < ROLLOUT_MAX_S - 30; s += 30) { /* car-1 reports, but drives nothing */
         f->faults.skip_ns += 30 * 1000000000LL;
         report(f, "car-0", candidate, candidate);
         report(f, "car-1", champion.hex, candidate);
@@ -608,13 +625,16 @@ static void a_rollout_ends_in_time(void **state) {
     }
     f->faults.skip_ns += 31 * 1000000000LL;
     ticks(f, 2);
+    expect_stage(f, 1, "rollout"); /* car-0 still runs it */
+    report(f, "car-0", champion.hex, candidate);
+    ticks(f, 2);
     expect_stage(f, 1, "done");
     assert_int_equal(of_rollout(f, 1, "units"), 2);
-    assert_int_equal(of_rollout(f, 1, "active"), 1);
-    json_t *log;
-    assert_int_equal(call(f, "GET", "/v1/log", NULL, &log), 200);
-    assert_non_null(strstr(word(json_array_get(log, 0), "text"), "1 of 2 units"));
-    json_decref(log);
+    assert_int_equal(of_rollout(f, 1, "active"), 0);
+    json_t *g = generation(f, 1);
+    assert_string_equal(word(g, "decision"), "rolled_back");
+    assert_non_null(strstr(word(g, "reason"), "1 of 2 units do not have it yet"));
+    json_decref(g);
 }
 
 static void without_an_event_there_is_no_time_from_it(void **state) {

@@ -251,6 +251,8 @@ static fw_http_response answer_of(fixture *f, const fw_api_route *r, const char 
     return response;
 }
 
+static fw_hash other_model; /* not the champion */
+
 /* Bodies that do well on the fixture, by path; others get what they refuse. */
 static const char *body_for(const fw_api_route *r, const char *model) {
     static char text[200];
@@ -259,6 +261,9 @@ static const char *body_for(const fw_api_route *r, const char *model) {
     if (strcmp(r->before, "/v1/generations") == 0) return "{\"seed\":1,\"agent_steps\":10}";
     if (r->after && strcmp(r->after, "/erase") == 0) return "{\"reason\":\"sold\"}";
     if (strcmp(r->before, "/v1/retention") == 0) return "{\"keep_days\":30}";
+    if (strcmp(r->before, "/v1/rollout-plan") == 0) return "{\"alpha\":0.01}";
+    snprintf(text, sizeof text, "{\"model\":\"%s\"}", other_model.hex);
+    if (strcmp(r->before, "/v1/rollouts") == 0) return text;
     if (strcmp(r->before, "/v1/records") == 0) return "{\"a\":1}\n";
     snprintf(text, sizeof text, "{\"hash\":\"%s\",\"card\":{}}", model);
     return strcmp(r->before, "/v1/models") == 0 ? text : "{}";
@@ -281,6 +286,7 @@ static void answers_are_as_described(void **state) {
     int count;
     bool did_well[100] = {false};
     json_t *json;
+    other_model = add_champion(f, "a model to roll out");
     fw_hash model = add_champion(f, "a model for all");
     for (int i = 0; i < 4; i++) assert_int_equal(put_mcap(f, i == 3 ? "3" : "0", 10 + i, 1), 201);
     fw_hash recording = fw_hash_bytes(bytes, make_mcap(bytes, 10, 1));

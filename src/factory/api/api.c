@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "factory/api/answers.h"
 #include "factory/api/api.h"
 #include "factory/api/api_records.h"
 #include "factory/api/api_erase.h"
 #include "factory/api/api_query.h"
+#include "factory/api/api_rollouts.h"
 #include "factory/api/assets.h"
 #include "factory/factory.h"
 #include "factory/registry/registry.h"
@@ -147,18 +149,39 @@ static void get_live(const fw_api_call *c) {
 
 /* ---- changes ---- */
 
+/* A version report that is not believed is in the log; the unit reports on. */
+static void take_versions(const fw_api_call *c, const char *text) {
+    fw_version_report said;
+    fw_error error = {""};
+    fw_status status = fw_trust_report(c->factory->trust, c->argument, text, strlen(text), &said, &error);
+    if (status != FW_OK) fw_log_debug("unit %s: version report: %s", c->argument, error.text);
+}
+
+static json_t *hash_or_null(const char *hash) {
+    return hash[0] ? json_string(hash) : json_null();
+}
+
+static char *report_answer(const fw_api_call *c) {
+    char model[FW_HASH_HEX + 1], shadow[FW_HASH_HEX + 1], version[FW_CAMPAIGNS_VERSION_MAX], nonce[33];
+    fw_campaigns_version(&c->factory->campaigns, c->argument, version);
+    fw_rollout_target(c->factory->rollouts, c->argument, model);
+    fw_rollout_shadow(c->factory->rollouts, c->argument, shadow);
+    fw_trust_nonce(c->factory->trust, c->argument, nonce);
+    json_t *json = json_pack("{s:o,s:o,s:s,s:s}", "target", hash_or_null(model), "shadow", hash_or_null(shadow),
+                             "campaigns", version, "nonce", nonce);
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    return text;
+}
+
 static void post_report(const fw_api_call *c) {
-    char champion[FW_HASH_HEX + 1], version[FW_CAMPAIGNS_VERSION_MAX], target[80], text[160];
+    char *versions = NULL;
     fw_error error = {""};
     fw_status status = fw_units_report(&c->factory->units, c->argument, c->request->body,
-                                       c->request->body_bytes, &error);
-    if (status == FW_OK) status = fw_registry_champion(c->factory->catalogue, champion, &error);
-    if (status == FW_OK) {
-        fw_campaigns_version(&c->factory->campaigns, c->argument, version);
-        snprintf(target, sizeof target, champion[0] ? "\"%s\"" : "null", champion);
-        snprintf(text, sizeof text, "{\"target\":%s,\"campaigns\":\"%s\"}", target, version);
-    }
-    fw_api_answer(c, status, 200, status == FW_OK ? strdup(text) : NULL, &error);
+                                       c->request->body_bytes, &versions, &error);
+    if (status == FW_OK && versions) take_versions(c, versions);
+    free(versions);
+    fw_api_answer(c, status, 200, status == FW_OK ? report_answer(c) : NULL, &error);
 }
 
 static void post_model(const fw_api_call *c) {
@@ -254,6 +277,15 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "/curve", get_curve, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "/replays", get_replays, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/rollouts", NULL, fw_api_rollouts_start, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", "/v1/rollouts", NULL, fw_api_rollouts_list, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/rollouts/", "", fw_api_rollouts_show, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/rollouts/", "/look", fw_api_rollouts_look, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"POST", "/v1/rollouts/", "/halt", fw_api_rollouts_halt, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"POST", "/v1/rollouts/", "/resume", fw_api_rollouts_resume, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"POST", "/v1/rollouts/", "/rollback", fw_api_rollouts_rollback, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", "/v1/rollout-plan", NULL, fw_api_rollout_plan_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", "/v1/rollout-plan", NULL, fw_api_rollout_plan_post, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"POST", "/v1/records", NULL, post_records, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
     {"GET", "/v1/records", NULL, fw_api_records_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/metrics", NULL, fw_api_metrics_get, FW_SCOPE_READ, FW_UNIT_NEVER},

@@ -22,7 +22,7 @@ static bool may_fetch(fw_factory *factory, const fw_who *who, const char *sha256
                   "SELECT NOT EXISTS(SELECT 1 FROM objects WHERE sha256=?1) OR EXISTS(SELECT 1 "
                   "FROM recordings WHERE sha256=?1 AND unit=?2) OR EXISTS(SELECT 1 FROM settings "
                   "WHERE name='champion' AND value=?1) OR EXISTS(SELECT 1 FROM models WHERE "
-                  "hash=?1 AND decision='promoted')",
+                  "hash=?1 AND decision='promoted') OR EXISTS(SELECT 1 FROM rollouts WHERE model=?1)",
                   "tt", sha256, who->name);
     fw_catalogue_read_end(factory->catalogue);
     if (status != FW_OK) {

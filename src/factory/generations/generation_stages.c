@@ -267,7 +267,6 @@ static fw_status record_decision(fw_generations *g, sqlite3 *db, const fw_genera
                      promote ? row->candidate : row->parent, d->gate, now_ns,
                      promote ? "rollout" : "done", now_ns, row->n));
     FW_TRY(fw_db_run(db, error, "DELETE FROM leases", ""));
-    if (promote) FW_TRY(fw_setting_set(db, "champion", row->candidate, error));
     snprintf(text, sizeof text, "generation %lld %s %.12s: %s", (long long)row->n, word,
              row->candidate, d->reason);
     fw_log_info("%s", text);

@@ -138,48 +138,48 @@ fw_status fw_generations_tick(fw_generations *g, fw_error *error) {
 
 /* ---- the rollout ---- */
 
-static fw_status finish_rollout(fw_generations *g, const fw_generation_row *row,
-                                const fw_units_share *share, const char *how, fw_error *error) {
-    char text[240];
+/* What a rollout's end means for the generation, and for what the gate had decided about its model. */
+static fw_status write_end(sqlite3 *db, const fw_generation_row *row, const fw_rollout_outcome *o, bool kept,
+                           int64_t now_ns, fw_error *error) {
+    char reason[400];
+    FW_TRY(fw_db_run(db, error,
+                     "UPDATE generations SET stage='done',done_ns=?,rollout_units=?,rollout_active=?,"
+                     "rollout_refused=? WHERE n=?",
+                     "iiiii", now_ns, (int64_t)o->units, (int64_t)o->active, (int64_t)o->refused, row->n));
+    if (kept) return FW_OK;
+    snprintf(reason, sizeof reason, "rolled back: %s", o->reason);
+    FW_TRY(fw_db_run(db, error, "UPDATE generations SET decision='rolled_back',reason=?,model=parent WHERE n=?", "ti",
+                     reason, row->n));
+    return fw_db_run(db, error, "UPDATE models SET decision='rolled_back',reason=? WHERE hash=?", "tt", reason,
+                     row->candidate);
+}
+
+static fw_status end_rollout(fw_generations *g, const fw_generation_row *row, const fw_rollout_outcome *o,
+                             fw_error *error) {
+    char text[400];
     int64_t now_ns = fw_env_wall_ns(g->env);
+    bool kept = strcmp(o->state, "done") == 0;
     sqlite3 *db = fw_catalogue_begin(g->catalogue, error);
     if (!db) return FW_IO;
-    fw_status status = fw_db_run(db, error,
-                                 "UPDATE generations SET stage='done',done_ns=?,rollout_units=?,"
-                                 "rollout_active=?,rollout_refused=? WHERE n=?",
-                                 "iiiii", now_ns, (int64_t)share->recent, (int64_t)share->active,
-                                 (int64_t)share->refused, row->n);
-    snprintf(text, sizeof text, "generation %lld: %s %.12s", (long long)row->n, how,
-             row->candidate);
+    fw_status status = write_end(db, row, o, kept, now_ns, error);
+    snprintf(text, sizeof text, "generation %lld: %u of %u units drive %.12s%s", (long long)row->n, o->active, o->units,
+             row->candidate, kept ? "" : " no more");
     if (status == FW_OK) status = fw_log_add(db, now_ns, "rollout", text, error);
     FW_TRY(fw_catalogue_end(g->catalogue, status, error));
     fw_log_info("%s", text);
-    g->quiet_since_ns = g->rollout_since_ns = 0;
     return FW_OK;
 }
 
-static bool passed(int64_t since_ns, int64_t now_ns, int seconds) {
-    return now_ns - since_ns >= seconds * 1000000000LL;
-}
-
 fw_status fw_generation_rollout(fw_generations *g, const fw_generation_row *row, fw_error *error) {
-    char text[120];
-    fw_units_share share = fw_units_share_of(g->units, row->candidate);
-    int64_t now_ns = fw_env_mono_ns(g->env);
-    if (g->rollout_since_ns == 0) g->rollout_since_ns = now_ns;
-    if (share.known == 0)
-        return finish_rollout(g, row, &share, "no unit is known yet to take", error);
-    if (share.recent > 0) {
-        g->quiet_since_ns = 0;
-        bool late = passed(g->rollout_since_ns, now_ns, FW_ROLLOUT_MAX_S);
-        if (share.active + share.refused < share.recent && !late) return FW_OK;
-        snprintf(text, sizeof text, "%u of %u units drive (%u refused%s)", share.active,
-                 share.recent, share.refused, late ? "; time is over for the others" : "");
-        return finish_rollout(g, row, &share, text, error);
+    fw_rollout_outcome o;
+    int64_t n = 0;
+    FW_TRY(fw_rollouts_of_generation(g->rollouts, row->n, &o, error));
+    if (o.n == 0) {
+        fw_status status = fw_rollouts_start(g->rollouts, row->n, row->candidate, NULL, &n, error);
+        return status == FW_BUSY ? FW_OK : status; /* somebody's own rollout goes first */
     }
-    if (g->quiet_since_ns == 0) g->quiet_since_ns = now_ns;
-    if (!passed(g->quiet_since_ns, now_ns, FW_ROLLOUT_SILENCE_S)) return FW_OK;
-    return finish_rollout(g, row, &share, "no unit answers to take", error);
+    bool over = strcmp(o.state, "done") == 0 || strcmp(o.state, "rolled_back") == 0;
+    return over ? end_rollout(g, row, &o, error) : FW_OK;
 }
 
 /* ---- POST ---- */

@@ -24,8 +24,8 @@
  * one generation at a time; (4) same recordings, champion and seed give the same manifest and job
  * input (as long as they also came in the same order, where the limits cut).
  *
- * A rollout is done when every unit heard of in the last minute drives the model or refused it, or
- * after FW_ROLLOUT_MAX_S (counted anew after a restart); the row keeps how many did what.
+ * [rollout] starts a rollout (rollout/rollout.h) and waits for its end. Done: the model is the fleet's. Turned back:
+ * decision 'rolled_back' with the reason, and the champion stays. The row keeps how many units did what.
  */
 #ifndef FW_FACTORY_GENERATIONS_H
 #define FW_FACTORY_GENERATIONS_H
@@ -40,13 +40,12 @@
 #include "factory/line.h"
 #include "factory/ingest/objects.h"
 #include "factory/registry/registry.h"
+#include "factory/rollout/rollout.h"
 #include "factory/units.h"
 
 enum {
     FW_JOB_CRASHES_MAX = 3,    /* retries; one more crash fails the generation */
     FW_JOB_SILENCE_S = 300,    /* a job that says nothing this long is killed: a crash */
-    FW_ROLLOUT_SILENCE_S = 120, /* a rollout with no unit heard of this long is done */
-    FW_ROLLOUT_MAX_S = 180,     /* and so is one this long after its start, whoever drives then */
     FW_DATASET_NEWEST = 400,    /* recordings of a dataset, see above */
     FW_DATASET_EVENTFUL = 200,
     FW_DATASET_HELD_OUT = 120
@@ -71,6 +70,7 @@ typedef struct fw_generations {
     const fw_objects *objects;
     fw_units *units;
     const fw_registry *registry;
+    fw_rollouts *rollouts;
     const fw_factory_line *line;
     const fw_launcher *launcher;
     const char *data_folder, *program; /* program: path of the executable that has `job` */
@@ -81,11 +81,10 @@ typedef struct fw_generations {
     char output[4096]; /* a line of the job's stdout so far */
     size_t output_bytes;
     char failure[300];                                   /* its last {"error"} */
-    int64_t heard_ns, beat_ns, retry_ns, quiet_since_ns; /* monotonic */
+    int64_t heard_ns, beat_ns, retry_ns;                 /* monotonic */
     int64_t logged_ns;                                   /* monotonic */
     fw_pace pace;                                        /* of the job's phase */
     fw_curve curve;
-    int64_t rollout_since_ns;                            /* monotonic; 0: no rollout seen */
     pthread_mutex_t lock;                                /* guards progress */
     fw_job_progress progress;
 } fw_generations;

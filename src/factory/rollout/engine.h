@@ -7,7 +7,7 @@
  *
  *   told, not yet active (and heard of)         wait       } over time_max_s: halt
  *   more refusals, fallbacks, crashes than max  halt       at once, whatever the rest says
- *   late ticks of the ring's over late_share_max   halt    as soon as FW_ROLLOUT_LATE_TICKS were lived
+ *   late ticks of the ring's over late_share_max   halt    beyond the control's share, as soon as FW_ROLLOUT_LATE_TICKS were lived
  *   harm shown: e >= 1/alpha'                   halt       events/km, vetoes/km, late ticks/tick; ring against control
  *   exposure and time through, and (rule_out) harm_ratio ruled out: e >= 1/beta   advance; last ring: done
  *   neither                                     wait
@@ -54,6 +54,7 @@ typedef struct fw_rollout_evidence {
     fw_rollout_action action;
     char reason[240];
     uint32_t told, active, failed, silent, control; /* units; told counts all that have it to run */
+    uint32_t heard; /* of the active ones, in the last minute */
     uint32_t refusals, fallbacks, crashes;
     uint64_t ticks_least; /* lived by the ring's unit that lived least */
     fw_health ring, control_sum;

@@ -5,7 +5,7 @@
  *
  *   {"version":1,"group":"*" | "car-*" | ["1","7"],"looks":"always"|"asked",
  *    "alpha":0.01,"beta":0.0001,"harm_ratio":2,"control_units_min":20,"refusals_max":0,"fallbacks_max":0,"crashes_max":0,
- *    "late_share_max":0.01,"rings":[{"name":"canary","mode":"active"|"shadow","share":0.001,"units_min":1,
+ *    "failures_share_max":0,"late_share_max":0.01,"disagreement_max":1,"rings":[{"name":"canary","mode":"active"|"shadow","share":0.001,"units_min":1,
  *       "advance":"exposure"|"ruled_out","ticks_min":0,"distance_min_m":0,"time_min_s":0,"time_max_s":86400}, ...]}
  *
  *   alpha        chance to stop a model that does no harm, over all rings and measures (divided between them)
@@ -45,7 +45,8 @@ typedef struct fw_ring {
 typedef struct fw_rollout_plan {
     json_t *group; /* string: a pattern, * and ?; or an array of names; owned */
     bool looks_asked;
-    double alpha, beta, harm_ratio, late_share_max;
+    double alpha, beta, harm_ratio, failures_share_max, late_share_max;
+    double disagreement_max; /* of shadow ticks; 1: any */
     uint32_t control_units_min; /* fewer: between-unit scatter cannot be measured and is not corrected for */
     uint32_t refusals_max, fallbacks_max, crashes_max;
     uint32_t ring_count;

@@ -16,7 +16,7 @@
  * Invariants: (1) at most reach(ring) units of the group are told the model (plan.h), in the order of fw_rollout_order; (2) a
  * ring is begun only after a look at the one before said so; (3) a unit's target is the model when it was told it and
  * the rollout was not turned back, else the champion (or its group's model); (4) a unit counts as updated when it says so
- * itself, in a version report signed with its key where it has one; (5) units that are new while a rollout is open wait
+ * itself: in a version report signed with its key (unit_keys.report), or unsigned when it never gave a key; (5) units that are new while a rollout is open wait
  * for the last ring.
  */
 #ifndef FW_FACTORY_ROLLOUT_H
@@ -30,13 +30,13 @@
 
 typedef struct fw_rollouts fw_rollouts;
 
-/* What signs; all may be NULL. Called with the rollouts' lock held, outside a transaction. */
+/* What signs; calls may be NULL. Called with the rollouts' lock held. */
 typedef struct fw_rollout_signer {
     void *self;
-    /* The unit is to run this model. Called again until it succeeds. */
-    fw_status (*assign)(void *self, const char *unit, const char *model, fw_error *error);
-    /* Did the unit sign that this is what it runs? FW_OK, FW_NOT_FOUND: it has no key; else not (yet). */
-    fw_status (*runs)(void *self, const char *unit, const char *model, fw_error *error);
+    /* Within a transaction: the unit is to run this model. FW_NOT_FOUND: nothing like it is released. */
+    fw_status (*assign)(void *self, sqlite3 *db, const char *unit, const char *model, fw_error *error);
+    /* Outside: a model that ran before may run again, with a release counter above all others. */
+    fw_status (*release)(void *self, const char *model, fw_error *error);
 } fw_rollout_signer;
 
 typedef struct fw_rollouts_config {
@@ -49,7 +49,7 @@ typedef struct fw_rollouts_config {
 /* Takes up what was open. */
 fw_status fw_rollouts_open(const fw_rollouts_config *config, fw_rollouts **out, fw_error *error) FW_MUST;
 void fw_rollouts_close(fw_rollouts *rollouts);
-/* One look, when the plan lets it look by itself; at most FW_ROLLOUT_LOOK_MS apart. */
+/* One look, when something was said since the last one or FW_ROLLOUT_LOOK_MS passed. */
 fw_status fw_rollouts_tick(fw_rollouts *rollouts, fw_error *error) FW_MUST;
 enum { FW_ROLLOUT_LOOK_MS = 500 };
 
@@ -57,10 +57,13 @@ enum { FW_ROLLOUT_LOOK_MS = 500 };
 void fw_rollout_target(fw_rollouts *rollouts, const char *unit, char out[FW_HASH_HEX + 1]);
 void fw_rollout_shadow(fw_rollouts *rollouts, const char *unit, char out[FW_HASH_HEX + 1]);
 
-/* Starts one; generation 0: of none; plan: JSON text or NULL (settings' "rollout_plan", else the default).
+/* Starts one; generation 0: of none; plan: JSON text or NULL (fw_rollouts_plan).
  * FW_BUSY: one is open. FW_NOT_FOUND: no such model. FW_INVALID: the plan. */
 fw_status fw_rollouts_start(fw_rollouts *rollouts, int64_t generation, const char *model, const char *plan,
                             int64_t *n, fw_error *error) FW_MUST;
+/* The plan of rollouts to come, as JSON text, malloc'd; and another one. {}: the default. */
+fw_status fw_rollouts_plan(fw_rollouts *rollouts, char **json, fw_error *error) FW_MUST;
+fw_status fw_rollouts_set_plan(fw_rollouts *rollouts, const char *text, size_t size_bytes, fw_error *error) FW_MUST;
 /* What people say; FW_NOT_FOUND, FW_INVALID (not in this state). */
 fw_status fw_rollouts_halt(fw_rollouts *rollouts, int64_t n, const char *reason, fw_error *error) FW_MUST;
 fw_status fw_rollouts_resume(fw_rollouts *rollouts, int64_t n, fw_error *error) FW_MUST;
