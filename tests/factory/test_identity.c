@@ -175,6 +175,10 @@ static const struct {
     {"GET", "/v1/objects/", "", "-a-roA"},
     {"POST", "/v1/units/", "/report", "-a--oA"},
     {"GET", "/v1/units/", "/campaigns", "-a-roA"},
+    {"POST", "/v1/units/", "/key", "-a--oA"},
+    {"GET", "/v1/units/", "/key", "-a-roA"},
+    {"GET", "/v1/tuf/image/", "", "-abroA"},
+    {"GET", "/v1/tuf/director/", "", "-a-roA"},
     {"POST", "/v1/records", NULL, "-a--oA"},
     {"GET", "/v1/records", NULL, "---roA"},
     {"GET", "/metrics", NULL, "---roA"},
@@ -248,6 +252,7 @@ static void every_route_for_every_asker(void **state) {
                  !r->after ? ""
                  : object  ? of_a.hex
                  : unit    ? "a"
+                 : strcmp(r->before, "/v1/tuf/director/") == 0 ? "a/timestamp.json"
                            : "x",
                  r->after ? r->after : "");
         const char *const lines[] = {"Flywheel-Unit: a", NULL};

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/log.h"
 #include "factory/api/answers.h"
 #include "factory/api/api.h"
 #include "factory/api/api_records.h"
 #include "factory/api/api_erase.h"
 #include "factory/api/api_query.h"
 #include "factory/api/api_rollouts.h"
+#include "factory/api/api_trust.h"
 #include "factory/api/assets.h"
 #include "factory/factory.h"
 #include "factory/registry/registry.h"
@@ -149,14 +149,6 @@ static void get_live(const fw_api_call *c) {
 
 /* ---- changes ---- */
 
-/* A version report that is not believed is in the log; the unit reports on. */
-static void take_versions(const fw_api_call *c, const char *text) {
-    fw_version_report said;
-    fw_error error = {""};
-    fw_status status = fw_trust_report(c->factory->trust, c->argument, text, strlen(text), &said, &error);
-    if (status != FW_OK) fw_log_debug("unit %s: version report: %s", c->argument, error.text);
-}
-
 static json_t *hash_or_null(const char *hash) {
     return hash[0] ? json_string(hash) : json_null();
 }
@@ -166,7 +158,7 @@ static char *report_answer(const fw_api_call *c) {
     fw_campaigns_version(&c->factory->campaigns, c->argument, version);
     fw_rollout_target(c->factory->rollouts, c->argument, model);
     fw_rollout_shadow(c->factory->rollouts, c->argument, shadow);
-    fw_trust_nonce(c->factory->trust, c->argument, nonce);
+    fw_api_trust_report(c, nonce);
     json_t *json = json_pack("{s:o,s:o,s:s,s:s}", "target", hash_or_null(model), "shadow", hash_or_null(shadow),
                              "campaigns", version, "nonce", nonce);
     char *text = json_dumps(json, JSON_COMPACT);
@@ -175,12 +167,9 @@ static char *report_answer(const fw_api_call *c) {
 }
 
 static void post_report(const fw_api_call *c) {
-    char *versions = NULL;
     fw_error error = {""};
     fw_status status = fw_units_report(&c->factory->units, c->argument, c->request->body,
-                                       c->request->body_bytes, &versions, &error);
-    if (status == FW_OK && versions) take_versions(c, versions);
-    free(versions);
+                                       c->request->body_bytes, NULL, &error);
     fw_api_answer(c, status, 200, status == FW_OK ? report_answer(c) : NULL, &error);
 }
 
@@ -252,6 +241,10 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/objects/", "", get_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
     {"POST", "/v1/units/", "/report", post_report, FW_SCOPE_OPERATE, FW_UNIT_ITSELF},
     {"GET", "/v1/units/", "/campaigns", fw_api_campaigns_of_unit, FW_SCOPE_READ, FW_UNIT_ITSELF},
+    {"POST", "/v1/units/", "/key", fw_api_trust_key_post, FW_SCOPE_OPERATE, FW_UNIT_ITSELF},
+    {"GET", "/v1/units/", "/key", fw_api_trust_key_get, FW_SCOPE_READ, FW_UNIT_ITSELF},
+    {"GET", "/v1/tuf/image/", "", fw_api_trust_image, FW_SCOPE_READ, FW_UNIT_ANY},
+    {"GET", "/v1/tuf/director/", "", fw_api_trust_director, FW_SCOPE_READ, FW_UNIT_BELOW},
     {"POST", "/v1/campaigns", NULL, fw_api_campaigns_add, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/campaigns", NULL, fw_api_campaigns_list, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/campaigns/estimate", NULL, fw_api_campaigns_estimate, FW_SCOPE_READ, FW_UNIT_NEVER},
@@ -308,7 +301,9 @@ static bool path_matches(const fw_api_route *r, const char *path, char argument[
         strcmp(path + size - after, r->after) != 0)
         return false;
     size_t used = size - before - after;
-    if (used >= ARGUMENT_MAX || memchr(path + before, '/', used)) return false;
+    if (used >= ARGUMENT_MAX) return false;
+    const char *slash = memchr(path + before, '/', used);
+    if (slash && (r->unit != FW_UNIT_BELOW || strchr(slash + 1, '/'))) return false;
     memcpy(argument, path + before, used);
     argument[used] = '\0';
     return true;

@@ -30,6 +30,8 @@ typedef enum fw_api_unit {
     FW_UNIT_ITSELF,  /* the path's * is its own name */
     FW_UNIT_SENDS,   /* header Flywheel-Unit is its own name; of objects, recordings alone */
     FW_UNIT_FETCHES, /* an object that it sent, or a model that the fleet is to drive */
+    FW_UNIT_BELOW,   /* the path's * is its own name, a slash and a file; other routes' * has no slash */
+    FW_UNIT_ANY,     /* what every unit may read */
 } fw_api_unit;
 
 /* path: before * after; after NULL: no *. */

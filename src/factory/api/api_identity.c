@@ -22,7 +22,8 @@ static bool may_fetch(fw_factory *factory, const fw_who *who, const char *sha256
                   "SELECT NOT EXISTS(SELECT 1 FROM objects WHERE sha256=?1) OR EXISTS(SELECT 1 "
                   "FROM recordings WHERE sha256=?1 AND unit=?2) OR EXISTS(SELECT 1 FROM settings "
                   "WHERE name='champion' AND value=?1) OR EXISTS(SELECT 1 FROM models WHERE "
-                  "hash=?1 AND decision='promoted') OR EXISTS(SELECT 1 FROM rollouts WHERE model=?1)",
+                  "hash=?1 AND decision='promoted') OR EXISTS(SELECT 1 FROM rollouts WHERE model=?1) OR "
+                  "EXISTS(SELECT 1 FROM unit_keys WHERE unit=?2 AND assigned=?1)",
                   "tt", sha256, who->name);
     fw_catalogue_read_end(factory->catalogue);
     if (status != FW_OK) {
@@ -44,6 +45,12 @@ static bool may_send(const fw_who *who, const fw_http_request *request,
     return true;
 }
 
+/* "7/timestamp.json" for unit 7 */
+static bool is_below(const char *argument, const char *name) {
+    size_t size = strlen(name);
+    return strncmp(argument, name, size) == 0 && argument[size] == '/';
+}
+
 static bool unit_may(fw_factory *factory, const fw_api_route *route, const char *argument,
                      const fw_who *who, const fw_http_request *request,
                      fw_http_response *response) {
@@ -58,6 +65,10 @@ static bool unit_may(fw_factory *factory, const fw_api_route *route, const char 
         return may_send(who, request, response);
     case FW_UNIT_FETCHES:
         return may_fetch(factory, who, argument, response);
+    case FW_UNIT_BELOW:
+        return is_below(argument, who->name) ? true : refuse(response, "a unit asks for itself alone");
+    case FW_UNIT_ANY:
+        return true;
     }
     return refuse(response, "this is not for units");
 }

@@ -70,6 +70,12 @@ fw_status fw_trust_assign(fw_trust *t, sqlite3 *db, const char *unit, const fw_h
                      "tti", unit, hash, fw_env_wall_ns(t->config.env));
 }
 
+fw_status fw_trust_assign_now(fw_trust *t, const char *unit, const fw_hash *model, fw_error *error) {
+    sqlite3 *db = fw_catalogue_begin(t->config.catalogue, error);
+    if (!db) return FW_IO;
+    return fw_catalogue_end(t->config.catalogue, fw_trust_assign(t, db, unit, model, error), error);
+}
+
 typedef struct seat {
     char assigned[FW_HASH_HEX + 1];
     int64_t version;
@@ -178,8 +184,12 @@ fw_status fw_trust_director_file(fw_trust *t, const char *unit, const char *file
     return status;
 }
 
-fw_status fw_trust_image_path(const fw_trust *t, const char *file, char *path, size_t path_size, fw_error *error) {
+fw_status fw_trust_image_path(fw_trust *t, const char *file, char *path, size_t path_size, fw_error *error) {
     size_t size = strlen(file);
+    pthread_mutex_lock(&t->lock);
+    fw_status status = fw_trust_ready(t, error);
+    pthread_mutex_unlock(&t->lock);
+    if (status != FW_OK) return status;
     bool good = size > 5 && size < 64 && strcmp(file + size - 5, ".json") == 0 &&
                 strspn(file, "abcdefghijklmnopqrstuvwxyz0123456789_-.") == size && file[0] != '.' &&
                 !strstr(file, "..");

@@ -74,6 +74,8 @@ bool fw_trust_released(fw_trust *trust, const fw_hash *model);
  * The same again changes nothing. FW_NOT_FOUND: the image repository has no such model. */
 fw_status fw_trust_assign(fw_trust *trust, sqlite3 *db, const char *unit, const fw_hash *model,
                           fw_error *error) FW_MUST;
+/* The same in a transaction of its own. */
+fw_status fw_trust_assign_now(fw_trust *trust, const char *unit, const fw_hash *model, fw_error *error) FW_MUST;
 /* What it is assigned; empty: nothing. */
 fw_status fw_trust_assigned(fw_trust *trust, const char *unit, fw_hash *model, fw_error *error) FW_MUST;
 
@@ -101,10 +103,13 @@ void fw_trust_nonce(fw_trust *trust, const char *unit, char out[33]);
 fw_status fw_trust_report(fw_trust *trust, const char *unit, const void *text, size_t text_bytes,
                           fw_version_report *out, fw_error *error) FW_MUST;
 
+/* Does its last good version report say that it runs this model? FW_NOT_FOUND: the unit has no key; FW_BUSY: not yet. */
+fw_status fw_trust_runs(fw_trust *trust, const char *unit, const char *model, fw_error *error) FW_MUST;
+
 /* ---- files for units ---- */
 
 /* A file of the image repository: its path on disk for the HTTP server. FW_NOT_FOUND. */
-fw_status fw_trust_image_path(const fw_trust *trust, const char *file, char *path, size_t path_size,
+fw_status fw_trust_image_path(fw_trust *trust, const char *file, char *path, size_t path_size,
                               fw_error *error) FW_MUST;
 /* A file of the director for one unit, malloc'd. FW_NOT_FOUND. */
 fw_status fw_trust_director_file(fw_trust *trust, const char *unit, const char *file, char **bytes,
