@@ -40,6 +40,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(log, "look into recordings, mend them, make new ones of them")                               \
     X(train, "a model from recordings, without a factory; on many processes")                      \
     X(evaluate, "drivers on the same drives, side by side, with intervals")                        \
+    X(gate, "promote or refuse: on files; how often it errs, and what it must refuse")             \
     X(sim, "the factory and its units in one process, from one seed, with every fault")            \
     X(replay, "a drive that one model failed and another passed, as pictures")                     \
     X(nn, "look into networks, measure them; to ONNX and back")                                    \

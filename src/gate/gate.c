@@ -179,12 +179,12 @@ static void say_test(const fw_gate *g, char *out, size_t size) {
 /* The first words of the reason: a limit that does not hold, then the test where anything was driven. */
 static void headline(const fw_gate *g, char *out, size_t size) {
     const fw_gate_limit_row *l = broken_limit(g);
-    size_t used = 0;
+    char test[100] = "";
+    if (!l || g->cluster_count > 0) say_test(g, test, sizeof test);
     if (l)
-        used = (size_t)snprintf(out, size, "%s %.4g%s%s, %s %.4g", l->name, l->value, l->unit[0] ? " " : "", l->unit,
-                                l->at_least ? "at least" : "at most", l->bound);
-    if (l && g->cluster_count > 0 && used + 2 < size) used += (size_t)snprintf(out + used, size - used, "; ");
-    if ((!l || g->cluster_count > 0) && used < size) say_test(g, out + used, size - used);
+        snprintf(out, size, "%s %.4g%s%s, %s %.4g%s%s", l->name, l->value, l->unit[0] ? " " : "", l->unit,
+                 l->at_least ? "at least" : "at most", l->bound, test[0] ? "; " : "", test);
+    else snprintf(out, size, "%s", test);
 }
 
 void fw_gate_end(fw_gate *g) {

@@ -9,7 +9,7 @@
  * The bet is that paper's plug-in (aGRAPA): before each observation lambda = mean / (variance + mean^2) of the gains so
  * far, between 0 and FW_BET_MOST of the largest that cannot ruin. The start is worth two observations with a mean
  * of 0.2 and a variance of 0.1. Beside a mixture of 24 fixed bets it needs a third fewer recordings where a gain is
- * large and they are few (tests/gate/test_power.c), and that is what a gate is short of.
+ * large and they are few (tests/gate/test_gate_trials.c), and that is what a gate is short of.
  *
  *   H0: mean <= m0 (not better)       --wealth >= 1/alpha--> promote
  *   H1: mean >= m1 (better by m1)     --wealth >= 1/beta---> stop: not so much better
