@@ -38,7 +38,7 @@ static const char help_text[] =
     "  --cars N                     4 to 64 (every fourth only tests), default 16\n"
     "  --report FILE                where the JSON report goes (headless)\n"
     "  --realtime                   10 Hz by the clock instead of lockstep\n"
-    "  --ticks-per-generation T     ticks of 0.1 s driven in each loop, default 1500\n"
+    "  --ticks-per-generation T     ticks of 0.1 s driven in each loop, default 3000\n"
     "  --agent-steps A              training budget of each loop, default 12000000 headless,\n"
     "                               4000000 without end: a first decision within two minutes\n"
     "  --exam-drives D              sealed drives per exam, default 300\n"
@@ -51,7 +51,7 @@ static const char help_text[] =
 
 static fw_status read_options(int argc, char **argv, fw_demo_options *o, fw_error *error) {
     *o = (fw_demo_options){.listen = "127.0.0.1:8080", .seed = 1, .cars = 16, .generations = 3,
-                           .exam_drives = 300, .ticks = 1500,
+                           .exam_drives = 300, .ticks = 3000,
                            .disk_cap_bytes = UINT64_C(4) << 30};
     const fw_arg table[] = {
         {"--data", FW_ARG_TEXT, &o->data, 1, 300},

@@ -30,8 +30,12 @@ typedef struct judging {
     fw_driver drivers[BOTH];
     fw_score_set set;      /* in the gate's order */
     fw_score_table drives; /* of all batches so far; cases name scenarios of the set */
-    double metres[BOTH];
-    uint64_t vetoes[BOTH], no_numbers;
+    struct road { /* by recording that was driven: (road_count) */
+        double metres[BOTH], vetoes[BOTH];
+    } *roads;
+    uint32_t road_count;
+    uint64_t no_numbers;
+    char vetoes_words[80];
     uint32_t at; /* scenarios driven */
 } judging;
 
@@ -118,12 +122,15 @@ static fw_status keep(judging *j, const fw_score_table *batch, fw_error *error) 
 }
 
 static void count_seen(judging *j, const fw_score_table *batch) {
-    for (uint32_t i = 0; i < batch->case_count; i++)
+    for (uint32_t i = 0; i < batch->case_count; i++) {
+        j->road_count += i == 0 || batch->cases[i].scenario != batch->cases[i - 1].scenario;
+        struct road *road = &j->roads[j->road_count - 1];
         for (uint32_t who = 0; who < BOTH; who++) {
-            j->metres[who] += (double)batch->drives[who][i].distance_m;
-            j->vetoes[who] += batch->seen[who][i].vetoes;
-            if (who == CANDIDATE) j->no_numbers += batch->seen[who][i].no_numbers;
+            road->metres[who] += (double)batch->drives[who][i].distance_m;
+            road->vetoes[who] += batch->seen[who][i].vetoes;
         }
+        j->no_numbers += batch->seen[CANDIDATE][i].no_numbers;
+    }
 }
 
 /* The batch's recordings, one observation each. */
@@ -187,13 +194,41 @@ static void limit_parameters(judging *j) {
     fw_gate_limit(&j->gate, "parameters", "", count, FW_DRIVING_GATE_PARAMETERS, false);
 }
 
+/* How much more the recordings' vetoes differ than Poisson's would: Pearson's X2 over its degrees of freedom, at least 1. */
+static double dispersion_of(const judging *j, int who, const struct road *all) {
+    double sum = 0;
+    for (uint32_t i = 0; i < j->road_count; i++) {
+        const double expected = all->vetoes[who] * j->roads[i].metres[who] / fmax(all->metres[who], 1);
+        const double off = j->roads[i].vetoes[who] - expected;
+        if (expected > 0) sum += off * off / expected;
+    }
+    return j->road_count > 1 ? fmax(1, sum / (j->road_count - 1)) : 1;
+}
+
+/* Vetoes come in streaks and by recording, so the test of two rates is toned down by their dispersion (quasi-Poisson:
+ * Wedderburn 1974). */
+static void limit_vetoes(judging *j, const struct road *all) {
+    const double *m = all->metres, *v = all->vetoes;
+    const double spread = fmax(dispersion_of(j, CHAMPION, all), dispersion_of(j, CANDIDATE, all));
+    const double log_e = fw_rate_log_e((uint64_t)v[CANDIDATE], m[CANDIDATE], (uint64_t)v[CHAMPION], m[CHAMPION], veto_ratio,
+                                       true);
+    snprintf(j->vetoes_words, sizeof j->vetoes_words, "vetoes per km %.2f, champion's %.2f:",
+             1000 * v[CANDIDATE] / fmax(m[CANDIDATE], 1), 1000 * v[CHAMPION] / fmax(m[CHAMPION], 1));
+    fw_gate_limit(&j->gate, j->vetoes_words, "e-value of over 1.5 times", exp(log_e / spread), 1 / veto_level, false);
+}
+
 static void limit_drives(judging *j) {
-    const double *m = j->metres;
-    double log_e = fw_rate_log_e(j->vetoes[CANDIDATE], m[CANDIDATE], j->vetoes[CHAMPION], m[CHAMPION], veto_ratio, true);
+    struct road all = {{0}, {0}};
+    const double *m = all.metres;
+    for (uint32_t i = 0; i < j->road_count; i++)
+        for (int who = 0; who < BOTH; who++) {
+            all.metres[who] += j->roads[i].metres[who];
+            all.vetoes[who] += j->roads[i].vetoes[who];
+        }
     limit_time(j, &j->drives.costs[CANDIDATE]);
     fw_gate_limit(&j->gate, "decisions that are no numbers", "", (double)j->no_numbers, 0, false);
     fw_gate_limit(&j->gate, "way", "of the champion's", m[CHAMPION] > 0 ? m[CANDIDATE] / m[CHAMPION] : 1, way_share, true);
-    fw_gate_limit(&j->gate, "e-value of 1.5 times the champion's vetoes", "", exp(log_e), 1 / veto_level, false);
+    limit_vetoes(j, &all);
 }
 
 /* ---- the decision ---- */
@@ -226,6 +261,8 @@ static fw_status drive_all(judging *j, fw_error *error) {
                                  .threads = j->config->threads ? j->config->threads : 1};
     FW_TRY(fw_score_read(&read, &j->set, error));
     FW_TRY(put_in_order(j, error));
+    j->roads = calloc(j->set.count, sizeof *j->roads);
+    if (!j->roads) return fw_fail(error, FW_NO_MEMORY, "no memory for %u recordings", j->set.count);
     limit_parameters(j);
     FW_TRY(probe(j, error));
     while (j->at < j->set.count && !fw_gate_lost(&j->gate)) FW_TRY(drive_batch(j, error));
@@ -302,6 +339,7 @@ fw_status fw_driving_gate(const fw_driving_gate_config *config, fw_driving_gate_
         free(j->drives.drives[who]);
     }
     free(j->drives.cases);
+    free(j->roads);
     fw_gate_clear(&j->gate);
     free(j);
     return status;

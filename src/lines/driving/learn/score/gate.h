@@ -13,8 +13,9 @@
  *   decision time p99   1 ms at most, of CPU, batch 1     a hundredth of a tick: a unit's processor may be many times slower
  *   no numbers          0 at most                         decisions that are not finite
  *   way                 0.3 of the champion's at least    standing still is no skill
- *   vetoes              not shown (level 0.05) to begin    the guard is the last resort, not a way of driving
- *                       more than 1.5 times as often per km
+ *   guard vetoes        not shown (level 0.05) to begin    the guard is the last resort, not a way of driving; their
+ *                       more than 1.5 times as often       dispersion between recordings is taken into account
+ *                       per km
  */
 #ifndef FW_LINES_DRIVING_SCORE_GATE_H
 #define FW_LINES_DRIVING_SCORE_GATE_H
