@@ -82,7 +82,8 @@ static fw_status put_object(text *t, const json_t *object, int depth, fw_error *
     json_t *member;
     fw_status status = FW_OK;
     if (!keys) return fw_fail(error, FW_NO_MEMORY, "no memory for canonical JSON");
-    json_object_foreach((json_t *)(uintptr_t)object, key, member) keys[n++] = key;
+    json_object_foreach((json_t *)(uintptr_t)object, key, member)
+        keys[n++] = key;
     qsort(keys, count, sizeof *keys, by_bytes);
     put(t, "{", 1);
     for (size_t i = 0; i < count && status == FW_OK; i++) {

@@ -161,8 +161,9 @@ fw_status fw_metadata_check_file(const json_t *said, const void *bytes, size_t s
         return fw_fail(error, FW_MISMATCH, "%.80s has %zu bytes, %lld were signed", name, size_bytes,
                        (long long)json_integer_value(length));
     if (!json_object_get(said, "hashes")) return FW_OK;
+    fw_tuf_hashes hashes = fw_tuf_hashes_of(json_object_get(said, "hashes"));
     fw_tuf_digest digest;
     FW_TRY(fw_tuf_digest_begin(&digest, error));
     fw_tuf_digest_add(&digest, bytes, size_bytes);
-    return fw_tuf_digest_end(&digest, said, name, error);
+    return fw_tuf_digest_end(&digest, &hashes, name, error);
 }

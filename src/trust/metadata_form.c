@@ -19,7 +19,7 @@ static bool are_texts(const json_t *list) {
     size_t i;
     if (!json_is_array(list)) return false;
     json_array_foreach(list, i, entry)
-        if (!json_is_string(entry)) return false;
+        if (!json_string_value(entry)) return false;
     return true;
 }
 
@@ -28,7 +28,7 @@ static fw_status check_keys(const json_t *keys, fw_error *error) {
     json_t *key;
     if (!json_is_object(keys)) return fw_fail(error, FW_CORRUPT, "no keys");
     json_object_foreach(loop(keys), id, key)
-        if (!json_is_object(key)) return fw_fail(error, FW_CORRUPT, "key %.70s is no object", id);
+        if (json_typeof(key) != JSON_OBJECT) return fw_fail(error, FW_CORRUPT, "key %.70s is no object", id);
     return FW_OK;
 }
 
@@ -47,10 +47,12 @@ static fw_status check_hashes(const json_t *hashes, const char *name, fw_error *
     json_t *value;
     if (json_object_size(hashes) == 0) return fw_fail(error, FW_CORRUPT, "no hashes of %.80s", name);
     json_object_foreach(loop(hashes), kind, value)
-        if (!json_is_string(value) || !fw_tuf_digest_form(kind, json_string_value(value)))
+        if (!json_string_value(value) || !fw_tuf_digest_form(kind, json_string_value(value)))
             return fw_fail(error, FW_CORRUPT, "the %.20s of %.80s is no hash", kind, name);
     return FW_OK;
 }
+
+static bool is_yes_or_no(const json_t *json) { return json_typeof(json) == JSON_TRUE || json_typeof(json) == JSON_FALSE; }
 
 /* What timestamp says of snapshot, and snapshot of targets. */
 static fw_status check_metafile(const json_t *file, const char *name, fw_error *error) {
@@ -69,7 +71,7 @@ static fw_status check_root(const json_t *content, fw_error *error) {
     FW_TRY(check_keys(json_object_get(content, "keys"), error));
     for (fw_tuf_role role = FW_TUF_ROOT; role < FW_TUF_ROLES; role++)
         FW_TRY(check_role(json_object_get(roles, fw_tuf_role_text(role)), fw_tuf_role_text(role), error));
-    if (consistent && !json_is_boolean(consistent)) return fw_fail(error, FW_CORRUPT, "consistent_snapshot is not yes or no");
+    if (consistent && !is_yes_or_no(consistent)) return fw_fail(error, FW_CORRUPT, "consistent_snapshot is not yes or no");
     return FW_OK;
 }
 
@@ -82,14 +84,15 @@ static fw_status check_snapshot(const json_t *content, fw_error *error) {
     const char *name;
     json_t *file;
     if (!json_object_get(meta, "targets.json")) return fw_fail(error, FW_CORRUPT, "no version of targets.json");
-    json_object_foreach(loop(meta), name, file) FW_TRY(check_metafile(file, name, error));
+    json_object_foreach(loop(meta), name, file)
+        FW_TRY(check_metafile(file, name, error));
     return FW_OK;
 }
 
 static fw_status check_target(const json_t *target, const char *path, fw_error *error) {
     const json_t *custom = json_object_get(target, "custom");
     if (!is_length(json_object_get(target, "length"))) return fw_fail(error, FW_CORRUPT, "no length of %.80s", path);
-    if (custom && !json_is_object(custom)) return fw_fail(error, FW_CORRUPT, "custom of %.80s is no object", path);
+    if (custom && json_typeof(custom) != JSON_OBJECT) return fw_fail(error, FW_CORRUPT, "custom of %.80s is no object", path);
     return check_hashes(json_object_get(target, "hashes"), path, error);
 }
 
@@ -105,7 +108,7 @@ static fw_status check_delegation(const json_t *role, json_t *names, fw_error *e
     FW_TRY(check_role(role, name, error));
     if (json_object_get(names, name)) return fw_fail(error, FW_CORRUPT, "two delegations are named %.80s", name);
     if (json_object_set_new(names, name, json_true()) != 0) return fw_fail(error, FW_NO_MEMORY, "no memory for metadata");
-    if (terminating && !json_is_boolean(terminating))
+    if (terminating && !is_yes_or_no(terminating))
         return fw_fail(error, FW_CORRUPT, "terminating of %.80s is not yes or no", name);
     if (!paths == !prefixes || !are_texts(paths ? paths : prefixes))
         return fw_fail(error, FW_CORRUPT, "role %.80s needs paths or path_hash_prefixes", name);
@@ -130,7 +133,8 @@ static fw_status check_targets(const json_t *content, fw_error *error) {
     const char *path;
     json_t *target;
     if (!json_is_object(targets)) return fw_fail(error, FW_CORRUPT, "no targets");
-    json_object_foreach(loop(targets), path, target) FW_TRY(check_target(target, path, error));
+    json_object_foreach(loop(targets), path, target)
+        FW_TRY(check_target(target, path, error));
     return delegations ? check_delegations(delegations, error) : FW_OK;
 }
 

@@ -58,7 +58,7 @@ bool fw_tuf_time_read(const char *text, int64_t *seconds) {
 /* ---- names ---- */
 
 static bool stands_as_it_is(char c, bool keep_slash) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr("_.-~", c)) ||
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("_.-~", c) ||
            (c == '/' && keep_slash);
 }
 

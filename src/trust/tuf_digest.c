@@ -14,6 +14,12 @@ static const struct {
     const EVP_MD *(*kind)(void);
 } kinds[FW_TUF_DIGEST_KINDS] = {{"sha256", 32, EVP_sha256}, {"sha512", 64, EVP_sha512}};
 
+fw_tuf_hashes fw_tuf_hashes_of(const json_t *hashes) {
+    fw_tuf_hashes out;
+    for (int i = 0; i < FW_TUF_DIGEST_KINDS; i++) out.hex[i] = json_string_value(json_object_get(hashes, kinds[i].name));
+    return out;
+}
+
 bool fw_tuf_digest_form(const char *kind, const char *value) {
     for (int i = 0; i < FW_TUF_DIGEST_KINDS; i++)
         if (!strcmp(kind, kinds[i].name))
@@ -47,16 +53,14 @@ static void finish(void *state, char hex[2 * DIGEST_MAX + 1]) {
     for (unsigned i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", raw[i]);
 }
 
-fw_status fw_tuf_digest_end(fw_tuf_digest *digest, const json_t *said, const char *name, fw_error *error) {
-    const json_t *hashes = json_object_get(said, "hashes");
+fw_status fw_tuf_digest_end(fw_tuf_digest *digest, const fw_tuf_hashes *expect, const char *name, fw_error *error) {
     const char *wrong = NULL;
     int known = 0;
     for (int i = 0; i < FW_TUF_DIGEST_KINDS; i++) {
-        const char *expect = json_string_value(json_object_get(hashes, kinds[i].name));
         char hex[2 * DIGEST_MAX + 1] = "";
-        if (!expect) continue;
+        if (!expect->hex[i]) continue;
         finish(digest->state[i], hex);
-        if (strcmp(hex, expect) != 0) wrong = kinds[i].name;
+        if (strcmp(hex, expect->hex[i]) != 0) wrong = kinds[i].name;
         known++;
     }
     end(digest);

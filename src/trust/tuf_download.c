@@ -10,16 +10,9 @@
 #include "trust/tuf_digest.h"
 #include "trust/tuf_inner.h"
 
-enum { PIECE_BYTES = 1 << 16, PART_PATH_MAX = FW_PATH_MAX + 8, ADDRESS_MAX = 1280 };
+enum { PIECE_BYTES = 1 << 16, PART_PATH_MAX = FW_PATH_MAX + 8, ADDRESS_MAX = 1024 };
 
 /* ---- is it the target? ---- */
-
-static json_t *said_of(const fw_tuf_target *target) {
-    json_t *said = json_pack("{s:{}}", "hashes"), *hashes = json_object_get(said, "hashes");
-    if (*target->sha256.hex) json_object_set_new(hashes, "sha256", json_string(target->sha256.hex));
-    if (*target->sha512) json_object_set_new(hashes, "sha512", json_string(target->sha512));
-    return said;
-}
 
 static fw_status digest_file(int fd, fw_tuf_digest *digest, uint64_t *size_bytes, fw_error *error) {
     uint8_t piece[PIECE_BYTES];
@@ -34,21 +27,18 @@ static fw_status digest_file(int fd, fw_tuf_digest *digest, uint64_t *size_bytes
 
 /* FW_OK, FW_MISMATCH, or why it cannot be said. */
 static fw_status check_file(int fd, const fw_tuf_target *target, fw_error *error) {
+    fw_tuf_hashes hashes = {{*target->sha256.hex ? target->sha256.hex : NULL, *target->sha512 ? target->sha512 : NULL}};
     fw_tuf_digest digest;
     uint64_t size_bytes = 0;
     fw_error ignored;
-    json_t *said = said_of(target);
-    fw_status status = said ? fw_tuf_digest_begin(&digest, error) : fw_fail(error, FW_NO_MEMORY, "no memory for a target");
-    if (status == FW_OK) {
-        status = digest_file(fd, &digest, &size_bytes, error);
-        fw_status compared = fw_tuf_digest_end(&digest, said, target->path, status == FW_OK ? error : &ignored);
-        if (status == FW_OK) status = compared;
-    }
-    json_decref(said);
-    if (status == FW_OK && size_bytes != target->length_bytes)
+    FW_TRY(fw_tuf_digest_begin(&digest, error));
+    fw_status status = digest_file(fd, &digest, &size_bytes, error);
+    fw_status compared = fw_tuf_digest_end(&digest, &hashes, target->path, status == FW_OK ? error : &ignored);
+    if (status != FW_OK) return status;
+    if (size_bytes != target->length_bytes)
         return fw_fail(error, FW_MISMATCH, "%s has %" PRIu64 " bytes, %" PRIu64 " were signed", target->path, size_bytes,
                        target->length_bytes);
-    return status;
+    return compared;
 }
 
 static bool is_there(const char *path, const fw_tuf_target *target) {

@@ -296,6 +296,7 @@ static fw_status repo_metadata(void *self, const char *path, size_t max_bytes, c
     if (!file) return fw_fail(error, FW_NOT_FOUND, "no %s", path);
     if (file->size > max_bytes) return fw_fail(error, FW_TOO_BIG, "%s is too big", path);
     *bytes = malloc(file->size + 1);
+    if (!*bytes) return fw_fail(error, FW_NO_MEMORY, "no memory for %s", path);
     memcpy(*bytes, file->bytes, file->size + 1);
     *size = file->size;
     return FW_OK;

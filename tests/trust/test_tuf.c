@@ -313,10 +313,11 @@ static void test_trusted_of_other_hash(void **state) {
 
 /* ---- the trusted folder ---- */
 
-/* Files that are no metadata are as good as none. */
+/* Files that are no metadata are as good as none: torn, too big, of another version of the specification. */
 static void test_spoilt_folder(void **state) {
     (void)state;
     static const char *const names[] = {"timestamp", "snapshot", "targets"};
+    static char big[6 << 20];
     for (int i = 0; i < 3; i++) {
         repo r = {0};
         char path[128];
@@ -326,12 +327,37 @@ static void test_spoilt_folder(void **state) {
         assert_int_equal(fw_file_write_durable(fw_env_real(), path, "{\"signed\":", 10, NULL), FW_OK);
         assert_int_equal(repo_refresh(&r), FW_OK);
         repo_expect(&r, 1, 1, 1, 1);
+        assert_int_equal(fw_file_write_durable(fw_env_real(), path, big, sizeof big, NULL), FW_OK);
+        assert_int_equal(repo_refresh(&r), FW_OK);
+        json_t *other = json_pack("{s:{s:s,s:s},s:[]}", "signed", "_type", names[i], "spec_version", "2.0", "signatures");
+        assert_int_equal(json_dump_file(other, path, 0), 0);
+        json_decref(other);
+        assert_int_equal(repo_refresh(&r), FW_OK);
+        repo_expect(&r, 1, 1, 1, 1);
         /* A folder in its place cannot be read, nor replaced. */
         assert_int_equal(unlink(path), 0);
         assert_int_equal(fw_folder_make(path, 0755, NULL), FW_OK);
         assert_int_not_equal(repo_refresh(&r), FW_OK);
         repo_close(&r);
     }
+}
+
+/* What cannot be forgotten stops the new root, and the next session sees it again. */
+static void test_cannot_forget(void **state) {
+    (void)state;
+    repo r = {0};
+    char path[128];
+    repo_open(&r);
+    repo_rotate(&r, "timestamp", "7", "7");
+    repo_publish(&r, "root timestamp");
+    snprintf(path, sizeof path, "%s/timestamp.json", r.folder);
+    assert_int_equal(fw_folder_make(path, 0755, NULL), FW_OK);
+    assert_int_not_equal(repo_refresh(&r), FW_OK);
+    assert_int_equal(repo_trusted(&r, "root"), 1);
+    assert_int_equal(fw_folder_remove(path, NULL), FW_OK);
+    assert_int_equal(repo_refresh(&r), FW_OK);
+    repo_expect(&r, 2, 2, 1, 1);
+    repo_close(&r);
 }
 
 /* Each write and each rename that can fail does: the folder has the old files or the new ones. */
@@ -375,6 +401,21 @@ static void test_disk_fails(void **state) {
         repo_close(&r);
     }
     assert_in_range(fail_at, 12, 100);
+}
+
+/* ---- limits of one's own ---- */
+
+static void test_limits(void **state) {
+    (void)state;
+    static const fw_tuf_limits limits[] = {{.root_max_bytes = 3000}, {.timestamp_max_bytes = 100}, {.snapshot_max_bytes = 100}, {.targets_max_bytes = 100}};
+    for (int i = 0; i < 4; i++) {
+        repo r = {.limits = limits[i]};
+        repo_open(&r);
+        if (i == 0) repo_keys(&r, "root", 1, "0 10 11 12 13 14 15 16 17 18 19");
+        repo_publish(&r, "root targets snapshot timestamp");
+        assert_int_equal(repo_refresh(&r), FW_TOO_BIG);
+        repo_close(&r);
+    }
 }
 
 /* ---- time ---- */
@@ -485,7 +526,9 @@ int main(void) {
         cmocka_unit_test(test_wrong_hashes),
         cmocka_unit_test(test_trusted_of_other_hash),
         cmocka_unit_test(test_spoilt_folder),
+        cmocka_unit_test(test_cannot_forget),
         cmocka_unit_test(test_disk_fails),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_expired),
         cmocka_unit_test(test_freeze),
         cmocka_unit_test(test_expired_but_followed),

@@ -133,6 +133,7 @@ static void test_hash_prefixes(void **state) {
     json_t *entry = repo_delegate(&r, "targets", "bin", "9", false, "");
     snprintf(prefix, sizeof prefix, "%.4s", fw_hash_bytes("model", 5).hex);
     json_object_del(entry, "paths");
+    json_object_del(entry, "terminating");
     json_object_set_new(entry, "path_hash_prefixes", json_pack("[s,s]", "ffffffff", prefix));
     repo_target(&r, "bin", "model", "in this bin");
     repo_target(&r, "bin", "another", "not in this bin");
@@ -344,7 +345,7 @@ static void test_match(void **state) {
         {"?", "\xC3\xA4", true}, {"??", "\xC3\xA4", false}, {"\xC3\xA4*", "\xC3\xA4x", true}, {"\xC3\xA4", "\xC3\xB6", false},
         {"a", "\xC3\xA4", false}, {".*", ".x", true}, {"*", ".x", true}, {"\\*", "*", false}, {"\\*", "\\x", true},
         {"[ab]", "b", true}, {"[ab]", "c", false}, {"[!ab]", "c", true}, {"[!ab]", "a", false}, {"[a-c]x", "bx", true},
-        {"[a-c]", "d", false}, {"[b-c]", "a", false}, {"[]]", "]", true}, {"[!]]", "]", false}, {"[a-]", "-", true}, {"[-a]", "-", true},
+        {"[a-c]", "a", true}, {"[a-c]", "c", true}, {"[a-c]", "d", false}, {"[b-c]", "a", false}, {"[]]", "]", true}, {"[!]]", "]", false}, {"[a-]", "-", true}, {"[-a]", "-", true},
         {"[a", "[a", true}, {"[a", "a", false}, {"[a/]b", "[a/]b", true}, {"[!a]", "/", false}, {"[\xC3\xA4-\xC3\xB6]", "\xC3\xA5", true},
         {"[a-z]", "\xC3\xA4", false}, {"x[", "x[", true}, {"a/*/c*", "a/b/cd", true}, {"*/c", "a/b/c", false},
         /* What takes a matcher that tries everything a lifetime. */

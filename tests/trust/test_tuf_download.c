@@ -297,6 +297,16 @@ static void test_long_names(void **state) {
     tear_down(&s);
 }
 
+/* A folder in the target's place is neither taken for it nor written over. */
+static void test_folder_in_its_place(void **state) {
+    (void)state;
+    setting s;
+    set_up(&s, "model");
+    assert_int_equal(fw_folder_make(s.path, 0755, NULL), FW_OK);
+    assert_int_not_equal(download(&s), FW_OK);
+    tear_down(&s);
+}
+
 /* A link in the part's place is not followed. */
 static void test_link(void **state) {
     (void)state;
@@ -348,7 +358,7 @@ int main(void) {
         cmocka_unit_test(test_parts),       cmocka_unit_test(test_other_bytes), cmocka_unit_test(test_extra_bytes),
         cmocka_unit_test(test_not_there),   cmocka_unit_test(test_hasty_line),  cmocka_unit_test(test_hash_kinds),
         cmocka_unit_test(test_empty_target), cmocka_unit_test(test_long_names), cmocka_unit_test(test_link),
-        cmocka_unit_test(test_disk_fails),
+        cmocka_unit_test(test_disk_fails),  cmocka_unit_test(test_folder_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
