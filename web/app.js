@@ -35,6 +35,7 @@
     steps,
     clock,
     timeMs,
+    plain,
     hashCode,
     modelCode,
     signedPoints,
@@ -49,6 +50,7 @@
     models: null,
     events: [],
     campaigns: [],
+    rollouts: [],
     log: [],
     exams: [],
     curves: new Map() /* generation -> { points, wanted, final } */,
@@ -207,8 +209,14 @@
           'span',
           {},
           'lineage ',
-          models.flatMap((m, i) => [i ? ' → ' : '', hashCode(m)]),
+          models.flatMap((m, i) => [i ? ' → ' : '', modelCode(m)]),
         );
+  }
+  /* The newest rollout, while it is on its way or when it was stopped. */
+  function rolloutWords() {
+    const r = state.rollouts[0];
+    if (!r || r.state === 'done') return null;
+    return `rollout ${r.n} ${plain(r.state)}: ring ${count(r.ring + 1)} of ${count(r.rings)}, ${count(r.active)} of ${count(r.units)} units`;
   }
   function renderLoop() {
     const s = state.status || {},
@@ -282,7 +290,7 @@
       station(
         'gate',
         'gate',
-        '/v1/generations',
+        '/models.html',
         gate ? signedPoints(gateOf(gate).difference) : NONE,
         gate ? 'points' : '',
         gateNow.lines ||
@@ -297,7 +305,7 @@
       station(
         'registry',
         'registry',
-        '/v1/models',
+        '/models.html',
         known(champion) ? hash(champion) : NONE,
         'champion',
         [
@@ -308,14 +316,15 @@
       station(
         'rollout',
         'rollout',
-        '/v1/units',
+        '/rollouts.html',
         units.length ? `${have} of ${units.length}` : NONE,
         'on the champion',
         units.length
           ? [
               have === units.length
                 ? 'the whole fleet drives it'
-                : `${units.length - have} still to swap`,
+                : `${units.length - have} not on it`,
+              rolloutWords(),
             ]
           : 'no unit has reported',
         units.length ? { progress: have / units.length } : {},
@@ -368,8 +377,8 @@
               verdict(g) === 'running' ? String(pick(g, 'stage') || 'running') : verdict(g),
             ),
         },
-        { name: 'model', cell: (g) => hashCode(pick(g, 'candidate', 'model')) },
-        { name: 'parent', cell: (g) => hashCode(g.parent) },
+        { name: 'model', cell: (g) => modelCode(pick(g, 'candidate', 'model')) },
+        { name: 'parent', cell: (g) => modelCode(g.parent) },
         {
           name: 'gate, held out',
           unit: 'points [95 %], n',
@@ -422,13 +431,13 @@
               ? el(
                   'span',
                   { class: known(champion) && a !== champion ? 'late' : null },
-                  hashCode(a),
+                  modelCode(a),
                   known(champion) && a !== champion ? ' behind' : '',
                 )
               : NONE;
           },
         },
-        { name: 'staged', cell: (u) => hashCode(u.staged) },
+        { name: 'staged', cell: (u) => modelCode(u.staged) },
         { name: 'tick', number: true, cell: (u) => count(u.tick) },
         { name: 'recordings', number: true, cell: (u) => count(u.recordings) },
         { name: 'spool', number: true, cell: (u) => bytes(u.spool_bytes) },
@@ -1131,6 +1140,7 @@
       generations: '/v1/generations',
       units: '/v1/units',
       models: '/v1/models',
+      rollouts: '/v1/rollouts',
       events: '/v1/events?limit=60',
       campaigns: '/v1/campaigns',
       log: '/v1/log?limit=60',

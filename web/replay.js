@@ -190,7 +190,7 @@ window.FlywheelReplay = (() => {
     const none = !Array.isArray(body.replays) || body.replays.length === 0;
     $('replay-none').hidden = !none;
     $('replay-box').hidden = none;
-    $('replay-note').textContent = none ? noneNote || '' : '';
+    $('replay-note').textContent = none ? body.why || noneNote || '' : '';
     if (none) shown = null;
     else {
       list(body, typeof note === 'function' ? note(body.replays.length) : note);

@@ -103,7 +103,8 @@ window.FlywheelWords = (() => {
           hash(v),
         )
       : NONE;
-  const modelCode = (v) => hashCode(v, `/models.html?hash=${encodeURIComponent(v)}`);
+  const modelCode = (v) =>
+    hashCode(v, known(v) ? `/models.html?hash=${encodeURIComponent(v)}` : undefined);
   /* Drawings: the same, in SVG's namespace. */
   function svg(tag, props, ...children) {
     const node = document.createElementNS('http://www.w3.org/2000/svg', tag);

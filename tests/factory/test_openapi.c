@@ -285,6 +285,16 @@ static void keep_replays(const fixture *f) {
     assert_int_equal(fw_file_write_durable(fw_env_real(), path, "{\"replays\":[]}", 14, &error), FW_OK);
 }
 
+/* As a gate job leaves its decision. */
+static void keep_decision(const fixture *f) {
+    fw_error error = {""};
+    sqlite3 *db = fw_catalogue_begin(f->factory->catalogue, &error);
+    fw_status status = fw_db_script(db, &error,
+                                    "INSERT INTO gate_decisions VALUES(1,1,'a','b','c',1,1,0.025,0.1,-1.5,0,'not shown',"
+                                    "'{\"version\":1}',1)");
+    assert_int_equal(fw_catalogue_end(f->factory->catalogue, status, &error), FW_OK);
+}
+
 static void answers_are_as_described(void **state) {
     fixture *f = *state;
     static uint8_t bytes[MCAP_MAX];
@@ -299,6 +309,7 @@ static void answers_are_as_described(void **state) {
     assert_int_equal(call(f, "POST", "/v1/units/0/report", "{}", &json), 200);
     json_decref(json);
     keep_replays(f);
+    keep_decision(f);
     char slice[80] = "1";
     const fw_api_route *routes = fw_api_routes(&count);
     assert_true(count <= 100);

@@ -9,7 +9,9 @@
 #include "factory/api/api.h"
 #include "factory/api/api_records.h"
 #include "factory/api/api_erase.h"
+#include "factory/api/api_gate.h"
 #include "factory/api/api_query.h"
+#include "factory/api/api_receipts.h"
 #include "factory/api/api_rollouts.h"
 #include "factory/api/api_trust.h"
 #include "factory/api/assets.h"
@@ -31,8 +33,7 @@ void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char
 
 /* ---- lists ---- */
 
-/* ?limit=N, else the default. */
-static int64_t limit_of(const fw_api_call *c, int64_t otherwise) {
+int64_t fw_api_limit(const fw_api_call *c, int64_t otherwise) {
     const char *text = c->request->query(c->request->native, "limit");
     if (!text || text[0] < '0' || text[0] > '9') return otherwise;
     unsigned long long limit = strtoull(text, NULL, 10);
@@ -45,7 +46,7 @@ static void answer_list(const fw_api_call *c, int64_t limit, const char *sql) {
     sqlite3 *db;
     fw_status status = fw_catalogue_ask(c->factory->catalogue, &db, &error);
     if (status == FW_OK) {
-        status = fw_db_text(db, &error, &json, sql, "i", limit_of(c, limit));
+        status = fw_db_text(db, &error, &json, sql, "i", fw_api_limit(c, limit));
         fw_catalogue_ask_end(c->factory->catalogue);
     }
     fw_api_answer(c, status, 200, json, &error);
@@ -261,10 +262,16 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/retention", NULL, fw_api_retention_get, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/retention", NULL, fw_api_retention_post, FW_SCOPE_ADMIN, FW_UNIT_NEVER},
     {"GET", "/v1/events", NULL, get_events, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/events/", "/receipt", fw_api_receipts_get, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/events/", "/replay", fw_api_receipts_replay, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/receipts", NULL, fw_api_receipts_list, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/receipts/key", NULL, fw_api_receipts_key, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/log", NULL, get_log, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/models", NULL, get_models, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/models", NULL, post_model, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/models/", "", get_model, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/gate/decisions", NULL, fw_api_gate_list, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", "/v1/gate/decisions/", "", fw_api_gate_show, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/generations", NULL, get_generations, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/generations", NULL, post_generation, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/generations/", "", get_generation, FW_SCOPE_READ, FW_UNIT_NEVER},

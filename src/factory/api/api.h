@@ -55,6 +55,9 @@ void fw_api_openapi_get(const fw_api_call *c);
 void fw_api_answer(const fw_api_call *c, fw_status status, int http_status, char *json,
                    const fw_error *error);
 
+/* ?limit=N of the request (at most 100000), else the default. */
+int64_t fw_api_limit(const fw_api_call *c, int64_t otherwise);
+
 /* api_campaigns.c */
 void fw_api_campaigns_list(const fw_api_call *c);
 void fw_api_campaigns_show(const fw_api_call *c);

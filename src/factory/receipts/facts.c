@@ -41,13 +41,13 @@ static const char decision_sql[] =
     "candidate=? ORDER BY n DESC LIMIT 1";
 
 static const char model_sql[] =
-    "SELECT json_object('statement',statement,'lineage',lineage,'release_counter',release_counter,'signed_ns',"
-    "created_ns) FROM models WHERE hash=?";
+    "SELECT json_object('statement',statement,'lineage',lineage,'release_counter',release_counter) FROM models WHERE "
+    "hash=?";
 
 static const char rollout_sql[] =
     "SELECT json_object('n',n,'state',state,'reason',reason,'rings',ring+1,'created_ns',created_ns,'done_ns',done_ns,"
     "'units',(SELECT count(*) FROM rollout_units u WHERE u.rollout=r.n),'active',(SELECT count(*) FROM rollout_units u "
-    "WHERE u.rollout=r.n AND active_ns IS NOT NULL),'first_active_ns',(SELECT min(active_ns) FROM rollout_units u "
+    "WHERE u.rollout=r.n AND u.state='active'),'first_active_ns',(SELECT min(active_ns) FROM rollout_units u "
     "WHERE u.rollout=r.n)) FROM rollouts r WHERE generation=? AND model=? ORDER BY n DESC LIMIT 1";
 
 /* ---- texts become their hashes: a receipt names what it does not repeat ---- */
@@ -125,16 +125,19 @@ static fw_status add_decision(sqlite3 *db, json_t *try, int64_t n, const char *c
     fw_status status = fw_db_text(db, error, &text, decision_sql, "it", n, candidate);
     FW_TRY(row_or_null(status, text, &row, error));
     json_object_set_new(try, "decision", row);
-    return hash_text(row, "record", "record_sha256", NULL, error);
+    return json_is_null(row) ? FW_OK : hash_text(row, "record", "record_sha256", NULL, error);
 }
 
+/* A promoted model is signed right before the commit of the gate's decision (registry/release.h): one time for both. */
 static fw_status add_model(sqlite3 *db, json_t *try, const char *candidate, fw_error *error) {
     char *text = NULL;
     json_t *row = NULL;
     fw_status status = fw_db_text(db, error, &text, model_sql, "t", candidate);
     FW_TRY(row_or_null(status, text, &row, error));
     json_object_set_new(try, "model", row);
+    if (json_is_null(row)) return FW_OK;
     take_key(row);
+    json_object_set(row, "signed_ns", json_object_get(json_object_get(try, "generation"), "gate_ns"));
     FW_TRY(hash_text(row, "lineage", "lineage_sha256", NULL, error));
     return hash_text(row, "statement", "statement_sha256", "statement_bytes", error);
 }

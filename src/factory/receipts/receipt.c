@@ -6,8 +6,7 @@
 
 #include "factory/receipts/receipt_hops.h"
 #include "trust/canonical.h"
-
-#define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
+#include "trust/dsse.h"
 
 fw_status fw_receipt_hash(const json_t *value, fw_hash *out, fw_error *error) {
     char *text = NULL;
@@ -30,6 +29,14 @@ static const json_t *hop_at(const json_t *hops, fw_receipt_hop which) {
     return json_array_get(hops, which);
 }
 
+/* Wraps instead of overflowing: the numbers may be anybody's. */
+static int64_t difference(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+static int64_t sum(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static int64_t time_of(const json_t *hop) {
     return json_integer_value(json_object_get(hop, "time_ns"));
 }
@@ -40,14 +47,14 @@ static summary sum_up(const json_t *hops) {
     size_t i = 0;
     json_array_foreach((json_t *)(uintptr_t)hops, i, hop) {
         s.complete = s.complete && json_is_true(json_object_get(hop, "done"));
-        s.bytes += json_integer_value(json_object_get(hop, "bytes"));
-        s.core_ms += json_integer_value(json_object_get(hop, "core_ms"));
+        s.bytes = sum(s.bytes, json_integer_value(json_object_get(hop, "bytes")));
+        s.core_ms = sum(s.core_ms, json_integer_value(json_object_get(hop, "core_ms")));
     }
     s.outcome = fw_receipt_outcome(json_object_get(hop_at(hops, FW_RECEIPT_REPLAY), "facts"));
     bool fixed = strcmp(s.outcome, "fixed") == 0;
     s.complete = s.complete && (fixed || strcmp(s.outcome, "not reproduced") == 0);
     if (s.complete && fixed)
-        s.fixed_ns = time_of(hop_at(hops, FW_RECEIPT_ROLLOUT)) - time_of(hop_at(hops, FW_RECEIPT_EVENT));
+        s.fixed_ns = difference(time_of(hop_at(hops, FW_RECEIPT_ROLLOUT)), time_of(hop_at(hops, FW_RECEIPT_EVENT)));
     return s;
 }
 
@@ -75,7 +82,8 @@ static fw_status chain(json_t *hop, int64_t event_ns, char last[FW_HASH_HEX + 1]
     const json_t *time_ns = json_object_get(hop, "time_ns");
     fw_hash hash;
     json_object_set_new(hop, "since_event_ns",
-                        json_is_integer(time_ns) ? json_integer(json_integer_value(time_ns) - event_ns) : json_null());
+                        json_is_integer(time_ns) ? json_integer(difference(json_integer_value(time_ns), event_ns))
+                                                 : json_null());
     json_object_set_new(hop, "previous", last[0] ? json_string(last) : json_null());
     FW_TRY(fw_receipt_hash(hop, &hash, error));
     memcpy(last, hash.hex, sizeof hash.hex);
@@ -100,7 +108,7 @@ static json_t *statement_of(const json_t *event, json_t *hops, const char *last,
                   json_object_get(event, "id"), "made_ns", (json_int_t)made_ns, "complete", s.complete, "outcome",
                   s.outcome, "failure_to_fixed_ns", s.fixed_ns < 0 ? json_null() : json_integer(s.fixed_ns), "bytes",
                   (json_int_t)s.bytes, "core_ms", (json_int_t)s.core_ms, "hops", hops, "chain", last);
-    return json_pack("{s:s, s:o, s:s, s:o}", "_type", STATEMENT_TYPE, "subject", subjects(hops), "predicateType",
+    return json_pack("{s:s, s:o, s:s, s:o}", "_type", FW_STATEMENT_TYPE, "subject", subjects(hops), "predicateType",
                      FW_RECEIPT_TYPE, "predicate", predicate);
 }
 
@@ -130,7 +138,7 @@ static fw_status check_hop(const json_t *hop, fw_receipt_hop which, int64_t even
         return fw_fail(error, FW_CORRUPT, "hop \"%s\" does not name the hash of the hop before it", name);
     bool timed = json_is_integer(time_ns);
     if (timed != json_is_integer(since) ||
-        (timed && json_integer_value(since) != json_integer_value(time_ns) - event_ns))
+        (timed && json_integer_value(since) != difference(json_integer_value(time_ns), event_ns)))
         return fw_fail(error, FW_CORRUPT, "hop \"%s\": its time since the event is not the difference", name);
     if (!json_is_true(json_object_get(hop, "done")) && (timed || !json_is_null(json_object_get(hop, "sha256"))))
         return fw_fail(error, FW_CORRUPT, "hop \"%s\" has not happened and yet has a time or a hash", name);
@@ -167,7 +175,7 @@ static fw_status check_sums(const json_t *predicate, const summary *s, fw_error 
 fw_status fw_receipt_check(const json_t *statement, fw_receipt_view *out, fw_error *error) {
     const json_t *predicate = json_object_get(statement, "predicate"), *hops = json_object_get(predicate, "hops");
     char last[FW_HASH_HEX + 1] = "";
-    if (!says(statement, "_type", STATEMENT_TYPE) || !says(statement, "predicateType", FW_RECEIPT_TYPE))
+    if (!says(statement, "_type", FW_STATEMENT_TYPE) || !says(statement, "predicateType", FW_RECEIPT_TYPE))
         return fw_fail(error, FW_CORRUPT, "this statement is no receipt");
     if (json_integer_value(json_object_get(predicate, "format")) != FW_RECEIPT_FORMAT)
         return fw_fail(error, FW_UNSUPPORTED, "a receipt of another format; this Flywheel reads %d", FW_RECEIPT_FORMAT);

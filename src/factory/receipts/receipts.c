@@ -204,16 +204,21 @@ fw_status fw_receipts_of(const fw_receipts *r, int64_t event, char **envelope, f
 
 /* ---- its pictures ---- */
 
+/* JSON null without one. */
+static json_t *or_null(json_t *value) {
+    return value ? json_incref(value) : json_null();
+}
+
 static fw_status draw(const fw_receipts *r, const json_t *facts, char **json, fw_error *error) {
     const json_t *try = NULL;
     proof p = {0}, again = {0};
-    json_t *picture = NULL;
+    json_t *picture = NULL, *pictures = json_array();
     fw_status status = choose(r, facts, &try, &p, error);
-    if (status == FW_OK && !p.json)
-        status = fw_fail(error, FW_NOT_FOUND, "nothing to look at: %s", p.why[0] ? p.why : "no model yet that could drive it");
-    if (status == FW_OK) status = drive_try(r, facts, try, &again, &picture, error);
-    json_t *all = status == FW_OK ? json_pack("{s:O, s:[o]}", "proof", again.json, "replays", picture) : NULL;
-    char *out = all ? json_dumps(all, JSON_COMPACT) : NULL;
+    if (status == FW_OK && p.json) status = drive_try(r, facts, try, &again, &picture, error);
+    if (picture) json_array_append_new(pictures, picture);
+    json_t *why = p.json ? json_null() : json_string(p.why[0] ? p.why : "no model yet that could drive it");
+    json_t *all = json_pack("{s:o, s:o, s:o}", "proof", or_null(again.json), "replays", pictures, "why", why);
+    char *out = status == FW_OK && all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     json_decref(again.json);
     json_decref(p.json);

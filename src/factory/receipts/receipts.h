@@ -33,7 +33,8 @@ typedef struct fw_receipts {
 
 /* The signed receipt of an event by its id: DSSE envelope, malloc'd text. FW_NOT_FOUND: no such event. */
 fw_status fw_receipts_of(const fw_receipts *receipts, int64_t event, char **envelope, fw_error *error) FW_MUST;
-/* Both drives of its replay as pictures (docs/formats/replay.md), malloc'd JSON. FW_NOT_FOUND also: nothing to drive. */
+/* Both drives of its replay as pictures (docs/formats/replay.md): {"proof":{..}|null,"replays":[one or none],"why":TEXT|null},
+ * malloc'd JSON. FW_NOT_FOUND: no such event. */
 fw_status fw_receipts_replay(const fw_receipts *receipts, int64_t event, char **json, fw_error *error) FW_MUST;
 /* Those made so far, newest event first, and what they come to:
  *   {"events","receipts","complete","fixed","not_reproduced","not_fixed","open","share_complete",
