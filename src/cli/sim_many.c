@@ -21,7 +21,8 @@
     X(steps) X(calls) X(lost_requests) X(lost_answers) X(cut_bodies) X(partitions) X(unit_cuts)    \
     X(unit_kills) X(factory_cuts) X(factory_stops) X(lost_writes) X(torn_writes) X(lost_names)     \
     X(clock_jumps) X(full_disks) X(failed_flushes) X(byzantine_calls) X(recordings_made)           \
-    X(recordings_received) X(recordings_excused) X(records_acked) X(checks)
+    X(recordings_received) X(recordings_excused) X(records_acked)        \
+    X(activations) X(checks)
 
 /* ---- one seed ---- */
 

@@ -62,16 +62,18 @@ static void no_recording(fw_sim_world *w, fw_random *random) {
     put(w, "what is no recording", fw_hash_bytes(bytes, JUNK_BYTES).hex, "mallory", bytes, JUNK_BYTES, 1);
 }
 
-/* A recording that says it is unit 1's, sent as unit 2's. */
-static void other_name(fw_sim_world *w, fw_random *random) {
-    fw_sim_drive drive = {.bytes = w->scratch};
+/* A recording of somebody else's, cut: other bytes, so another hash, and no recording. */
+static void cut_short(fw_sim_world *w, fw_random *random) {
+    const fw_sim_recording *r = known(w, random);
+    char path[FW_PATH_MAX], *bytes = NULL;
+    size_t size;
     fw_error error;
-    const fw_hash model = fw_hash_bytes("sim", 3);
-    if (fw_sim_drive_make(w->recorder, random, 1, 900000 + fw_random_below(random, 100000), &model, &drive,
-                          &error) != FW_OK)
-        return;
-    put(w, "another unit's recording", fw_hash_bytes(drive.bytes, drive.size_bytes).hex, "2", drive.bytes,
-        drive.size_bytes, 1);
+    if (!r) return;
+    fw_objects_path(&w->factory.factory->objects, r->hash.hex, path);
+    if (fw_file_read(path, 1 << 20, &bytes, &size, &error) != FW_OK) return;
+    size = 1 + fw_random_below(random, (uint32_t)size - 1);
+    put(w, "a cut recording", fw_hash_bytes(bytes, size).hex, "mallory", bytes, size, 1);
+    free(bytes);
 }
 
 /* The hash of what the factory has, with other bytes: the receipt must stay what it was. */
@@ -128,7 +130,7 @@ void fw_sim_byzantine_step(fw_sim_world *w) {
     switch (fw_random_below(random, 8)) {
     case 0: wrong_hash(w, random); break;
     case 1: no_recording(w, random); break;
-    case 2: other_name(w, random); break;
+    case 2: cut_short(w, random); break;
     case 3: replay(w, random); break;
     case 4: bent_records(w, random); break;
     case 5: flood(w, random); break;

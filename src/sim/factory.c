@@ -31,6 +31,19 @@ static const fw_launcher no_jobs = {.start = no_start, .read = no_read, .ended =
 
 /* ---- life ---- */
 
+/* The owner takes the first roots to the units, once. */
+static void give_roots(fw_sim_world *w) {
+    char path[FW_PATH_MAX], *bytes = NULL;
+    size_t size = 0;
+    fw_error error = {""};
+    snprintf(path, sizeof path, "%s/roots.json", w->config->scratch);
+    if (fw_file_exists(path)) return;
+    fw_status status = fw_trust_root(&w->factory.machine.env, w->factory.machine.disk.root, &bytes, &size, &error);
+    if (status == FW_OK) status = fw_file_write_durable(fw_env_real(), path, bytes, size, &error);
+    free(bytes);
+    if (status != FW_OK) fw_sim_broken(w, "starts", "factory", "it gives no roots: %.300s", error.text);
+}
+
 static void start(fw_sim_world *w) {
     fw_sim_factory *f = &w->factory;
     fw_error error = {""};
@@ -47,6 +60,7 @@ static void start(fw_sim_world *w) {
     fw_sim_say(&w->trace, w->now_ns, "factory", "%s", status == FW_OK ? "on" : "does not start");
     f->due_ns = w->now_ns + FW_SIM_SECOND_NS * (status == FW_OK ? 1 : 20);
     if (status == FW_OK) fw_sim_check_receipts(w, true);
+    if (status == FW_OK) give_roots(w);
 }
 
 static void plan_fault(fw_sim_world *w) {

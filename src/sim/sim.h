@@ -3,13 +3,12 @@
  *   seed --> streams of randomness: what units record, when links fail, when the power goes, ...
  *
  *   unit machine                         link                         factory machine
- *   drives --> ring --> [spool, courier] --fw_http_client--> loss,    --> [fw_http_app: open_sink .. handle]
- *                         fw_env, disk       delay, cuts                    fw_env, disk, SQLite's VFS
+ *   road --> [tick, spool, courier] --fw_http_client--> loss,    --> [fw_http_app: open_sink .. handle]
+ *               fw_env, disk                            delay, cuts      fw_env, disk, SQLite's VFS
  *
  * In brackets is the product's own code, as it ships. Around it are simulated: the clocks, the disks
- * (disk.h), the network between them (link.h), and what a unit's tick process would put into the ring
- * (drive.h, by the line's own recorder). Not in it: the trainer (jobs are scripted), TLS, sockets,
- * threads and the tick process.
+ * (disk.h), the network between them (link.h), the road (road.h) and the people (operator.h). Not in it: the trainer
+ * (no job starts), TLS, sockets, threads, and processes of their own.
  *
  *   world: the machine with the earliest due time makes one step; then the promises are looked at
  *
@@ -55,7 +54,7 @@ typedef struct fw_sim_counts {
     uint64_t unit_cuts, unit_kills, factory_cuts, factory_stops, lost_writes, torn_writes, lost_names;
     uint64_t clock_jumps, full_disks, failed_flushes, byzantine_calls;
     uint64_t recordings_made, recordings_received, recordings_excused, records_acked;
-    uint64_t checks;
+    uint64_t activations, checks;
 } fw_sim_counts;
 
 typedef struct fw_sim_result {

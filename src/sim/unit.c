@@ -7,6 +7,7 @@
 #include "lines/driving/act/signals.h"
 #include "sim/unit_inner.h"
 #include "sim/world.h"
+#include "trust/key.h"
 #include "unit/tick/tick.h"
 
 enum { SPOOL_BYTES = 4 << 20, HEALTH_MS = 120000, ARMED_S = 60, UPLOADS_A_STEP = 4 };
@@ -24,6 +25,7 @@ static void close_courier(fw_sim_unit *u) {
 
 static void off(fw_sim_unit *u) {
     close_courier(u);
+    fw_sim_unit_tick_close(u);
     fw_unit_shared_free(u->shared);
     u->shared = NULL;
 }
@@ -36,6 +38,7 @@ static fw_status open_courier(fw_sim_unit *u, fw_error *error) {
                                      .factory = "http://factory",
                                      .data_folder = u->machine.disk.root, .load = fw_unit_tick_load,
                                      .signals = &fw_drive_signals, .health_ms = HEALTH_MS};
+    if (u->machine.disk.root[0] && fw_file_exists(u->root_path)) config.root_path = u->root_path;
     FW_TRY(fw_unit_spool_open(&spool, u->shared, &u->spool, error));
     u->client = fw_sim_link_client(&u->link);
     return fw_unit_courier_open(&config, u->shared, u->spool, &u->client, &u->courier, error);
@@ -54,12 +57,13 @@ static void on(fw_sim_world *w, fw_sim_unit *u) {
     fw_status status = fw_sim_machine_boot(&u->machine, &error);
     if (status == FW_OK) status = make_shared(u, &error);
     if (status == FW_OK) status = open_courier(u, &error);
-    u->recording = false;
-    u->serial = u->waiting_count = 0; /* whatever was in memory is gone */
-    u->lost_seen = 0;
+    if (status == FW_OK) status = fw_sim_unit_tick_open(u, &error);
+    u->driving = false; /* whatever was in memory is gone */
+    u->lost_seen = u->recordings_seen = 0;
     fw_sim_say(&w->trace, w->now_ns, u->machine.name, "%s", status == FW_OK ? "on" : "does not start");
     if (status == FW_OK) {
         fw_sim_unit_check_start(w, u);
+        fw_sim_unit_check_boot(w, u);
         u->due_ns = w->now_ns + FW_SIM_SECOND_NS;
         return;
     }
@@ -69,12 +73,27 @@ static void on(fw_sim_world *w, fw_sim_unit *u) {
     u->due_ns = w->now_ns + 20 * FW_SIM_SECOND_NS;
 }
 
+/* Its own key, from the seed. */
+static fw_status give_key(fw_sim_unit *u, fw_error *error) {
+    uint8_t seed[32];
+    char path[FW_PATH_MAX];
+    fw_private_key *key = NULL;
+    for (int i = 0; i < 32; i++) seed[i] = (uint8_t)fw_random_u32(&u->random);
+    fw_path_join(path, sizeof path, u->machine.disk.root, "unit.key");
+    FW_TRY(fw_private_key_of_seed(seed, &key, error));
+    fw_status status = fw_private_key_save(&u->machine.env, key, path, error);
+    fw_private_key_free(key);
+    return status;
+}
+
 fw_status fw_sim_unit_open(fw_sim_world *w, fw_sim_unit *u, uint32_t number, fw_error *error) {
     char name[24];
     uint64_t seed = w->config->seed;
     snprintf(name, sizeof name, "unit-%u", number);
     *u = (fw_sim_unit){.number = number, .random = fw_random_named(fw_seed_mix(seed, name), "life")};
     FW_TRY(fw_sim_machine_open(&u->machine, name, w->config->scratch, seed, &w->now_ns, error));
+    snprintf(u->root_path, sizeof u->root_path, "%s/roots.json", w->config->scratch);
+    FW_TRY(give_key(u, error));
     u->machine.disk.drops_file_syncs = w->config->mutant == FW_SIM_MUTANT_UNIT_NO_SYNC;
     u->link = (fw_sim_link){.world = w, .who = u->machine.name, .spent_ns = &u->machine.spent_ns,
                             .random = fw_random_named(fw_seed_mix(seed, name), "link"), .faults = true};
@@ -86,7 +105,6 @@ fw_status fw_sim_unit_open(fw_sim_world *w, fw_sim_unit *u, uint32_t number, fw_
 
 void fw_sim_unit_close(fw_sim_unit *u) {
     if (u->shared) off(u);
-    free(u->drive.bytes);
     free(u->whole);
     fw_sim_machine_close(&u->machine);
 }
@@ -161,7 +179,7 @@ void fw_sim_unit_calm(fw_sim_unit *u) {
 }
 
 bool fw_sim_unit_is_done(fw_sim_unit *u) {
-    return u->shared && !u->recording && fw_unit_ring_used_bytes(&u->shared->ring) == 0 &&
+    return u->shared && !u->driving && fw_unit_ring_used_bytes(&u->shared->ring) == 0 &&
            fw_unit_spool_count(u->spool) == 0;
 }
 
@@ -175,6 +193,7 @@ static void work(fw_sim_world *w, fw_sim_unit *u) {
     for (int i = 0; i < UPLOADS_A_STEP && !u->machine.disk.dead; i++)
         if (fw_unit_courier_upload(u->courier) > 0) break;
     fw_sim_unit_check(w, u);
+    if (!u->machine.disk.dead) fw_sim_unit_check_model(w, u);
     (void)wait_ms;
 }
 

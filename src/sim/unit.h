@@ -1,6 +1,7 @@
-/* unit.h - one simulated unit: the real spool and courier behind a ring that a generator fills.
+/* unit.h - one simulated unit: the real tick, spool, updater and courier.
  *
- *   drive.h --BEGIN, BYTES.., END as time goes--> ring --> spool --> courier --> link
+ *   road.h --frames--> tick --> ring --> spool --> courier --> link
+ *                        ^------- models, checked and staged --'
  *
  * The power goes and comes back; the courier is killed and replaced, with the memory that it shared with the
  * tick left as it was; the disk fills; the clock jumps. After each step and each start what lies in
@@ -9,16 +10,18 @@
 #ifndef FW_SIM_UNIT_H
 #define FW_SIM_UNIT_H
 
-#include "sim/drive.h"
 #include "sim/link.h"
 #include "sim/machine.h"
+#include "sim/road.h"
 #include "unit/courier/courier.h"
+#include "unit/tick/tick.h"
 
 struct fw_sim_world;
 
 typedef struct fw_sim_unit {
     uint32_t number;
     fw_sim_machine machine;
+    char root_path[FW_PATH_MAX]; /* the owner's bundle of first roots, once the factory has made it */
     fw_sim_link link;
     fw_random random;
     fw_unit_shared *shared; /* NULL: off */
@@ -27,15 +30,17 @@ typedef struct fw_sim_unit {
     fw_http_client client;
     int64_t due_ns, fault_due_ns, deadline_ns, room_due_ns;
     uint64_t steps;
-    /* the recording under way */
-    fw_sim_drive drive;
-    bool recording;
-    size_t handed; /* bytes of it */
-    uint32_t drives;
-    uint64_t serial;
+    /* the drive under way */
+    fw_unit_tick *tick;
+    int world_fd, tick_fd;
+    fw_sim_road road;
+    bool driving;
+    uint32_t drives, recordings_seen; /* seen: of shared->recordings */
     int64_t drive_due_ns;
-    fw_hash waiting[8]; /* (waiting_count) ended, not seen in the spool yet */
-    uint32_t waiting_count;
+    /* models, over restarts; empty: none */
+    fw_hash model, last;    /* what runs, or ran last; the one before it */
+    fw_hash staged, before; /* what was staged last; before it */
+    bool ring_unchecked;    /* the factory was off when it began to run */
     fw_hash *whole; /* (whole_count) in the spool, without a receipt so far */
     uint32_t whole_count, whole_room;
     uint64_t lost_seen; /* of what the unit counts as lost */

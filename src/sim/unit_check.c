@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/disk_state.h"
 #include "sim/unit_inner.h"
 #include "sim/world.h"
 
@@ -32,22 +33,46 @@ static void add_whole(fw_sim_unit *u, const fw_hash *hash) {
     u->whole[u->whole_count++] = *hash;
 }
 
+static bool is_known(const fw_sim_unit *u, const char *hash) {
+    for (uint32_t i = 0; i < u->whole_count; i++)
+        if (strncmp(u->whole[i].hex, hash, FW_HASH_HEX) == 0) return true;
+    return false;
+}
+
+/* Takes up what is new in the spool; how many. */
+static uint32_t take_new(fw_sim_world *w, fw_sim_unit *u) {
+    char path[FW_PATH_MAX];
+    fw_sim_name *names;
+    uint32_t fresh = 0;
+    snprintf(path, sizeof path, "%s/spool", u->machine.disk.root);
+    uint32_t count = fw_sim_names_read(path, &names, NULL, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        fw_hash hash = {{0}};
+        if (strlen(names[i].text) != FW_HASH_HEX + 5 || !strstr(names[i].text, ".mcap")) continue;
+        memcpy(hash.hex, names[i].text, FW_HASH_HEX);
+        if (is_known(u, hash.hex)) continue;
+        fw_sim_recording *r = fw_sim_recording_of(&w->promises, hash.hex);
+        r->unit = u->number;
+        r->whole = true;
+        add_whole(u, &hash);
+        fresh++;
+        if (!r->received) fw_sim_say(&w->trace, w->now_ns, u->machine.name, "has %.12s", hash.hex);
+    }
+    free(names);
+    return fresh;
+}
+
 void fw_sim_unit_look(fw_sim_world *w, fw_sim_unit *u) {
     if (u->machine.disk.dead || fw_unit_ring_used_bytes(&u->shared->ring) > 0) return;
+    uint32_t recorded = atomic_load(&u->shared->recordings), missing = recorded - u->recordings_seen;
+    uint32_t fresh = take_new(w, u);
     uint64_t lost = counted(u);
-    for (uint32_t i = 0; i < u->waiting_count; i++) {
-        fw_sim_recording *r = fw_sim_recording_of(&w->promises, u->waiting[i].hex);
-        if (is_there(u, &r->hash)) {
-            r->whole = true;
-            add_whole(u, &r->hash);
-        } else if (lost > u->lost_seen) {
-            excuse(w, r);
-        } else if (!r->received) {
-            fw_sim_broken(w, "spool", u->machine.name, "%.12s was recorded, and is neither there nor lost",
-                          r->hash.hex);
-        }
-    }
-    u->waiting_count = 0;
+    w->result.counts.recordings_made += missing;
+    if (fresh < missing && lost == u->lost_seen)
+        fw_sim_broken(w, "spool", u->machine.name, "%u were recorded whole, %u are in the spool, nothing is lost",
+                      missing, fresh);
+    if (fresh < missing) w->result.counts.recordings_excused += missing - fresh;
+    u->recordings_seen = recorded;
     u->lost_seen = lost;
 }
 
@@ -71,7 +96,7 @@ void fw_sim_unit_check(fw_sim_world *w, fw_sim_unit *u) {
     if (u->machine.disk.dead) return;
     uint64_t lost = counted(u);
     walk(w, u, lost > u->lost_seen);
-    if (u->waiting_count == 0) u->lost_seen = lost;
+    if (fw_unit_ring_used_bytes(&u->shared->ring) == 0) u->lost_seen = lost;
     if (u->steps % LOOK_EVERY != 0) return;
     char path[FW_PATH_MAX];
     snprintf(path, sizeof path, "%s/spool", u->machine.disk.root);
@@ -93,4 +118,5 @@ void fw_sim_unit_check_start(fw_sim_world *w, fw_sim_unit *u) {
             fw_sim_broken(w, "spool", u->machine.name, "%.12s was whole and has other bytes now", u->whole[i].hex);
     }
     u->lost_seen = lost;
+    (void)take_new(w, u); /* salvaged, or given back by the disk */
 }

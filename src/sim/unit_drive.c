@@ -1,64 +1,75 @@
-/* unit_drive.c - what a tick process would have put into the ring (unit.h). */
-#include <stdlib.h>
+/* unit_drive.c - a unit drives: the line's real tick, a frame at a time, on a road of the seed (unit.h). */
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "bus/bus.h"
 #include "sim/unit_inner.h"
 #include "sim/world.h"
 
-enum { DRIVE_EVERY_S = 240, SLICE_MIN_BYTES = 300, SLICE_MORE_BYTES = 3000 };
+enum { DRIVE_EVERY_S = 150, TICKS_A_STEP = 8, CHUNK_NS = 1000000000 };
 
-static bool put(fw_sim_unit *u, fw_unit_piece piece, const void *payload) {
-    piece.serial = u->serial;
-    piece.stream = FW_UNIT_ROUTINE;
-    return fw_unit_ring_put(&u->shared->ring, &piece, payload);
+static int64_t no_time(void) { return 0; }
+
+fw_status fw_sim_unit_tick_open(fw_sim_unit *u, fw_error *error) {
+    const fw_unit_tick_config config = {.unit = u->number, .bus_path = "", .chunk_ns = CHUNK_NS,
+                                        .env = &u->machine.env, .cpu_ns = no_time};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return fw_fail_errno(error, "cannot make a pair of sockets");
+    u->world_fd = ends[0];
+    u->tick_fd = ends[1];
+    return fw_unit_tick_open(&config, u->shared, &u->tick, error);
 }
 
-static void begin(fw_sim_world *w, fw_sim_unit *u) {
+void fw_sim_unit_tick_close(fw_sim_unit *u) {
+    if (u->tick) fw_unit_tick_close(u->tick);
+    if (u->world_fd > 0) close(u->world_fd);
+    if (u->tick_fd > 0) close(u->tick_fd);
+    u->tick = NULL;
+    u->world_fd = u->tick_fd = 0;
+}
+
+/* A frame there, an answer back. False: the bus broke, which it never may. */
+static bool exchange(fw_sim_unit *u, fw_bus_kind kind, const void *frame, size_t size, fw_drive_action *action) {
+    uint8_t payload[FW_BUS_PAYLOAD_MAX];
+    fw_bus_head head;
     fw_error error;
-    const fw_hash model = fw_hash_bytes("sim", 3);
-    if (!u->drive.bytes) u->drive.bytes = malloc(FW_SIM_DRIVE_BYTES_MAX);
-    FW_ASSERT(u->drive.bytes);
-    if (fw_sim_drive_make(w->recorder, &u->random, u->number, ++u->drives, &model, &u->drive, &error) != FW_OK) {
-        fw_sim_broken(w, "spool", u->machine.name, "the recorder: %.300s", error.text);
-        return;
-    }
-    const fw_env *env = &u->machine.env;
-    fw_unit_begin start = {.mono_ns = fw_env_mono_ns(env), .wall_ns = fw_env_wall_ns(env)};
-    u->serial = atomic_fetch_add(&u->shared->serial, 1) + 1;
-    u->handed = 0;
-    u->recording = put(u, (fw_unit_piece){.kind = FW_UNIT_PIECE_BEGIN, .size_bytes = sizeof start}, &start);
+    *action = (fw_drive_action){0};
+    if (fw_bus_send(u->world_fd, kind, u->number, u->road.tick, frame, size, &error) != FW_OK ||
+        fw_unit_tick_once(u->tick, u->tick_fd, 1000, &error) != FW_OK ||
+        fw_bus_receive(u->world_fd, &head, payload, 1000, &error) != FW_OK)
+        return false;
+    if (head.size_bytes == FW_BUS_ACT_BYTES + sizeof *action)
+        memcpy(action, payload + FW_BUS_ACT_BYTES, sizeof *action);
+    return head.kind == FW_BUS_ACT;
 }
 
-static void end(fw_sim_world *w, fw_sim_unit *u) {
-    const fw_sim_drive *d = &u->drive;
-    fw_unit_piece piece = {.kind = FW_UNIT_PIECE_END, .offset = d->size_bytes, .events = d->events,
-                           .ticks = d->what.ticks, .drive = d->what.drive, .first_tick = d->what.first_tick,
-                           .first_ns = d->first_ns, .last_ns = d->last_ns};
-    if (u->waiting_count == sizeof u->waiting / sizeof *u->waiting) return; /* the ring is not drained */
-    if (!put(u, piece, NULL)) return;
-    u->recording = false;
-    u->waiting[u->waiting_count] = fw_hash_bytes(d->bytes, d->size_bytes);
-    fw_sim_recording *r = fw_sim_recording_of(&w->promises, u->waiting[u->waiting_count++].hex);
-    r->unit = u->number;
-    r->size_bytes = d->size_bytes;
-    w->result.counts.recordings_made++;
-    atomic_fetch_add(&u->shared->recordings, 1);
-    fw_sim_say(&w->trace, w->now_ns, u->machine.name, "recorded %.12s", r->hash.hex);
+static bool tick(fw_sim_unit *u) {
+    uint8_t wire[FW_DRIVE_OBS_WIRE_MAX];
+    fw_drive_obs obs;
+    fw_drive_action action;
+    fw_sim_road_observe(&u->road, &obs);
+    if (!exchange(u, FW_BUS_OBSERVE, wire, fw_drive_obs_encode(&obs, wire), &action)) return false;
+    fw_sim_road_move(&u->road, &u->random, &action);
+    u->machine.spent_ns += 100000000;
+    return true;
 }
 
 void fw_sim_unit_drive(fw_sim_world *w, fw_sim_unit *u) {
-    atomic_fetch_add(&u->shared->ticks, 40);
-    atomic_fetch_add(&u->shared->tick, 40);
-    if (!u->recording) {
+    if (!fw_unit_tick_take_model(u->tick)) return; /* it has no model yet */
+    if (!u->driving) {
         if (w->now_ns < u->drive_due_ns) return;
         u->drive_due_ns = w->now_ns + fw_sim_wait_ns(&u->random, DRIVE_EVERY_S);
-        begin(w, u);
-        return;
+        fw_sim_road_begin(&u->road, &u->random, ++u->drives);
+        u->driving = true;
     }
-    const fw_sim_drive *d = &u->drive;
-    size_t left = d->size_bytes - u->handed;
-    size_t part = SLICE_MIN_BYTES + fw_random_below(&u->random, SLICE_MORE_BYTES);
-    if (part > left) part = left;
-    fw_unit_piece piece = {.kind = FW_UNIT_PIECE_BYTES, .size_bytes = (uint32_t)part, .offset = u->handed};
-    if (part > 0 && put(u, piece, d->bytes + u->handed)) u->handed += part;
-    if (u->handed == d->size_bytes) end(w, u);
+    uint32_t ticks = 1 + fw_random_below(&u->random, TICKS_A_STEP);
+    bool works = true;
+    for (uint32_t i = 0; i < ticks && works && u->road.tick < u->road.ticks; i++) works = tick(u);
+    if (works && u->road.tick >= u->road.ticks) {
+        fw_drive_action none;
+        works = exchange(u, FW_BUS_END, NULL, 0, &none);
+        u->driving = false;
+    }
+    if (!works) fw_sim_broken(w, "starts", u->machine.name, "its tick does not answer");
 }

@@ -28,14 +28,13 @@ static fw_status open_world(fw_sim_world *w, const fw_sim_config *config, fw_err
     w->trace.each = config->each;
     w->trace.each_self = config->each_self;
     fw_log_divert(take_log, w);
-    w->scratch = malloc(FW_SIM_DRIVE_BYTES_MAX);
     w->units = calloc(config->units, sizeof *w->units);
-    if (!w->scratch || !w->units) return fw_fail(error, FW_NO_MEMORY, "no memory for the simulation");
+    if (!w->units) return fw_fail(error, FW_NO_MEMORY, "no memory for the simulation");
     FW_TRY(fw_folder_make(config->scratch, 0700, error));
-    FW_TRY(fw_drive_recorder_open(&w->recorder, error));
     FW_TRY(fw_sim_factory_open(w, error));
     for (uint32_t i = 0; i < config->units; i++) FW_TRY(fw_sim_unit_open(w, &w->units[i], i + 1, error));
     fw_sim_byzantine_open(w);
+    fw_sim_operator_open(w);
     return FW_OK;
 }
 
@@ -53,10 +52,9 @@ static void close_world(fw_sim_world *w) {
         fw_sim_unit_close(&w->units[i]);
     }
     fw_sim_factory_close(w);
-    if (w->recorder) fw_drive_recorder_close(w->recorder);
     fw_sim_promises_free(&w->promises);
     free(w->units);
-    free(w->scratch);
+    fw_sim_operator_close(w);
     fw_log_divert(NULL, NULL);
     (void)!fw_folder_remove(w->config->scratch, &error);
 }
@@ -68,6 +66,7 @@ static fw_sim_unit *next_unit(fw_sim_world *w, int64_t *due_ns) {
     fw_sim_unit *first = NULL;
     int64_t soonest = w->factory.due_ns;
     if (w->faults && w->byzantine.due_ns < soonest) soonest = w->byzantine.due_ns;
+    if (w->faults && w->op.due_ns < soonest) soonest = w->op.due_ns;
     for (uint32_t i = 0; i < w->config->units; i++) {
         if (w->units[i].due_ns >= soonest) continue;
         soonest = w->units[i].due_ns;
@@ -85,8 +84,10 @@ static void step(fw_sim_world *w) {
         fw_sim_unit_step(w, unit);
     else if (w->factory.due_ns <= w->now_ns)
         fw_sim_factory_step(w);
-    else
+    else if (w->byzantine.due_ns <= w->now_ns)
         fw_sim_byzantine_step(w);
+    else
+        fw_sim_operator_step(w);
     if (w->factory.machine.disk.dead && w->factory.factory) fw_sim_factory_fell(w);
     if (w->factory.machine.disk.dead && w->factory.due_ns <= w->now_ns)
         w->factory.due_ns = w->now_ns + FW_SIM_SECOND_NS;

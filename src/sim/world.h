@@ -5,10 +5,10 @@
 
 #include "factory/factory.h"
 #include "sim/byzantine.h"
-#include "sim/drive.h"
 #include "sim/factory.h"
 #include "sim/link.h"
 #include "sim/machine.h"
+#include "sim/operator.h"
 #include "sim/promises.h"
 #include "sim/sim.h"
 #include "sim/trace.h"
@@ -24,8 +24,7 @@ typedef struct fw_sim_world {
     fw_sim_factory factory;
     fw_sim_unit *units; /* (config->units) */
     fw_sim_byzantine byzantine;
-    fw_drive_recorder *recorder;
-    uint8_t *scratch; /* (FW_SIM_DRIVE_BYTES_MAX) */
+    fw_sim_operator op;
 } fw_sim_world;
 
 /* An exponential wait of this mean. */
