@@ -13,7 +13,7 @@
 #include "cli/table.h"
 #include "lines/driving/learn/score/gate_twins.h"
 
-enum { RECORDINGS_MAX = FW_GATE_CLUSTERS_MAX, RECORD_MAX_BYTES = 1 << 20, TWIN_STARTS = 2, TWIN_TICKS = 120 };
+enum { RECORDINGS_MAX = FW_GATE_CLUSTERS_MAX, RECORD_MAX_BYTES = 1 << 20, TWIN_STARTS = 2, TWIN_TICKS = 250 };
 
 typedef struct wish {
     const char *record, *model;
@@ -171,7 +171,7 @@ static fw_status twins(wish *w, fw_error *error) {
                                          .delta = fw_gate_usual.delta, .threads = (uint32_t)w->threads, .seed = w->seed,
                                          .progress = {&w->talk, fw_gate_report, NULL}};
     FW_TRY(fw_gate_twins_run(&config, &got, error));
-    snprintf(what, sizeof what, "same weights, clean %.2f, discordant %.2f", got.clean, got.discordant);
+    snprintf(what, sizeof what, "same weights, clean %.2f, differ %.2f", got.clean, got.discordant);
     add_row(w->rows, what, got.recordings, config.alpha, &got.trials);
     return FW_OK;
 }

@@ -297,7 +297,9 @@ static fw_status take_candidate(judging *j, bool *refused, fw_error *error) {
     fw_status status = fw_driver_model(j->config->candidate_path, driver, &why);
     *refused = status == FW_CORRUPT || status == FW_UNSUPPORTED || status == FW_TOO_BIG || status == FW_INVALID;
     if (*refused) {
-        snprintf(reason, sizeof reason, "no model for this line: %.280s", why.text);
+        const size_t path = strlen(j->config->candidate_path); /* the file's place says nothing in a record */
+        const bool named = strncmp(why.text, j->config->candidate_path, path) == 0 && why.text[path] == ':';
+        snprintf(reason, sizeof reason, "no model for this line: %.280s", named ? why.text + path + 2 : why.text);
         fw_gate_refuse(&j->gate, reason);
         return FW_OK;
     }
