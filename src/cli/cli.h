@@ -34,6 +34,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(generations, "every turn of the loop, with its decision and figures")                        \
     X(models, "list, show, make and add models")                                                   \
     X(receipt, "how a failure became a fixed fleet, hop by hop, signed; does one hold?")                \
+    X(rollout, "a model to the fleet ring by ring, and back; how soon harm is noticed")            \
     X(import, "other tools' data as recordings: CommonRoad, comma2k19, candump, CSV")              \
     X(suite, "scenes of a data set as suites: to train on, held out, by site")                     \
     X(scenario, "what there is to drive in recordings and scenes; as a picture")                   \
