@@ -8,7 +8,9 @@
 static const char help_text[] =
     "usage: flywheel gate decide --champion FILE --candidate FILE RECORDING... [OPTIONS]\n"
     "       flywheel gate trials [--short] [--record FILE] [--model FILE RECORDING...] [OPTIONS]\n"
-    "       flywheel gate drills RECORDING... [OPTIONS]\n\n"
+    "       flywheel gate drills RECORDING... [OPTIONS]\n"
+    "       flywheel gate list [--json] [--url URL]\n"
+    "       flywheel gate show N [--json] [--url URL]\n\n"
     "The decision promote or refuse: on files, and how often it errs. docs/gate.md.\n\n"
     "decide: champion and candidate on recordings that neither was trained on; exit 1: refused\n"
     "  --champion FILE, --candidate FILE   two models\n"
@@ -26,6 +28,7 @@ static const char help_text[] =
     "  --agent-steps N     of each training (default 1000000)\n"
     "  --short             a tenth of that\n"
     "  --seed S            default 1\n"
+    "list, show: the factory's book of decisions; one of them with its slices and limits\n"
     "all\n"
     "  --threads N         1 to 16 (default 1); changes nothing but the time\n"
     "  --json              figures as JSON\n";
@@ -33,11 +36,11 @@ static const char help_text[] =
 static const struct verb {
     const char *name;
     int (*run)(int argc, char **argv);
-} verbs[] = {{"decide", fw_gate_decide_verb}, {"trials", fw_gate_trials_verb}, {"drills", fw_gate_drills_verb}};
+} verbs[] = {{"list", fw_gate_list_verb}, {"show", fw_gate_show_verb}, {"decide", fw_gate_decide_verb}, {"trials", fw_gate_trials_verb}, {"drills", fw_gate_drills_verb}};
 
 int fw_cmd_gate(int argc, char **argv) {
     if (fw_cli_asks_help(argc, argv, help_text)) return FW_CLI_DONE;
     for (size_t i = 0; argc > 0 && i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[0], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
-    return fw_cli_usage("gate", &(fw_error){"want decide, trials or drills"});
+    return fw_cli_usage("gate", &(fw_error){"want list, show, decide, trials or drills"});
 }

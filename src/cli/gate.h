@@ -1,6 +1,6 @@
 /* gate.h - private to `flywheel gate`: its verbs, a file each.
  *
- *   list, show   what the factory decided            cmd_gate.c, through the API
+ *   list, show   what the factory decided            gate_book.c, through the API
  *   decide       champion and candidate on files     gate_decide.c
  *   trials       null trials and the power curve     gate_trials.c
  *   drills       candidates that must be refused     gate_drills.c
@@ -14,6 +14,8 @@
 #include "lines/driving/learn/score/gate.h"
 
 /* argv without the verb's name. */
+int fw_gate_list_verb(int argc, char **argv);
+int fw_gate_show_verb(int argc, char **argv);
 int fw_gate_decide_verb(int argc, char **argv);
 int fw_gate_trials_verb(int argc, char **argv);
 int fw_gate_drills_verb(int argc, char **argv);
