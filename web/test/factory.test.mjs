@@ -134,6 +134,19 @@ test('the real factory and examiner fill the page', { skip, timeout: 120000 }, a
     'a raw value is on the page',
   );
 
+  // The pages beside the loop come out of the same program.
+  for (const [path, id, words] of [
+    ['/models.html', '#models', hash.slice(0, 10)],
+    ['/rollouts.html', '#rollouts', 'No rollout yet'],
+    ['/receipt.html?event=1', '#receipt-none', 'No receipt of event 1'],
+  ]) {
+    const beside = await openPage(browser, `${factory.url}${path}`);
+    await beside.locator(id, { hasText: words }).waitFor();
+    assert.ok(!/NaN|undefined|\[object/.test(await beside.locator('body').innerText()), path);
+    assert.deepEqual(beside.problems, []);
+    await beside.close();
+  }
+
   // The factory stops: the page says so; it comes back: the page goes on.
   await stop(factory);
   await page.locator('#link[data-state=lost]').waitFor({ timeout: 30000 });

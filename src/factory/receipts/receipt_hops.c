@@ -95,7 +95,7 @@ static json_t *dataset_hop(const fw_receipt_facts *f) {
     const json_t *g = f->generation;
     const char *why = NULL;
     if (!g) why = "no data set was closed over it yet";
-    else if (!f->entry) why = "the data set closed over it did not choose it";
+    else if (!f->entry) why = "its data set did not choose it";
     json_t *facts = SOME(g, "recordings", "held_out");
     if (g) json_object_set(facts, "generation", json_object_get(g, "n"));
     if (f->entry) json_object_set(facts, "role", json_object_get(f->entry, "role"));
@@ -124,7 +124,7 @@ static json_t *gate_hop(const fw_receipt_facts *f) {
 
 static json_t *signature_hop(const fw_receipt_facts *f) {
     const char *why = NULL;
-    if (!is(f->generation, "decision", "promoted")) why = "no model was promoted, so nothing was signed";
+    if (!is(f->generation, "decision", "promoted")) why = "no model was promoted";
     else if (!get(f->model, "statement_sha256")) why = "the model has no signed statement";
     return make(FW_RECEIPT_SIGNATURE,
                 &(hop){.why = why, .time_ns = get(f->model, "signed_ns"), .bytes = get(f->model, "statement_bytes"),
@@ -136,7 +136,7 @@ static json_t *rollout_hop(const fw_receipt_facts *f) {
     const json_t *r = f->rollout;
     const char *why = NULL;
     if (!r) why = "no rollout has begun";
-    else if (!is(r, "state", "done")) why = "the rollout has not reached the whole fleet";
+    else if (!is(r, "state", "done")) why = "the rollout has not reached all units";
     return make(FW_RECEIPT_ROLLOUT,
                 &(hop){.why = why, .time_ns = get(r, "done_ns"), .sha256 = text(r, "reports_sha256"),
                        .facts = SOME(r, "n", "state", "reason", "rings", "units", "active", "created_ns",

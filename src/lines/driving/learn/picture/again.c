@@ -121,9 +121,9 @@ fw_status fw_again_drive(const fw_again *what, json_t **proof, json_t **pictures
     fw_status status = FW_OK;
     for (int i = 0; i < FW_AGAIN_MODELS && status == FW_OK; i++) {
         status = fw_driver_model(what->models[i], &drivers[i], error);
+        const fw_hash model = drivers[i].policy.hash;
         drivers[i].guard = true; /* as the fleet drives */
-        snprintf(drivers[i].name, sizeof drivers[i].name, "%s %.12s", i == 0 ? "drove then" : "drives now",
-                 drivers[i].policy.hash.hex);
+        snprintf(drivers[i].name, sizeof drivers[i].name, "%s %.12s", i == 0 ? "drove then" : "drives now", model.hex);
     }
     if (status == FW_OK) status = read_moment(what, &m, error);
     if (status == FW_OK) status = drive_both(&m, drivers, &found, pictures ? &seen : NULL, error);
