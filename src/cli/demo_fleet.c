@@ -122,7 +122,8 @@ fw_status fw_demo_start_door(fw_demo *demo, fw_error *error) {
 }
 
 static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
-    char name[32], number[16], spool[32], folder[FW_PATH_MAX];
+    char name[32], number[16], spool[32], folder[FW_PATH_MAX], root[FW_PATH_MAX];
+    fw_path_join(root, sizeof root, demo->base, "factory/trust/root.json"); /* the owner's word, not the network's */
     snprintf(spool, sizeof spool, "%" PRIu64,
              demo->options->disk_cap_bytes / 8 / demo->options->cars); /* an eighth for all spools */
     snprintf(number, sizeof number, "%u", index);
@@ -133,7 +134,7 @@ static fw_status spawn_unit(fw_demo *demo, uint32_t index, fw_error *error) {
     FW_TRY(fw_folder_make(folder, 0700, error));
     const char *argv[FW_CHILD_ARGS_MAX] = {demo->unit_program, "--unit", number, "--bus", demo->bus,
                                            "--data", folder, "--factory", demo->factory.base_url,
-                                           "--spool-max-bytes", spool};
+                                           "--spool-max-bytes", spool, "--root", root};
     add_words(argv, FW_CHILD_ARGS_MAX, demo->options->unit_words);
     return start_child(demo, (fw_child_spec){.name = name, .argv = argv},
                        &demo->unit[index], error);

@@ -177,12 +177,23 @@ static ssize_t rig_write(void *self, int fd, const void *bytes, size_t size_byte
 static int rig_sync(void *self, int fd) { return (void)self, (void)fd, 0; }
 static int rig_rename(void *self, const char *a, const char *b) { return (void)self, rename(a, b); }
 
+/* Signed metadata, as the updater sees it: the target is what the factory says. */
+static fw_status choose(void *self, const fw_hash *hint, uint64_t counter, fw_unit_offer *out, fw_error *error) {
+    const factory *f = &((rig *)self)->factory;
+    (void)hint, (void)counter;
+    if (f->broken != FW_OK) return fw_fail(error, f->broken, "nobody there");
+    *out = (fw_unit_offer){.length_bytes = f->model_bytes, .release_counter = 1};
+    memcpy(out->sha256.hex, f->target, sizeof f->target);
+    return FW_OK;
+}
+
 static void open_courier(rig *r) {
     fw_error error;
     fw_unit_spool_config spool = {.env = &r->env, .data_folder = r->folder, .max_bytes = 1 << 20,
                                   .unit = UNIT};
     fw_unit_courier_config config = {.env = &r->env, .unit = UNIT, .factory = "http://factory",
                                      .data_folder = r->folder, .load = fw_unit_tick_load,
+                                     .chooser = {.self = r, .choose = choose},
                                      .signals = &fw_drive_signals,
                                      .upload_rate_bytes_per_s = r->rate,
                                      .quiet_from_min = r->quiet_from, .quiet_to_min = r->quiet_to};

@@ -102,13 +102,20 @@ static uint64_t put_recording(fw_unit_shared *shared, uint64_t serial) {
     return sizeof bytes;
 }
 
+static fw_status choose(void *self, const fw_hash *hint, uint64_t counter, fw_unit_offer *out, fw_error *error) {
+    (void)self, (void)counter, (void)error;
+    *out = (fw_unit_offer){.sha256 = *hint, .length_bytes = factory.model_bytes};
+    return FW_OK;
+}
+
 /* A courier's life: start, drain, three rounds. */
 static fw_status live(const char *folder, fw_unit_shared *shared, fw_error *error) {
     fw_unit_spool_config spool_config = {.env = fw_env_real(), .data_folder = folder, .unit = 3,
                                          .max_bytes = 1 << 20, .salvage = fw_unit_tick_salvage};
     fw_unit_courier_config config = {.env = fw_env_real(), .unit = 3, .factory = "http://factory",
                                      .data_folder = folder, .load = fw_unit_tick_load,
-                                     .signals = &fw_drive_signals, .health_ms = 1};
+                                     .chooser = {.choose = choose}, .signals = &fw_drive_signals,
+                                     .health_ms = 1};
     fw_http_client client = {.perform = perform};
     fw_unit_spool *spool = NULL;
     fw_unit_courier *courier = NULL;
@@ -117,7 +124,7 @@ static fw_status live(const char *folder, fw_unit_shared *shared, fw_error *erro
     fw_status status = fw_unit_courier_open(&config, shared, spool, &client, &courier, error);
     if (status == FW_OK) {
         (void)fw_unit_spool_drain(spool);
-        for (int i = 0; i < 3; i++) (void)fw_unit_courier_step(courier);
+        for (int i = 0; i < 5; i++) (void)fw_unit_courier_step(courier);
         for (int i = 0; i < 100 && !armed && fw_unit_spool_count(spool) > 0; i++) {
             fw_env_sleep_ns(fw_env_real(), 20000000); /* whatever failed waits 0.25 s */
             (void)fw_unit_courier_step(courier);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "http/server.h"
+#include "repositories.h"
 #include "unit/courier/courier.h"
 
 enum { UNIT = 3, OBJECTS_MAX = 64, PATIENCE_S = 60 };
@@ -21,6 +22,9 @@ typedef struct factory {
     size_t model_bytes;
     fw_hash target, active;
     const char *campaigns; /* the unit's list, told as version "v1"; NULL none */
+    repositories repositories;
+    bool has_key;
+    char versions[1200];   /* the last signed version report */
     uint64_t records;      /* lines taken by /v1/records */
     bool knows_versions;
     fw_http_server *server;
@@ -64,6 +68,14 @@ static void take_records(factory *f, const fw_http_request *request, fw_http_res
     fw_http_respond_json(response, 200, strdup(text));
 }
 
+/* What the unit signs of the model that it runs. */
+static void take_versions(factory *f, const fw_http_request *request) {
+    json_t *json = json_loadb(request->body, request->body_bytes, 0, NULL);
+    const char *versions = json_string_value(json_object_get(json, "versions"));
+    if (versions) snprintf(f->versions, sizeof f->versions, "%s", versions);
+    json_decref(json);
+}
+
 static void handle(void *self, const fw_http_request *request, fw_http_response *response) {
     factory *f = self;
     char text[200];
@@ -72,12 +84,18 @@ static void handle(void *self, const fw_http_request *request, fw_http_response 
         take_object(f, request, response);
     } else if (strcmp(request->path, "/v1/records") == 0) {
         take_records(f, request, response);
+    } else if (strncmp(request->path, "/v1/tuf/", 8) == 0) {
+        repositories_serve(&f->repositories, request->path, response);
+    } else if (strcmp(request->path, "/v1/units/3/key") == 0) {
+        f->has_key = true;
+        fw_http_respond_json(response, 201, strdup("{}"));
     } else if (strcmp(request->path, "/v1/units/3/campaigns") == 0) {
         fw_http_respond_json(response, 200, strdup(f->campaigns));
     } else if (strcmp(request->method, "POST") == 0) {
         const char *active = request->body ? strstr(request->body, "\"active\":\"") : NULL;
         if (active) memcpy(f->active.hex, active + 10, FW_HASH_HEX);
-        snprintf(text, sizeof text, "{\"target\":\"%s\"%s}", f->target.hex,
+        take_versions(f, request);
+        snprintf(text, sizeof text, "{\"target\":\"%s\",\"nonce\":\"00112233445566778899aabbccddeeff\"%s}", f->target.hex,
                  f->campaigns ? ",\"campaigns\":\"v1\"" : "");
         fw_http_respond_json(response, 200, strdup(text));
     } else if (strcmp(request->method, "GET") == 0) {
@@ -113,6 +131,7 @@ static void aim(factory *f, fw_policy_kind kind) {
     free(f->model);
     assert_int_equal(fw_policy_rule_file(kind, &f->model, &f->model_bytes, &error), FW_OK);
     f->target = fw_hash_bytes(f->model, f->model_bytes);
+    repositories_assign(&f->repositories, &f->target, f->model_bytes);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -127,6 +146,14 @@ static uint32_t object_count(factory *f) {
 static void await_objects(factory *f, uint32_t count) {
     for (int i = 0; i < PATIENCE_S * 50 && object_count(f) < count; i++) usleep(20000);
     assert_int_equal(object_count(f), count);
+}
+
+/* True when the unit has signed that it runs this model. */
+static bool signs(factory *f, const fw_hash *model) {
+    pthread_mutex_lock(&f->lock);
+    bool does = f->has_key && strstr(f->versions, model->hex) && strstr(f->versions, "00112233445566778899aabbccddeeff");
+    pthread_mutex_unlock(&f->lock);
+    return does;
 }
 
 /* ---- the unit ---- */
@@ -146,7 +173,7 @@ static void start_unit(rig *r) {
         snprintf(number, sizeof number, "%d", UNIT);
         execl(FW_BINARY_DIR "/src/flywheel-unit", "flywheel-unit", "--unit", number, "--bus", r->bus,
               "--factory", r->url, "--data", r->data, "--record", r->record ? r->record : "all",
-              (char *)NULL);
+              "--root", r->factory.repositories.root_path, (char *)NULL);
         _exit(127);
     }
     assert_true(r->unit > 0);
@@ -167,6 +194,7 @@ static void make_rig(rig *r) {
     snprintf(r->bus, sizeof r->bus, "%s/bus", r->folder);
     snprintf(r->data, sizeof r->data, "%s/unit", r->folder);
     pthread_mutex_init(&r->factory.lock, NULL);
+    repositories_make(&r->factory.repositories, UNIT);
     aim(&r->factory, FW_POLICY_CONSTANT);
     start_factory(&r->factory);
     snprintf(r->url, sizeof r->url, "http://127.0.0.1:%u", r->factory.port);
@@ -179,6 +207,7 @@ static void drop_rig(rig *r) {
     close(r->listener);
     free(r->factory.model);
     pthread_mutex_destroy(&r->factory.lock);
+    repositories_drop(&r->factory.repositories);
     drop_folder(r->folder);
 }
 
@@ -244,7 +273,9 @@ static void test_lives_records_uploads_and_stops(void **state) {
         usleep(20000);
     }
     assert_string_equal(act.model.hex, target.hex);
-    drive(fd, 3, 9000, 30);
+    for (int i = 0; i < PATIENCE_S * 50 && !signs(&r.factory, &target); i++) usleep(20000);
+    assert_true(signs(&r.factory, &target));
+    drive(fd, 3, 9000, 60); /* watched to the end */
     stop_unit(&r); /* closes the recording and keeps it */
     close(fd);
     uint32_t before = object_count(&r.factory);

@@ -104,12 +104,6 @@ static fw_status fetch_object(void *self, const fw_hash *sha256, uint64_t offset
     snprintf(range, sizeof range, "Range: bytes=%" PRIu64 "-%" PRIu64, offset, offset + wanted - 1);
     const char *const headers[] = {range, NULL};
     fw_http_call call = {.method = "GET", .url = url, .headers = headers, .reply_max_bytes = FW_UNIT_MODEL_FILE_MAX};
-    if (c->hinted && offset + wanted <= c->hinted_bytes) {
-        *size_bytes = wanted;
-        *bytes = malloc(wanted);
-        if (*bytes) memcpy(*bytes, c->hinted + offset, wanted);
-        return *bytes ? FW_OK : fw_fail(error, FW_NO_MEMORY, "no memory for a model");
-    }
     FW_TRY(fw_unit_call(c, &call, &reply, error));
     c->fetches.retry_after_s = reply.retry_after_s;
     size_t skip = reply.status == 200 ? (size_t)offset : 0;
@@ -136,6 +130,10 @@ static void update(fw_unit_courier *c) {
     }
     fw_unit_update done = fw_unit_updater_round(&c->updater, &c->target, &error);
     if (done == FW_UNIT_UPDATE_NOTHING) return;
+    if (done == FW_UNIT_UPDATE_WAITS) {
+        c->fetches.not_before_ns = fw_unit_now_ns(c) + (int64_t)FW_UNIT_REPORT_MS * 1000000;
+        return;
+    }
     if (done == FW_UNIT_UPDATE_FAILED)
         fw_unit_failed(c, &c->fetches, "another model", c->fetches.retry_after_s, error.text);
     else
@@ -322,7 +320,6 @@ static fw_status open_updater(fw_unit_courier *c, fw_error *error) {
                                       .shared = c->shared, .load = config->load, .chooser = config->chooser,
                                       .source = {.self = c, .fetch = fetch_object}};
     if (!updater.chooser.choose) FW_TRY(fw_unit_trusted_open(c, &updater.chooser, error));
-    if (!updater.chooser.choose) updater.chooser = (fw_unit_chooser){.self = c, .choose = fw_unit_hinted_choose};
     return fw_unit_updater_open(&c->updater, &updater, error);
 }
 
@@ -366,7 +363,6 @@ void fw_unit_courier_close(fw_unit_courier *courier) {
     fw_unit_updater_close(&courier->updater);
     fw_unit_trusted_close(courier->trusted);
     fw_private_key_free(courier->key);
-    free(courier->hinted);
     free(courier);
 }
 

@@ -36,8 +36,6 @@ struct fw_unit_courier {
     bool key_told;
     char nonce[33]; /* of the factory's last answer */
     int64_t choose_due_ns; /* look at the metadata again, whatever is hinted */
-    char *hinted; /* bytes of the model that is hinted at */
-    size_t hinted_bytes;
     struct fw_unit_trusted *trusted; /* NULL: no root, or the caller chooses */
     char campaigns_wanted[FW_UNIT_VERSION_MAX]; /* the version of the last report's answer */
     /* the uploader's, as uploads above, upload_client and upload_random */

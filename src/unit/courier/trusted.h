@@ -15,9 +15,6 @@ typedef struct fw_unit_trusted fw_unit_trusted;
 
 /* Opens DIR/trust, made from config.root_path where it is new, and fills *chooser; nothing without a root. */
 fw_status fw_unit_trusted_open(fw_unit_courier *courier, fw_unit_chooser *chooser, fw_error *error) FW_MUST;
-/* hinted.c: what is hinted at is chosen. */
-fw_status fw_unit_hinted_choose(void *self, const fw_hash *hint, uint64_t release_counter, fw_unit_offer *out,
-                                fw_error *error) FW_MUST;
 void fw_unit_trusted_close(fw_unit_trusted *trusted);
 
 #endif

@@ -136,7 +136,10 @@ bool fw_unit_updater_notice(fw_unit_updater *u) {
 /* ---- towards another model ---- */
 
 static fw_unit_update settle(fw_unit_updater *u, const fw_hash *hint, fw_unit_update how) {
-    u->settled = *hint;
+    if (same(&u->offer.sha256, hint))
+        u->settled = *hint;
+    else if (how == FW_UNIT_UPDATE_NOTHING)
+        how = FW_UNIT_UPDATE_WAITS; /* a hint may be a moment ahead of the director */
     u->begun = u->anew = false;
     fw_unit_offer_clear(&u->offer);
     return how;

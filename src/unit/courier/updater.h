@@ -57,6 +57,7 @@ typedef struct fw_unit_updater_config {
 
 typedef enum fw_unit_update {
     FW_UNIT_UPDATE_NOTHING, /* all is as it should be */
+    FW_UNIT_UPDATE_WAITS,   /* what is signed is here, but it is not what was hinted at: look again in a moment */
     FW_UNIT_UPDATE_GOES_ON, /* another round makes sense at once */
     FW_UNIT_UPDATE_STAGED,
     FW_UNIT_UPDATE_REFUSED,
@@ -69,7 +70,7 @@ typedef struct fw_unit_updater {
     fw_unit_offer offer;  /* on its way; empty: none */
     uint64_t part_bytes;  /* of it, on disk */
     bool begun, anew;     /* anew: a whole download had another hash; this is the second one */
-    fw_hash settled;      /* the hint that has been looked at to the end */
+    fw_hash settled;      /* the hint that was signed, and looked at to the end */
     fw_hash shadow;       /* staged as shadow; empty: none */
 } fw_unit_updater;
 
