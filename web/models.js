@@ -69,7 +69,7 @@
   function drawLineage(model, models) {
     const line = ancestors(model, models),
       step = BOX.wide + BOX.gap,
-      top = 96,
+      top = line.some((m) => known(m.dataset)) ? 96 : 2,
       parts = [];
     line.forEach((m, i) => {
       const x = i * step + 1;
@@ -162,9 +162,11 @@
     ];
     swap(
       $('model-facts').tBodies[0],
-      rows.map(([name, cell]) =>
-        el('tr', {}, el('th', { scope: 'row' }, name), el('td', { class: 'wide' }, cell)),
-      ),
+      rows
+        .filter(([, cell]) => cell !== NONE)
+        .map(([name, cell]) =>
+          el('tr', {}, el('th', { scope: 'row' }, name), el('td', { class: 'wide' }, cell)),
+        ),
     );
   }
 

@@ -201,6 +201,7 @@
       $('receipt-none').textContent = `No receipt of event ${id}: ${error.message}`;
       return;
     }
+    look(); /* this one may have been made just now */
     window.FlywheelReplay.openFrom(
       `/v1/events/${encodeURIComponent(id)}/replay`,
       'left the model that drove when it happened, right the one that drives now',
