@@ -108,7 +108,7 @@ static fw_status open_body(exchange *x, fw_error *error) {
 
 static void set_method(CURL *curl, exchange *x) {
     const char *method = x->call->method;
-    bool sends = strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0;
+    bool sends = strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0 || strcmp(method, "DELETE") == 0;
     if (strcmp(method, "HEAD") == 0) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     if (!sends) return;
     curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);

@@ -21,7 +21,7 @@ typedef struct fw_http_reply {
 } fw_http_reply;
 
 typedef struct fw_http_call {
-    const char *method; /* GET HEAD PUT POST */
+    const char *method; /* GET HEAD PUT POST DELETE */
     const char *url;
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     const void *body;           /* or */

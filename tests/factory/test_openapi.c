@@ -255,6 +255,14 @@ static fw_http_response answer_of(fixture *f, const fw_api_route *r, const char 
 
 static fw_hash other_model; /* not the champion */
 
+#define MLFLOW "/api/2.0/mlflow"
+
+/* {call} of MLflow's, and the model whose files are asked for. */
+static const char *mlflow_argument(const fw_api_route *r, const char *model) {
+    if (strncmp(r->before, MLFLOW "-", strlen(MLFLOW "-")) == 0) return model;
+    return r->method[0] == 'G' ? "search" : r->method[0] == 'P' ? "set-tag" : "delete-tag";
+}
+
 /* Bodies that do well on the fixture, by path; others get what they refuse. */
 static const char *body_for(const fw_api_route *r, const char *model) {
     static char text[200];
@@ -270,6 +278,8 @@ static const char *body_for(const fw_api_route *r, const char *model) {
     snprintf(text, sizeof text, "{\"model\":\"%s\"}", other_model.hex);
     if (strcmp(r->before, "/v1/rollouts") == 0) return text;
     if (strcmp(r->before, "/v1/records") == 0) return "{\"a\":1}\n";
+    if (strncmp(r->before, MLFLOW, strlen(MLFLOW)) == 0)
+        return "{\"name\":\"driving\",\"version\":\"1\",\"key\":\"a\",\"value\":\"b\"}";
     snprintf(text, sizeof text, "{\"hash\":\"%s\",\"card\":{}}", model);
     return strcmp(r->before, "/v1/models") == 0 ? text : "{}";
 }
@@ -322,6 +332,7 @@ static void answers_are_as_described(void **state) {
                                                  "000000000000000"
                                    : object    ? recording.hex
                                    : strcmp(r->before, "/v1/models/") == 0    ? model.hex
+                                   : strncmp(r->before, MLFLOW, strlen(MLFLOW)) == 0 ? mlflow_argument(r, model.hex)
                                    : strcmp(r->before, "/v1/slices/") == 0    ? slice
                                    : strcmp(r->before, "/v1/campaigns/") == 0 ? "c"
                                    : strcmp(r->before, "/v1/tuf/image/") == 0 ? "timestamp.json"
@@ -331,7 +342,7 @@ static void answers_are_as_described(void **state) {
             if (pass < 2 && r->after && strcmp(r->after, "/erase") == 0) argument = "gone";
             snprintf(path, sizeof path, "%s%s%s", r->before, r->after ? argument : "",
                      r->after ? r->after : "");
-            bool sends = r->method[0] == 'P';
+            bool sends = r->method[0] == 'P' || r->method[0] == 'D';
             queries x = {
                 .headers = {{"Flywheel-Unit", "Flywheel-Boot", "Flywheel-Stream", "Flywheel-First"},
                             {"0", "b", "health", "0"}},

@@ -9,6 +9,7 @@
 #include "factory/api/api.h"
 #include "factory/api/api_records.h"
 #include "factory/api/api_erase.h"
+#include "factory/api/api_mlflow.h"
 #include "factory/api/api_gate.h"
 #include "factory/api/api_query.h"
 #include "factory/api/api_receipts.h"
@@ -236,6 +237,9 @@ static void post_records(const fw_api_call *c) {
 
 /* ---- routes ---- */
 
+#define MLFLOW "/api/2.0/mlflow/"
+#define MLFLOW_FILES "/api/2.0/mlflow-artifacts/artifacts"
+
 static const fw_api_route routes[] = {
     {"PUT", "/v1/objects/", "", put_object, FW_SCOPE_OPERATE, FW_UNIT_SENDS},
     {"HEAD", "/v1/objects/", "", head_object, FW_SCOPE_READ, FW_UNIT_FETCHES},
@@ -270,6 +274,19 @@ static const fw_api_route routes[] = {
     {"GET", "/v1/models", NULL, get_models, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"POST", "/v1/models", NULL, post_model, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
     {"GET", "/v1/models/", "", get_model, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", MLFLOW "registered-models/get-latest-versions", NULL, fw_api_mlflow_latest, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW "registered-models/", "", fw_api_mlflow_models, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", MLFLOW "registered-models/", "", fw_api_mlflow_models, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"DELETE", MLFLOW "registered-models/", "", fw_api_mlflow_models, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", MLFLOW "model-versions/", "", fw_api_mlflow_versions, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"POST", MLFLOW "model-versions/", "", fw_api_mlflow_versions, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"DELETE", MLFLOW "model-versions/", "", fw_api_mlflow_versions, FW_SCOPE_OPERATE, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES, NULL, fw_api_mlflow_list, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES "/", "/model.safetensors", fw_api_mlflow_file, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES "/", "/lineage.json", fw_api_mlflow_file, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES "/", "/card.json", fw_api_mlflow_file, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES "/", "/model.sig", fw_api_mlflow_file, FW_SCOPE_READ, FW_UNIT_NEVER},
+    {"GET", MLFLOW_FILES "/", "/MLmodel", fw_api_mlflow_file, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/gate/decisions", NULL, fw_api_gate_list, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/gate/decisions/", "", fw_api_gate_show, FW_SCOPE_READ, FW_UNIT_NEVER},
     {"GET", "/v1/generations", NULL, get_generations, FW_SCOPE_READ, FW_UNIT_NEVER},
