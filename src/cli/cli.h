@@ -48,6 +48,7 @@ enum { FW_CLI_DONE = 0, FW_CLI_FAILED = 1, FW_CLI_USAGE = 2 };
     X(nn, "look into networks, measure them; to ONNX and back")                                    \
     X(enroll, "a certificate for a unit; list and revoke them")                                    \
     X(token, "tokens for people: create, list, revoke")                                            \
+    X(trust, "keys and roots that units trust: status, rotate, delegate, sign, verify")            \
     X(version, "print the version")                                                                \
     X(help, "this list")
 

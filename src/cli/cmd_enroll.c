@@ -9,6 +9,7 @@
 #include "cli/local.h"
 #include "factory/identity/authority.h"
 #include "factory/identity/identity.h"
+#include "factory/trust/trust.h"
 
 static const char help_text[] =
     "usage: flywheel enroll UNIT --data DIR [--days N] [--out FOLDER | --csr FILE]\n"
@@ -17,12 +18,12 @@ static const char help_text[] =
     "Gives a unit its certificate, on the factory's machine; the factory may run meanwhile.\n\n"
     "  --data DIR       the factory's data folder\n"
     "  --days N         until it ends, 1 to 3650 (default 825)\n"
-    "  --out FOLDER     cert.pem, key.pem and ca.pem go there (default: UNIT); bring them to the\n"
-    "                   unit, and remove key.pem here\n"
+    "  --out FOLDER     cert.pem, key.pem, ca.pem and root.json (flywheel-unit --root) go there\n"
+    "                   (default: UNIT); bring them to the unit, and remove key.pem here\n"
     "  --csr FILE       signs a request, so that the key never leaves the unit; made there with\n"
     "                   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes\n"
     "                     -subj /CN=UNIT -keyout key.pem -out request.pem\n"
-    "                   writes cert.pem and ca.pem alone\n"
+    "                   writes all but key.pem\n"
     "  --list           every certificate\n"
     "  --revoke WHOM    all certificates of a unit, or one by 8 digits of its fingerprint;\n"
     "                   a running factory keeps to it within a second\n"
@@ -57,6 +58,16 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
     return FW_OK;
 }
 
+/* What the unit trusts first: without it it takes no model from the network. */
+static fw_status write_root(const options *o, const char *folder, fw_error *error) {
+    char *bytes = NULL;
+    size_t size = 0;
+    FW_TRY(fw_trust_root(fw_env_real(), o->data, &bytes, &size, error));
+    fw_status status = fw_authority_write(fw_env_real(), folder, "root.json", bytes, 0600, error);
+    free(bytes);
+    return status;
+}
+
 static fw_status write_files(const options *o, const fw_enrolled *e, fw_error *error) {
     const fw_env *env = fw_env_real();
     const char *folder = o->out ? o->out : o->unit;
@@ -64,7 +75,8 @@ static fw_status write_files(const options *o, const fw_enrolled *e, fw_error *e
     if (e->key_pem) FW_TRY(fw_authority_write(env, folder, "key.pem", e->key_pem, 0600, error));
     FW_TRY(fw_authority_write(env, folder, "cert.pem", e->cert_pem, 0600, error));
     FW_TRY(fw_authority_write(env, folder, "ca.pem", e->ca_pem, 0600, error));
-    fprintf(stderr, "flywheel: unit %s: %scert.pem and ca.pem are in %s\n", e->unit,
+    FW_TRY(write_root(o, folder, error));
+    fprintf(stderr, "flywheel: unit %s: %scert.pem, ca.pem and root.json are in %s\n", e->unit,
             e->key_pem ? "key.pem, " : "", folder);
     puts(e->fingerprint);
     return FW_OK;
