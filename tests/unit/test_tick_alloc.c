@@ -80,6 +80,18 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
             assert_true(fw_unit_tick_take_model(tick));
             assert_true(atomic_load(&shared->model_active) == atomic_load(&shared->models.staged));
         }
+        if (i % 250 == 50) { /* a shadow beside it, changed between two ticks as well */
+            static uint8_t ready[FW_UNIT_MODEL_MAX];
+            char *bytes = NULL;
+            size_t size = 0, ready_bytes = 0;
+            assert_int_equal(fw_policy_rule_file(FW_POLICY_IDM, &bytes, &size, &error), FW_OK);
+            fw_hash hash = fw_hash_bytes(bytes, size);
+            assert_int_equal(fw_unit_tick_load(bytes, size, NULL, ready, sizeof ready, &ready_bytes, &error), FW_OK);
+            fw_unit_lane_stage(&shared->shadows, fw_unit_lane_put(&shared->shadows, 0, &hash, ready, ready_bytes));
+            free(bytes);
+        }
+        if (i == 700) /* falls back to what lies ready */
+            atomic_store(&shared->model_bad[atomic_load(&shared->models.staged) & 1], atomic_load(&shared->models.staged));
         if (i % 350 == 349) stage_campaigns(shared, "2", campaigns);
         fw_drive_obs obs;
         straight_road(i / 400, i, &obs);
@@ -103,6 +115,7 @@ static void test_a_thousand_ticks_allocate_nothing(void **state) {
     assert_true(atomic_load(&shared->captures) >= 8);
     assert_true(atomic_load(&shared->recordings) >= 5);
     assert_int_equal(calls, 0);
+    assert_true(atomic_load(&shared->health.shadow_ticks) > 100);
     fw_unit_tick_close(tick);
     close(fds[0]), close(fds[1]);
     fw_unit_shared_free(shared);
