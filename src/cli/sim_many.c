@@ -22,7 +22,7 @@
     X(unit_kills) X(factory_cuts) X(factory_stops) X(lost_writes) X(torn_writes) X(lost_names)     \
     X(clock_jumps) X(full_disks) X(failed_flushes) X(byzantine_calls) X(recordings_made)           \
     X(recordings_received) X(recordings_excused) X(records_acked)        \
-    X(activations) X(checks)
+    X(activations) X(tampered) X(checks)
 
 /* ---- one seed ---- */
 

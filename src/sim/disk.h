@@ -35,16 +35,6 @@
 #include "base/file.h"
 #include "base/random.h"
 
-/* What a planted fault does (docs/sim.md); tests alone set it. */
-typedef enum fw_sim_mutant {
-    FW_SIM_MUTANT_NONE,
-    FW_SIM_MUTANT_NO_SYNC,        /* the factory's fdatasync of files does nothing */
-    FW_SIM_MUTANT_NO_FOLDER_SYNC, /* nor of folders */
-    FW_SIM_MUTANT_NO_WAL_SYNC,    /* SQLite's xSync does nothing */
-    FW_SIM_MUTANT_UNIT_NO_SYNC,   /* the units' fdatasync of files does nothing */
-    FW_SIM_MUTANT_COUNT
-} fw_sim_mutant;
-
 typedef struct fw_sim_inode fw_sim_inode;
 typedef struct fw_sim_folder fw_sim_folder;
 

@@ -186,6 +186,7 @@ void fw_sim_factory_step(fw_sim_world *w) {
         f->check_due_ns = w->now_ns + CHECK_S * FW_SIM_SECOND_NS;
         fw_sim_check_receipts(w, false);
     }
+    fw_sim_operator_check(w);
     f->machine.spent_ns = 0;
     f->due_ns = w->now_ns + TICK_S * FW_SIM_SECOND_NS;
 }

@@ -241,6 +241,11 @@ static fw_status carry(fw_sim_link *l, const fw_http_call *call, fw_sim_request 
     else
         status = take_answer(call, &answer, reply, error);
     drop_answer(&answer);
+    const char *did = status == FW_OK && l->faults && strcmp(call->method, "PUT") != 0 &&
+                              strcmp(call->method, "HEAD") != 0
+                          ? fw_sim_tamper_with(&l->tamper, &l->random, path, w->op.never.hex, reply) : NULL;
+    if (did) fw_sim_say(&w->trace, w->now_ns + *l->spent_ns, l->who, "somebody on the way %s", did);
+    w->result.counts.tampered += did != NULL;
     return status;
 }
 

@@ -7,7 +7,7 @@
  *
  * A body that is cut reaches the factory in part: its sink is closed as when a client vanished. All
  * faults come from the link's own random stream. When the factory's power goes inside a call, the answer is
- * lost with it.
+ * lost with it. Somebody on the way changes what is signed (tamper.h).
  */
 #ifndef FW_SIM_LINK_H
 #define FW_SIM_LINK_H
@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "sim/tamper.h"
 
 struct fw_sim_world;
 
@@ -25,6 +26,7 @@ typedef struct fw_sim_link {
     fw_random random;
     bool faults;        /* false: every call arrives */
     int64_t down_until_ns;
+    fw_sim_tamper tamper;
 } fw_sim_link;
 
 fw_http_client fw_sim_link_client(fw_sim_link *link);

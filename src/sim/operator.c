@@ -123,6 +123,20 @@ static void roll_out(fw_sim_world *w, const fw_hash *model) {
     free(body);
 }
 
+/* A planted fault: the director is told of every unit, rings or not. */
+static void assign_all(fw_sim_world *w, const fw_hash *model) {
+    fw_error error;
+    fw_factory *f = w->factory.factory;
+    for (uint32_t i = 0; i < w->config->units; i++) {
+        char unit[16];
+        snprintf(unit, sizeof unit, "%u", i + 1);
+        sqlite3 *db = fw_catalogue_begin(f->catalogue, &error);
+        if (!db) return;
+        fw_status status = fw_trust_assign(f->trust, db, unit, model, &error);
+        (void)!fw_catalogue_end(f->catalogue, status, &error);
+    }
+}
+
 static void next_model(fw_sim_world *w) {
     fw_sim_operator *op = &w->op;
     char *bytes;
@@ -132,6 +146,7 @@ static void next_model(fw_sim_world *w) {
     if (upload(w, bytes, size, &hash)) {
         op->made++;
         roll_out(w, &hash);
+        if (w->config->mutant == FW_SIM_MUTANT_ALL_AT_ONCE) assign_all(w, &hash);
     }
     free(bytes);
 }
@@ -161,6 +176,45 @@ static void change_mind(fw_sim_world *w, const char *verb) {
     snprintf(target, sizeof target, "/v1/rollouts/%" PRId64 "/%s", w->op.rollout, verb);
     (void)post(w, target, "{\"reason\":\"simulated\"}", &json);
     json_decref(json);
+}
+
+/* ---- rings ---- */
+
+typedef struct reach {
+    bool open;
+    int64_t n, ring, told;
+    char plan[4096];
+} reach;
+
+static bool take_reach(void *self, sqlite3_stmt *row) {
+    reach *r = self;
+    r->open = true;
+    r->n = sqlite3_column_int64(row, 0);
+    r->ring = sqlite3_column_int64(row, 1);
+    r->told = sqlite3_column_int64(row, 2);
+    snprintf(r->plan, sizeof r->plan, "%s", fw_db_column(row, 3));
+    return true;
+}
+
+void fw_sim_operator_check(fw_sim_world *w) {
+    reach r = {0};
+    fw_rollout_plan plan;
+    fw_error error;
+    fw_factory *factory = w->factory.factory;
+    if (!factory || w->factory.machine.disk.dead) return;
+    sqlite3 *db = fw_catalogue_read(factory->catalogue);
+    fw_status status = fw_db_each(db, &error, take_reach, &r,
+                                  "SELECT n,ring,(SELECT count(*) FROM rollout_units WHERE rollout=n AND state IN("
+                                  "'told','active')),plan FROM rollouts WHERE state='rolling'", "");
+    fw_catalogue_read_end(factory->catalogue);
+    if (status != FW_OK || !r.open) return;
+    if (fw_rollout_plan_parse(r.plan, strlen(r.plan), w->config->units, &plan, &error) != FW_OK) return;
+    uint32_t most = fw_rollout_plan_reach(&plan, (uint32_t)r.ring, w->config->units);
+    if (r.told > most)
+        fw_sim_broken(w, "rings", "factory", "rollout %" PRId64 ": %" PRId64 " units were told, ring %" PRId64
+                      " reaches %u", r.n, r.told, r.ring, most);
+    fw_rollout_plan_free(&plan);
+    w->result.counts.checks++;
 }
 
 /* ---- life ---- */

@@ -34,6 +34,8 @@ typedef struct fw_sim_operator {
 void fw_sim_operator_open(struct fw_sim_world *world);
 void fw_sim_operator_close(struct fw_sim_world *world);
 void fw_sim_operator_step(struct fw_sim_world *world);
+/* No more units were told of the open rollout than its ring reaches. */
+void fw_sim_operator_check(struct fw_sim_world *world);
 bool fw_sim_operator_released(const fw_sim_operator *op, const fw_hash *model);
 
 #endif

@@ -33,9 +33,20 @@
 #include <stdint.h>
 
 #include "base/hash.h"
-#include "sim/disk.h"
+#include "base/status.h"
 
 enum { FW_SIM_UNITS_MAX = 4000 };
+
+/* Planted faults, which the simulation must find; tests alone set them. */
+typedef enum fw_sim_mutant {
+    FW_SIM_MUTANT_NONE,
+    FW_SIM_MUTANT_NO_SYNC,        /* the factory's fdatasync of files does nothing */
+    FW_SIM_MUTANT_NO_FOLDER_SYNC, /* nor of folders */
+    FW_SIM_MUTANT_NO_WAL_SYNC,    /* SQLite's xSync does nothing */
+    FW_SIM_MUTANT_UNIT_NO_SYNC,   /* the units' fdatasync of files does nothing */
+    FW_SIM_MUTANT_CREDULOUS,      /* units run what they are told, signed or not */
+    FW_SIM_MUTANT_ALL_AT_ONCE,    /* a rollout's model is assigned to every unit at its start */
+} fw_sim_mutant;
 
 typedef struct fw_sim_config {
     uint64_t seed;
@@ -52,7 +63,7 @@ typedef struct fw_sim_config {
 typedef struct fw_sim_counts {
     uint64_t steps, calls, lost_requests, lost_answers, cut_bodies, partitions;
     uint64_t unit_cuts, unit_kills, factory_cuts, factory_stops, lost_writes, torn_writes, lost_names;
-    uint64_t clock_jumps, full_disks, failed_flushes, byzantine_calls;
+    uint64_t clock_jumps, tampered, full_disks, failed_flushes, byzantine_calls;
     uint64_t recordings_made, recordings_received, recordings_excused, records_acked;
     uint64_t activations, checks;
 } fw_sim_counts;

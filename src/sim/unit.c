@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "lines/driving/act/signals.h"
 #include "sim/unit_inner.h"
@@ -30,6 +31,23 @@ static void off(fw_sim_unit *u) {
     u->shared = NULL;
 }
 
+/* A planted fault: whatever is hinted at may run. */
+static fw_status believe(void *self, const fw_hash *hint, uint64_t release_counter, fw_unit_offer *out,
+                         fw_error *error) {
+    char path[FW_PATH_MAX];
+    struct stat info;
+    const fw_sim_unit *u = self;
+    const fw_sim_factory *f = &u->link.world->factory;
+    *out = (fw_unit_offer){.release_counter = release_counter};
+    if (!hint->hex[0] || !f->factory) return FW_OK;
+    fw_objects_path(&f->factory->objects, hint->hex, path);
+    if (stat(path, &info) != 0) return fw_fail(error, FW_NOT_FOUND, "no such model");
+    out->sha256 = *hint;
+    out->length_bytes = (uint64_t)info.st_size;
+    snprintf(out->target, sizeof out->target, "driving/%.64s.safetensors", hint->hex);
+    return FW_OK;
+}
+
 static fw_status open_courier(fw_sim_unit *u, fw_error *error) {
     fw_unit_spool_config spool = {.env = &u->machine.env, .data_folder = u->machine.disk.root,
                                   .max_bytes = SPOOL_BYTES, .unit = u->number,
@@ -38,7 +56,8 @@ static fw_status open_courier(fw_sim_unit *u, fw_error *error) {
                                      .factory = "http://factory",
                                      .data_folder = u->machine.disk.root, .load = fw_unit_tick_load,
                                      .signals = &fw_drive_signals, .health_ms = HEALTH_MS};
-    if (u->machine.disk.root[0] && fw_file_exists(u->root_path)) config.root_path = u->root_path;
+    if (fw_file_exists(u->root_path)) config.root_path = u->root_path;
+    if (u->credulous) config.chooser = (fw_unit_chooser){.self = u, .choose = believe};
     FW_TRY(fw_unit_spool_open(&spool, u->shared, &u->spool, error));
     u->client = fw_sim_link_client(&u->link);
     return fw_unit_courier_open(&config, u->shared, u->spool, &u->client, &u->courier, error);
@@ -95,6 +114,7 @@ fw_status fw_sim_unit_open(fw_sim_world *w, fw_sim_unit *u, uint32_t number, fw_
     snprintf(u->root_path, sizeof u->root_path, "%s/roots.json", w->config->scratch);
     FW_TRY(give_key(u, error));
     u->machine.disk.drops_file_syncs = w->config->mutant == FW_SIM_MUTANT_UNIT_NO_SYNC;
+    u->credulous = w->config->mutant == FW_SIM_MUTANT_CREDULOUS;
     u->link = (fw_sim_link){.world = w, .who = u->machine.name, .spent_ns = &u->machine.spent_ns,
                             .random = fw_random_named(fw_seed_mix(seed, name), "link"), .faults = true};
     u->fault_due_ns = fw_sim_wait_ns(&u->random, 600);
@@ -106,6 +126,7 @@ fw_status fw_sim_unit_open(fw_sim_world *w, fw_sim_unit *u, uint32_t number, fw_
 void fw_sim_unit_close(fw_sim_unit *u) {
     if (u->shared) off(u);
     free(u->whole);
+    fw_sim_tamper_free(&u->link.tamper);
     fw_sim_machine_close(&u->machine);
 }
 
@@ -211,6 +232,6 @@ void fw_sim_unit_step(fw_sim_world *w, fw_sim_unit *u) {
     int64_t took_ns = u->machine.spent_ns;
     u->machine.spent_ns = 0;
     u->steps++;
-    u->due_ns = w->now_ns + took_ns + (int64_t)(1000 + fw_random_below(&u->random, 6000)) * 1000000;
+    u->due_ns = w->now_ns + took_ns + (int64_t)(1000 + fw_random_below(&u->random, 11000)) * 1000000;
     if (u->machine.disk.dead) fell(w, u);
 }

@@ -40,6 +40,7 @@ typedef struct fw_sim_unit {
     /* models, over restarts; empty: none */
     fw_hash model, last;    /* what runs, or ran last; the one before it */
     fw_hash staged, before; /* what was staged last; before it */
+    bool credulous;         /* planted: it runs what it is told, signed or not */
     bool ring_unchecked;    /* the factory was off when it began to run */
     fw_hash *whole; /* (whole_count) in the spool, without a receipt so far */
     uint32_t whole_count, whole_room;

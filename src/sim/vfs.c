@@ -194,6 +194,7 @@ fw_status fw_sim_vfs_install(fw_sim_disk *disk, const fw_env *env, fw_error *err
     sim.vfs.xSleep = sim_sleep;
     if (sqlite3_vfs_register(&sim.vfs, 1) != SQLITE_OK)
         return fw_fail(error, FW_IO, "SQLite does not take the simulation's VFS");
+    sqlite3_randomness(0, NULL); /* whatever ran in this process before: seeded anew, by this VFS */
     return FW_OK;
 }
 

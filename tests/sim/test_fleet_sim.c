@@ -105,6 +105,16 @@ static void test_a_unit_that_does_not_flush_is_found(void **state) {
     find("no fdatasync on units", FW_SIM_MUTANT_UNIT_NO_SYNC, "spool arrives records starts");
 }
 
+static void test_a_unit_that_believes_hints_is_found(void **state) {
+    (void)state;
+    find("a unit that believes", FW_SIM_MUTANT_CREDULOUS, "release");
+}
+
+static void test_a_rollout_without_rings_is_found(void **state) {
+    (void)state;
+    find("all at once", FW_SIM_MUTANT_ALL_AT_ONCE, "rings");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seeds),
@@ -113,6 +123,8 @@ int main(void) {
         cmocka_unit_test(test_a_folder_that_is_not_flushed_is_found),
         cmocka_unit_test(test_a_catalogue_that_is_not_flushed_is_found),
         cmocka_unit_test(test_a_unit_that_does_not_flush_is_found),
+        cmocka_unit_test(test_a_unit_that_believes_hints_is_found),
+        cmocka_unit_test(test_a_rollout_without_rings_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,9 +240,8 @@ fw_status fw_unit_slots_open(fw_unit_slots *s, const fw_env *env, const char *da
 static fw_unit_slots_state without_active(const fw_unit_slots *s, const char *why) {
     fw_unit_slots_state next = s->state;
     fw_unit_slot_name active = next.active, other = fw_unit_slots_other(active);
-    fw_unit_slot_name back = active != next.good                     ? next.good
-                             : next.entries[other].sha256.hex[0] ? other
-                                                                 : FW_UNIT_SLOT_NONE;
+    fw_unit_slot_name back = active != next.good ? next.good : FW_UNIT_SLOT_NONE;
+    if (back == FW_UNIT_SLOT_NONE && next.entries[other].sha256.hex[0]) back = other; /* better than none */
     if (why) {
         next.refused = next.entries[active].sha256;
         snprintf(next.refused_why, sizeof next.refused_why, "%s", why);
@@ -344,8 +343,10 @@ fw_status fw_unit_slots_append(fw_unit_slots *s, const fw_hash *sha256, const vo
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0) return fw_fail_errno(error, "cannot open %s", path);
     fw_status status = fw_file_write_all(s->env, fd, bytes, size_bytes, path, error);
-    if (status == FW_OK && s->env->fdatasync(s->env->self, fd) != 0)
+    if (status == FW_OK && s->env->fdatasync(s->env->self, fd) != 0) {
         status = fw_fail_errno(error, "cannot make %s durable", path);
+        unlink(path); /* what a failed flush leaves looks whole and is not durable, whatever a later one says */
+    }
     close(fd);
     return status;
 }
