@@ -50,23 +50,6 @@ static fw_status read_words(int argc, char **argv, wish *w, fw_error *error) {
 static const fw_gate_pairs usual[] = {{4, 0, 0, 0}, {3, 0, 1, 0}, {4, 0, 0, 0}, {2, 1, 1, 0}, {3, 1, 0, 0}, {4, 0, 0, 0},
                                       {2, 0, 2, 0}, {4, 0, 0, 0}, {3, 0, 0, 1}, {6, 0, 0, 0}, {3, 0, 3, 0}, {4, 0, 0, 0}};
 
-static fw_status take_rows(const json_t *rows, fw_gate_population *out, fw_error *error) {
-    const json_t *row = NULL;
-    size_t i = 0;
-    out->clusters = calloc(json_array_size(rows) + 1, sizeof *out->clusters);
-    if (!out->clusters) return fw_fail(error, FW_NO_MEMORY, "no memory for a record");
-    json_array_foreach((json_t *)(uintptr_t)rows, i, row) {
-        json_int_t n[4];
-        for (size_t k = 0; k < 4; k++) {
-            n[k] = json_integer_value(json_array_get(row, k + 1));
-            if (n[k] < 0 || n[k] > 1000000) return fw_fail(error, FW_CORRUPT, "a record's counts are none");
-        }
-        const fw_gate_pairs pairs = {(uint32_t)n[0], (uint32_t)n[1], (uint32_t)n[2], (uint32_t)n[3]};
-        if (fw_gate_pairs_count(&pairs) > 0) out->clusters[out->count++] = pairs;
-    }
-    return out->count ? FW_OK : fw_fail(error, FW_CORRUPT, "the record has no recordings' pairs: \"clusters\" is empty");
-}
-
 static fw_status take_population(wish *w, fw_error *error) {
     char *text;
     size_t size;
@@ -78,13 +61,8 @@ static fw_status take_population(wish *w, fw_error *error) {
         return FW_OK;
     }
     FW_TRY(fw_file_read(w->record, RECORD_MAX_BYTES, &text, &size, error));
-    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    fw_status status = fw_gate_population_read(text, size, &w->population, error);
     free(text);
-    const json_t *inner = json_object_get(json, "record");
-    const json_t *rows = json_object_get(inner ? inner : json, "clusters");
-    fw_status status = json_is_array(rows) ? take_rows(rows, &w->population, error)
-                                           : fw_fail(error, FW_CORRUPT, "%s is no gate's record", w->record);
-    json_decref(json);
     return status;
 }
 
@@ -268,7 +246,7 @@ int fw_gate_trials_verb(int argc, char **argv) {
     json_decref(w->rows);
     json_decref(w->power);
     json_decref(w->epochs);
-    free(w->population.clusters);
+    fw_gate_population_clear(&w->population);
     free(w);
     return exit_status;
 }

@@ -26,6 +26,11 @@ typedef struct fw_gate_population {
     uint32_t count;
 } fw_gate_population;
 
+/* Of a decision's record (docs/formats/gate-record.md), or of a row of the book with one inside. FW_CORRUPT: it is none,
+ * or has no recordings' pairs. The caller clears it. */
+fw_status fw_gate_population_read(const char *text, size_t size_bytes, fw_gate_population *out, fw_error *error) FW_MUST;
+void fw_gate_population_clear(fw_gate_population *population);
+
 typedef enum fw_gate_null { FW_GATE_MEASURED, FW_GATE_SKEWED, FW_GATE_COINS } fw_gate_null;
 
 typedef struct fw_gate_trials_config {

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -122,6 +124,30 @@ static void test_nothing_to_draw(void **state) {
     assert_true(fw_gate_effect_most(&same) == 0);
 }
 
+static fw_status reads(const char *text, fw_gate_population *out) {
+    return fw_gate_population_read(text, strlen(text), out, NULL);
+}
+
+static void test_a_record_is_a_population(void **state) {
+    (void)state;
+    fw_gate_population p;
+    assert_int_equal(reads("{\"clusters\":[[\"a\",1,2,3,4],[\"b\",0,0,0,1]]}", &p), FW_OK);
+    assert_true(p.count == 2 && p.clusters[0].candidate == 3 && fw_gate_pairs_count(&p.clusters[1]) == 1);
+    fw_gate_population_clear(&p);
+    assert_int_equal(reads("{\"record\":{\"clusters\":[[\"a\",1,0,0,0]]}}", &p), FW_OK);
+    fw_gate_population_clear(&p);
+    static const char *const bad[] = {"", "[]", "{}", "{\"clusters\":[]}", "{\"clusters\":[[\"a\"]]}", "{\"clusters\":[1]}",
+                                      "{\"clusters\":[[\"a\",-1,0,0,1]]}", "{\"clusters\":[[\"a\",1000001,0,0,1]]}",
+                                      "{\"clusters\":[[\"a\",1,0,0,0],[\"b\",0,0,0,0]]}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(reads(bad[i], &p), FW_CORRUPT);
+    json_t *rows = json_array(), *all = json_pack("{s:o}", "clusters", rows);
+    for (int i = 0; i <= FW_GATE_CLUSTERS_MAX; i++) json_array_append_new(rows, json_pack("[s,i,i,i,i]", "a", 1, 0, 0, 0));
+    char *text = json_dumps(all, JSON_COMPACT);
+    assert_int_equal(reads(text, &p), FW_CORRUPT);
+    free(text);
+    json_decref(all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nulls_are_promoted_at_most_as_often_as_stated),
@@ -131,6 +157,7 @@ int main(void) {
         cmocka_unit_test(test_epochs_keep_the_share_of_false_promotions),
         cmocka_unit_test(test_same_seed_same_figures),
         cmocka_unit_test(test_nothing_to_draw),
+        cmocka_unit_test(test_a_record_is_a_population),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
