@@ -333,6 +333,43 @@ static void test_the_job_seals_itself(void **state) {
     json_decref(result);
 }
 
+/* The gate's job on one recording: it decides by its turn, and sees the suite and the two models alone. */
+static int judge_and_look(const place *p) {
+    if (freopen("/dev/null", "w", stdout) == NULL) return 10;
+    if (fw_job_run("gate", p->data, 1, 1) != 0) return 11;
+    if (opens(p->train, O_RDONLY) != EACCES) return 12;
+    if (opens(p->held_out, O_RDONLY) != 0) return 13;
+    return 0;
+}
+
+static void test_the_gates_job(void **state) {
+    const place *p = *state;
+    char path[140];
+    fw_hash champion;
+    fw_gate_turn turn = {.plan = fw_gate_usual, .since = 3, .newest = 9};
+    turn.plan.place = 2, turn.plan.promotions = 1;
+    memcpy(turn.plan.suite, name_of(1).hex, sizeof turn.plan.suite);
+    if (fw_confine_version() == 0) skip();
+    assert_int_equal(fw_hash_file(p->champion, &champion, NULL), FW_OK);
+    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:i,s:i,s:s,s:s,s:s,s:[s],s:o}", "version", FW_JOB_VERSION, "job", "gate",
+                             "generation", 1, "dataset", "d", "seed", 1, "agent_steps", 1, "champion", p->champion,
+                             "candidate", p->champion, "candidate_hash", champion.hex, "recordings", p->held_out, "gate",
+                             fw_gate_turn_json(&turn));
+    snprintf(path, sizeof path, "%s/gate.in.json", p->folder);
+    assert_int_equal(json_dump_file(json, path, 0), 0);
+    assert_int_equal(in_child(p, getuid(), judge_and_look), 0);
+    snprintf(path, sizeof path, "%s/gate.json", p->folder);
+    json_t *result = json_load_file(path, 0, NULL);
+    const json_t *record = json_object_get(result, "record");
+    assert_true(json_is_false(json_object_get(result, "promote"))); /* the champion again */
+    assert_true(json_equal(json_object_get(result, "turn"), json_object_get(json, "gate")));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(record, "suite"), "hash")), turn.plan.suite);
+    assert_true(json_real_value(json_object_get(json_object_get(record, "hypotheses"), "e_wanted")) > 59.9);
+    assert_string_equal(json_string_value(json_object_get(result, "sealed_by")), "Landlock");
+    json_decref(result);
+    json_decref(json);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_places_and_promotions),
@@ -343,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_a_summary_is_short),
         cmocka_unit_test_setup_teardown(test_training_cannot_open_what_is_held_out, lay_out, tidy),
         cmocka_unit_test_setup_teardown(test_the_job_seals_itself, lay_out, tidy),
+        cmocka_unit_test_setup_teardown(test_the_gates_job, lay_out, tidy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
