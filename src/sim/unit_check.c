@@ -73,7 +73,6 @@ void fw_sim_unit_look(fw_sim_world *w, fw_sim_unit *u) {
                       missing, fresh);
     if (fresh < missing) w->result.counts.recordings_excused += missing - fresh;
     u->recordings_seen = recorded;
-    u->lost_seen = lost;
 }
 
 /* Drops from the list what has its receipt; calls gone for what is not there. */

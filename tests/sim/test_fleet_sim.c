@@ -17,6 +17,7 @@
 #include "sim/sim.h"
 
 enum { SEEDS = 50, UNITS = 3, FIND_WITHIN = 40 };
+#define HOURS 0.3 /* a core-second or so a seed */
 
 static void print_line(void *self, const char *line) {
     (void)self;
@@ -45,7 +46,7 @@ static void test_seeds(void **state) {
     (void)state;
     uint64_t first = number("FW_SIM_FIRST", 1), count = number("FW_SIM_COUNT", SEEDS), received = 0, cuts = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
-        fw_sim_result r = run(seed, 1, FW_SIM_MUTANT_NONE);
+        fw_sim_result r = run(seed, HOURS, FW_SIM_MUTANT_NONE);
         if (r.broken) {
             puts(r.tail);
             fail_msg("seed %llu: %s of %s: %s", (unsigned long long)seed, r.promise, r.who, r.what);
@@ -59,23 +60,23 @@ static void test_seeds(void **state) {
 static void test_the_same_seed_tells_the_same_story(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 2; seed++) {
-        fw_sim_result a = run(seed, 1, FW_SIM_MUTANT_NONE), b = run(seed, 1, FW_SIM_MUTANT_NONE);
+        fw_sim_result a = run(seed, HOURS, FW_SIM_MUTANT_NONE), b = run(seed, HOURS, FW_SIM_MUTANT_NONE);
         assert_string_equal(a.trace.hex, b.trace.hex);
         assert_true(a.lines > 100 && a.lines == b.lines);
     }
-    fw_sim_result other = run(3, 1, FW_SIM_MUTANT_NONE), one = run(1, 1, FW_SIM_MUTANT_NONE);
+    fw_sim_result other = run(3, HOURS, FW_SIM_MUTANT_NONE), one = run(1, HOURS, FW_SIM_MUTANT_NONE);
     assert_string_not_equal(other.trace.hex, one.trace.hex);
 }
 
 /* The first seed that finds it, and as which broken promise; it breaks the same way again. */
 static void find(const char *name, fw_sim_mutant mutant, const char *promises) {
     for (uint64_t seed = 1; seed <= FIND_WITHIN; seed++) {
-        fw_sim_result r = run(seed, 1, mutant);
+        fw_sim_result r = run(seed, 0.7, mutant);
         if (!r.broken) continue;
         printf("%s: found by seed %llu after %d s: %s: %s\n", name, (unsigned long long)seed,
                (int)(r.when_ns / 1000000000), r.promise, r.what);
         assert_non_null(strstr(promises, r.promise));
-        fw_sim_result again = run(seed, 1, mutant);
+        fw_sim_result again = run(seed, 0.7, mutant);
         assert_true(again.broken && again.when_ns == r.when_ns);
         assert_string_equal(again.trace.hex, r.trace.hex);
         free(r.tail);
