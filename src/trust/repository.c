@@ -247,6 +247,7 @@ static fw_status sign_into(const fw_repository *r, const char *role, int64_t ver
     fw_sign_time(fw_env_wall_ns(r->config.env) / 1000000000 + life_of(r, life_role(role)), expires);
     json_object_set_new(body, "version", json_integer(version));
     json_object_set_new(body, "expires", json_string(expires));
+    if (r->config.unit) json_object_set_new(body, "unit", json_string(r->config.unit));
     FW_TRY(fw_roots_sign(r->roots, role, body, &item->text, &item->size_bytes, error));
     b->count++;
     return item->size_bytes <= FW_REPOSITORY_METADATA_MAX

@@ -31,6 +31,7 @@ typedef struct fw_repository_config {
     const fw_env *env;
     const char *folder, *keys;  /* REPO, KEYS */
     const char *keys_elsewhere; /* a second folder, for keys kept away from this machine; or NULL */
+    const char *unit;           /* whose metadata it is, said in every file but roots (uptane.h); NULL: everybody's */
     int64_t life_s[FW_TUF_ROLES]; /* 0: a year, 90 days, 7 days, 1 day */
 } fw_repository_config;
 

@@ -34,6 +34,42 @@ fw_status fw_uptane_init(const fw_env *env, const char *folder, const void *bund
     return status;
 }
 
+/* ---- the line to the director ---- */
+
+static bool is_of(const char *bytes, size_t size_bytes, const char *unit) {
+    json_t *json = NULL;
+    if (fw_canonical_read(bytes, size_bytes, &json, NULL) != FW_OK) return false;
+    const char *said = json_string_value(json_object_get(json_object_get(json, "signed"), "unit"));
+    bool own = said && strcmp(said, unit) == 0;
+    json_decref(json);
+    return own;
+}
+
+static fw_status own_metadata(void *self, const char *path, size_t max_bytes, char **bytes, size_t *size_bytes,
+                              fw_error *error) {
+    const fw_uptane_line *line = self;
+    char *got = NULL;
+    size_t size = 0, length = strlen(path);
+    FW_TRY(line->under.metadata(line->under.self, path, max_bytes, &got, &size, error));
+    bool root = length > 10 && strcmp(path + length - 10, ".root.json") == 0;
+    if (!root && !is_of(got, size, line->unit)) {
+        free(got);
+        return fw_fail(error, FW_MISMATCH, "the director's %.60s is not for unit %s", path, line->unit);
+    }
+    *bytes = got;
+    *size_bytes = size;
+    return FW_OK;
+}
+
+static fw_status no_target(void *self, const char *path, uint64_t offset, size_t max_bytes, int fd, fw_error *error) {
+    (void)self, (void)offset, (void)max_bytes, (void)fd;
+    return fw_fail(error, FW_UNSUPPORTED, "%.80s comes from the image repository", path);
+}
+
+fw_tuf_fetch fw_uptane_fetch(fw_uptane_line *line) {
+    return (fw_tuf_fetch){.self = line, .metadata = own_metadata, .target = no_target};
+}
+
 /* ---- choosing ---- */
 
 typedef struct search {

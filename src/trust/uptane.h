@@ -10,14 +10,15 @@
  * Target path: "<line>/<sha256>.safetensors". custom of both:
  *   {"hardware_ids":["flywheel-unit"],"release_counter":7,                    both
  *    "self_test":{"seed":1,"frames":16,"actions":[..],"tolerance":..}}        image only
- *   director's metadata also says {"unit":"7"} in the target's custom: one unit's answer is no other's.
+ *   director's metadata also says "unit":"7" in each file's signed part and in the target's custom: one unit's answer
+ *   is no other's.
  * Numbers that are not whole stand as decimal text: canonical JSON has integers alone.
  *
  * A version report is what the unit signs after it runs something (Uptane's version manifest):
  *   {"signed":{"unit","hardware_id","target","sha256","release_counter","tick","time_ns","nonce","attacks":[..]},
  *    "signatures":[{"keyid","sig"}]}
  *
- * Invariants of a choice: (1) the director's metadata is this unit's own: every target in it says so; (2) it names at
+ * Invariants of a choice: (1) the director's metadata is this unit's own: every target and every file says so; (2) it names at
  * most one target for the unit's hardware; (3) length, SHA-256, counter and hardware are the same in both
  * repositories; (4) the counter is not below the one installed; (5) nothing is downloaded here.
  */
@@ -44,6 +45,16 @@ typedef struct fw_uptane_choice {
  * (the factory's DIR/trust/root.json) that the unit's owner brought. FW_EXISTS: there are some already. */
 fw_status fw_uptane_init(const fw_env *env, const char *folder, const void *bundle, size_t bundle_bytes,
                          fw_error *error) FW_MUST;
+
+/* The line to the director, for one unit: what it brings must say whose it is ("unit" in "signed"; roots are for all)
+ * before the TUF client looks at it. Else another unit's genuine metadata, with greater versions, would be kept as
+ * trusted, and the unit's own refused as older. */
+typedef struct fw_uptane_line {
+    fw_tuf_fetch under;
+    const char *unit; /* outlives it */
+} fw_uptane_line;
+/* A fetch over the line, which outlives it. */
+fw_tuf_fetch fw_uptane_fetch(fw_uptane_line *line);
 
 /* Refreshes both and decides. FW_MISMATCH with the reason when they do not agree; nothing is downloaded. */
 fw_status fw_uptane_choose(fw_tuf_client *director, fw_tuf_client *image, const fw_uptane_unit *unit,

@@ -64,6 +64,7 @@ static inline machine *machine_new(void) {
 typedef struct shelf {
     machine *machine;
     char root[64], folder[FW_PATH_MAX], keys[FW_PATH_MAX];
+    const char *unit; /* a director's; NULL: for everybody */
 } shelf;
 
 static inline shelf shelf_new(machine *m, const char *root, const char *name) {
@@ -74,7 +75,8 @@ static inline shelf shelf_new(machine *m, const char *root, const char *name) {
     return s;
 }
 static inline fw_status shelf_try(const shelf *s, fw_repository **out, fw_error *error) {
-    const fw_repository_config config = {.env = &s->machine->env, .folder = s->folder, .keys = s->keys};
+    const fw_repository_config config = {.env = &s->machine->env, .folder = s->folder, .keys = s->keys,
+                                         .unit = s->unit};
     return fw_repository_open(&config, out, error);
 }
 static inline fw_repository *shelf_open(const shelf *s) {

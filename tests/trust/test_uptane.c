@@ -138,6 +138,37 @@ static void another_units_metadata(void **state) {
     free(s.machine);
 }
 
+/* A director signs for many units; unit 8's metadata is genuine and has greater versions. On the line of unit 7 it is
+ * refused before it is kept, and 7's own is taken afterwards. */
+static void another_units_metadata_is_not_kept(void **state) {
+    stage s = stage_new(*state);
+    fw_tuf_fetch under = {.self = &s.to_director, .metadata = reader_metadata}, fetches[2];
+    fw_uptane_line line = {.under = under, .unit = "7"};
+    fw_uptane_choice choice;
+    fw_error error;
+    const fw_uptane_unit who = {.unit = "7", .hardware_id = "ecu"};
+    release(&s, "model", 3);
+    s.director.unit = "7";
+    assign(&s, "model", 3);
+    shelf eight = shelf_new(s.machine, *state, "eight"); /* the same keys, another unit */
+    copy_folder(s.director.folder, eight.folder);
+    copy_folder(s.director.keys, eight.keys);
+    eight.unit = "8";
+    for (int i = 0; i < 4; i++) shelf_put(&eight, PATH, i % 2 ? "model" : "other", custom_of("8", "ecu", 3));
+    for (int round = 0; round < 3; round++) {
+        fw_tuf_client *director = NULL, *image = reader_open(&s.to_image, &fetches[1]);
+        fetches[0] = fw_uptane_fetch(&line);
+        good(fw_tuf_open(&s.machine->env, s.to_director.folder, &fetches[0], NULL, &director, why));
+        reader_serve(&s.to_director, round == 1 ? eight.folder : s.director.folder);
+        fw_status status = fw_uptane_choose(director, image, &who, &choice, &error);
+        assert_int_equal(status, round == 1 ? FW_MISMATCH : FW_OK);
+        fw_tuf_close(director);
+        fw_tuf_close(image);
+    }
+    assert_true(choice.found);
+    free(s.machine);
+}
+
 static void two_targets(void **state) {
     stage s = stage_new(*state);
     release(&s, "model", 3);
@@ -447,7 +478,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_open, folder_close)
     const struct CMUnitTest tests[] = {
         TEST(both_agree), TEST(director_compromised), TEST(image_compromised), TEST(wrong_hardware),
-        TEST(lower_release_counter), TEST(another_units_metadata), TEST(two_targets), TEST(freeze),
+        TEST(lower_release_counter), TEST(another_units_metadata),
+        TEST(another_units_metadata_is_not_kept), TEST(two_targets), TEST(freeze),
         TEST(old_repositories_come_back), TEST(mix_and_match), TEST(endless_data), TEST(slow_retrieval_resumes),
         TEST(dropped_requests), TEST(first_roots_from_a_bundle), TEST(version_reports), TEST(signed_nonsense),
     };

@@ -14,13 +14,13 @@ typedef struct repositories {
     int64_t counter;
 } repositories;
 
-static inline fw_repository *repositories_open(const char *folder, const char *name) {
+static inline fw_repository *repositories_open(const char *folder, const char *name, const char *unit) {
     char path[128], keys[128];
     fw_repository *made = NULL;
     fw_error error;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     snprintf(keys, sizeof keys, "%s/%s-keys", folder, name);
-    fw_repository_config config = {.env = fw_env_real(), .folder = path, .keys = keys};
+    fw_repository_config config = {.env = fw_env_real(), .folder = path, .keys = keys, .unit = unit};
     if (fw_repository_open(&config, &made, &error) != FW_OK) fail_msg("%s", error.text);
     return made;
 }
@@ -33,8 +33,8 @@ static inline void repositories_make(repositories *r, uint32_t unit) {
     make_folder(r->folder);
     snprintf(r->unit, sizeof r->unit, "%u", unit);
     snprintf(r->root_path, sizeof r->root_path, "%s/root.json", r->folder);
-    r->image = repositories_open(r->folder, "image");
-    r->director = repositories_open(r->folder, "director");
+    r->image = repositories_open(r->folder, "image", NULL);
+    r->director = repositories_open(r->folder, "director", r->unit);
     assert_int_equal(fw_repository_publish(r->image, &error), FW_OK);
     assert_int_equal(fw_repository_publish(r->director, &error), FW_OK);
     assert_int_equal(fw_repository_root(r->image, &image, &image_bytes, &error), FW_OK);

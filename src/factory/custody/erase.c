@@ -163,6 +163,7 @@ static fw_status erase_rows(const fw_eraser *e, sqlite3 *db, const char *id, con
         FW_TRY(fw_recordings_delete(db, json_string_value(entry), error));
     FW_TRY(fw_db_run(db, error, "DELETE FROM units WHERE unit=?", "t", unit));
     FW_TRY(fw_db_run(db, error, "DELETE FROM unit_notes WHERE unit=?", "t", unit));
+    FW_TRY(fw_db_run(db, error, "DELETE FROM unit_keys WHERE unit=?", "t", unit));
     if (followers) FW_TRY(fw_duplicates_relabel(db, error));
     FW_TRY(fw_db_run(db, error,
                      "INSERT INTO erasures(id,unit,time_ns,state,statement) VALUES(?,?,?,'open',?) "

@@ -70,12 +70,6 @@ fw_status fw_trust_assign(fw_trust *t, sqlite3 *db, const char *unit, const fw_h
                      "tti", unit, hash, fw_env_wall_ns(t->config.env));
 }
 
-fw_status fw_trust_assign_now(fw_trust *t, const char *unit, const fw_hash *model, fw_error *error) {
-    sqlite3 *db = fw_catalogue_begin(t->config.catalogue, error);
-    if (!db) return FW_IO;
-    return fw_catalogue_end(t->config.catalogue, fw_trust_assign(t, db, unit, model, error), error);
-}
-
 typedef struct seat {
     char assigned[FW_HASH_HEX + 1];
     int64_t version;
@@ -118,13 +112,14 @@ static json_t *targets_of(const fw_trust *t, const char *unit, const seat *s) {
                      json_object_get(custom, "release_counter"));
 }
 
-/* {"_type","spec_version","version","expires"} and the role's own member, which is taken. */
-static fw_status sign_role(const fw_trust *t, fw_tuf_role role, int64_t version, const char *member, json_t *value,
-                           char **bytes, size_t *size_bytes, fw_error *error) {
+/* {"_type","spec_version","version","expires","unit"} and the role's own member, which is taken. */
+static fw_status sign_role(const fw_trust *t, const char *unit, fw_tuf_role role, int64_t version, const char *member,
+                           json_t *value, char **bytes, size_t *size_bytes, fw_error *error) {
     char expires[FW_SIGN_TIME_MAX];
     fw_sign_time(t->issued_s + FW_TRUST_LIFE_S, expires);
-    json_t *body = json_pack("{s:s,s:s,s:I,s:s,s:o}", "_type", fw_tuf_role_text(role), "spec_version",
-                             FW_TUF_SPEC_VERSION, "version", (json_int_t)version, "expires", expires, member, value);
+    json_t *body = json_pack("{s:s,s:s,s:I,s:s,s:s,s:o}", "_type", fw_tuf_role_text(role), "spec_version",
+                             FW_TUF_SPEC_VERSION, "version", (json_int_t)version, "expires", expires, "unit", unit,
+                             member, value);
     if (!body) return fw_fail(error, FW_NO_MEMORY, "no memory for the director's metadata");
     fw_status status = fw_roots_sign(t->director, fw_tuf_role_text(role), body, bytes, size_bytes, error);
     json_decref(body);
@@ -142,13 +137,13 @@ static fw_status sign_file(const fw_trust *t, const char *unit, const seat *s, c
     snprintf(snapshot, sizeof snapshot, "%lld.snapshot.json", (long long)version);
     snprintf(targets, sizeof targets, "%lld.targets.json", (long long)version);
     if (strcmp(file, "timestamp.json") == 0)
-        return sign_role(t, FW_TUF_TIMESTAMP, version, "meta", meta_of("snapshot.json", version), bytes, size_bytes,
-                         error);
+        return sign_role(t, unit, FW_TUF_TIMESTAMP, version, "meta", meta_of("snapshot.json", version), bytes,
+                         size_bytes, error);
     if (strcmp(file, snapshot) == 0)
-        return sign_role(t, FW_TUF_SNAPSHOT, version, "meta", meta_of("targets.json", version), bytes, size_bytes,
-                         error);
+        return sign_role(t, unit, FW_TUF_SNAPSHOT, version, "meta", meta_of("targets.json", version), bytes,
+                         size_bytes, error);
     if (strcmp(file, targets) == 0)
-        return sign_role(t, FW_TUF_TARGETS, version, "targets", targets_of(t, unit, s), bytes, size_bytes, error);
+        return sign_role(t, unit, FW_TUF_TARGETS, version, "targets", targets_of(t, unit, s), bytes, size_bytes, error);
     return fw_fail(error, FW_NOT_FOUND, "the director has no %.60s for this unit now", file);
 }
 

@@ -233,30 +233,6 @@ fw_status fw_trust_report(fw_trust *t, const char *unit, const void *text, size_
 
 /* ---- looking ---- */
 
-typedef struct running {
-    bool has_key;
-    char sha256[FW_HASH_HEX + 1];
-} running;
-
-static bool take_running(void *self, sqlite3_stmt *row) {
-    running *r = self;
-    r->has_key = *fw_db_column(row, 0) != '\0';
-    snprintf(r->sha256, sizeof r->sha256, "%.64s", fw_db_column(row, 1));
-    return false;
-}
-
-fw_status fw_trust_runs(fw_trust *t, const char *unit, const char *model, fw_error *error) {
-    running r = {.has_key = false};
-    sqlite3 *db = fw_catalogue_read(t->config.catalogue);
-    fw_status status = fw_db_each(db, error, take_running, &r,
-                                  "SELECT public,report->>'signed'->>'sha256' FROM unit_keys WHERE unit=?", "t", unit);
-    fw_catalogue_read_end(t->config.catalogue);
-    if (status != FW_OK) return status;
-    if (!r.has_key) return fw_fail(error, FW_NOT_FOUND, "unit %.32s has no key here", unit);
-    if (strcmp(r.sha256, model) == 0) return FW_OK;
-    return fw_fail(error, FW_BUSY, "unit %.32s signed that it runs %.12s", unit, *r.sha256 ? r.sha256 : "nothing");
-}
-
 static bool take_row(void *self, sqlite3_stmt *row) {
     json_t *json = self;
     json_t *key = fw_json_load_text(fw_db_column(row, 0)), *report = fw_json_load_text(fw_db_column(row, 3));

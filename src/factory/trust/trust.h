@@ -74,8 +74,6 @@ bool fw_trust_released(fw_trust *trust, const fw_hash *model);
  * The same again changes nothing. FW_NOT_FOUND: the image repository has no such model. */
 fw_status fw_trust_assign(fw_trust *trust, sqlite3 *db, const char *unit, const fw_hash *model,
                           fw_error *error) FW_MUST;
-/* The same in a transaction of its own. */
-fw_status fw_trust_assign_now(fw_trust *trust, const char *unit, const fw_hash *model, fw_error *error) FW_MUST;
 /* What it is assigned; empty: nothing. */
 fw_status fw_trust_assigned(fw_trust *trust, const char *unit, fw_hash *model, fw_error *error) FW_MUST;
 
@@ -102,9 +100,6 @@ void fw_trust_nonce(fw_trust *trust, const char *unit, char out[33]);
  * and shown by fw_trust_unit_json. */
 fw_status fw_trust_report(fw_trust *trust, const char *unit, const void *text, size_t text_bytes,
                           fw_version_report *out, fw_error *error) FW_MUST;
-
-/* Does its last good version report say that it runs this model? FW_NOT_FOUND: the unit has no key; FW_BUSY: not yet. */
-fw_status fw_trust_runs(fw_trust *trust, const char *unit, const char *model, fw_error *error) FW_MUST;
 
 /* ---- files for units ---- */
 

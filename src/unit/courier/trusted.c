@@ -11,7 +11,8 @@ enum { BUNDLE_MAX = 1 << 20 };
 /* One repository as the TUF client sees it. */
 typedef struct mirror {
     fw_unit_courier *courier;
-    char address[64]; /* below the factory's */
+    char address[64];    /* below the factory's */
+    fw_uptane_line line; /* the director's: what it brings must be this unit's own */
     fw_tuf_fetch fetch;
     fw_tuf_client *client;
 } mirror;
@@ -98,12 +99,13 @@ static fw_status take_roots(fw_unit_courier *c, const char *folder, bool *there,
 }
 
 static fw_status open_mirror(fw_unit_courier *c, mirror *m, const char *folder, const char *name, const char *address,
-                             fw_error *error) {
+                             const char *unit, fw_error *error) {
     char path[FW_PATH_MAX];
     snprintf(path, sizeof path, "%.400s/%s", folder, name);
     snprintf(m->address, sizeof m->address, "%s", address);
     m->courier = c;
-    m->fetch = (fw_tuf_fetch){.self = m, .metadata = get_metadata};
+    m->line = (fw_uptane_line){.under = {.self = m, .metadata = get_metadata}, .unit = unit};
+    m->fetch = unit ? fw_uptane_fetch(&m->line) : m->line.under;
     return fw_tuf_open(c->config.env, path, &m->fetch, NULL, &m->client, error);
 }
 
@@ -121,8 +123,8 @@ fw_status fw_unit_trusted_open(fw_unit_courier *c, fw_unit_chooser *chooser, fw_
     t->courier = c;
     snprintf(t->unit, sizeof t->unit, "%u", c->config.unit);
     snprintf(address, sizeof address, "/v1/tuf/director/%s", t->unit);
-    fw_status status = open_mirror(c, &t->director, folder, "director", address, error);
-    if (status == FW_OK) status = open_mirror(c, &t->image, folder, "image", "/v1/tuf/image", error);
+    fw_status status = open_mirror(c, &t->director, folder, "director", address, t->unit, error);
+    if (status == FW_OK) status = open_mirror(c, &t->image, folder, "image", "/v1/tuf/image", NULL, error);
     if (status != FW_OK) {
         fw_unit_trusted_close(t);
         return status;
