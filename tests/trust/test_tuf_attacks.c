@@ -122,6 +122,7 @@ static void test_role_removed(void **state) {
     json_object_del(json_object_get(repo_content(&r, "snapshot"), "meta"), "driving.json");
     repo_publish(&r, "snapshot timestamp");
     assert_int_equal(repo_refresh(&r), FW_MISMATCH);
+    assert_string_equal(r.error.text, "snapshot no longer lists driving.json");
     assert_int_equal(repo_trusted(&r, "snapshot"), 2);
     repo_close(&r);
 }
@@ -208,6 +209,26 @@ static void test_recovery_in_two_sessions(void **state) {
     r.fails = NULL;
     assert_int_equal(repo_refresh(&r), FW_OK);
     repo_expect(&r, 3, 1, 1, 1);
+    repo_close(&r);
+}
+
+/* The same of the snapshot, which one that stays has signed, too. */
+static void test_recovery_with_a_key_that_stays(void **state) {
+    (void)state;
+    repo r = {0};
+    repo_open(&r);
+    repo_keys(&r, "snapshot", 1, "2 6");
+    repo_signers(&r, "snapshot", "2 6");
+    repo_set_version(&r, "targets", 100);
+    repo_publish_as_is(&r, "targets");
+    repo_publish(&r, "root snapshot timestamp");
+    assert_int_equal(repo_refresh(&r), FW_OK);
+    repo_rotate(&r, "snapshot", "6", "6");
+    repo_set_version(&r, "targets", 1);
+    repo_publish_as_is(&r, "targets");
+    repo_publish(&r, "root snapshot timestamp");
+    assert_int_equal(repo_refresh(&r), FW_OK);
+    repo_expect(&r, 3, 3, 3, 1);
     repo_close(&r);
 }
 
@@ -424,6 +445,7 @@ int main(void) {
         cmocka_unit_test(test_fast_forward_snapshot),
         cmocka_unit_test(test_fast_forward_targets),
         cmocka_unit_test(test_recovery_in_two_sessions),
+        cmocka_unit_test(test_recovery_with_a_key_that_stays),
         cmocka_unit_test(test_key_added),
         cmocka_unit_test(test_freeze),
         cmocka_unit_test(test_clock_is_read_once),
