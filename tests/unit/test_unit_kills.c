@@ -3,6 +3,8 @@
  * The long form: test_unit_kills --kills 300 [--seed N]. */
 #include "support.h"
 
+#include <poll.h>
+
 #include "program.h"
 
 #include "base/args.h"
@@ -51,11 +53,18 @@ static void look(const rig *r, const fw_hash *target, bool *had, tally *t) {
     t->with_old += !is_new;
 }
 
+/* Connections of units that are dead by now. */
+static void drop_the_dead(const rig *r) {
+    struct pollfd waiting = {.fd = r->listener, .events = POLLIN};
+    while (poll(&waiting, 1, 0) > 0) close(accept(r->listener, NULL, NULL));
+}
+
 /* A start, something of a life, its end. */
 static void live(rig *r, fw_random *random, tally *t) {
     bool drives = fw_random_below(random, 3) == 0;
     char bus[96];
     memcpy(bus, r->bus, sizeof bus);
+    drop_the_dead(r);
     if (!drives) snprintf(r->bus, sizeof r->bus, "%s/nobody", r->folder);
     start_unit(r);
     memcpy(r->bus, bus, sizeof bus);
@@ -92,6 +101,7 @@ static void test_killed_for_real(void **state) {
     }
     aim(&r.factory, FW_POLICY_IDM);
     aim(&r.factory, FW_POLICY_CONSTANT); /* whatever was refused before, another one was offered since */
+    drop_the_dead(&r);
     start_unit(&r);
     int fd = accept_unit(&r);
     fw_bus_act act = {0};

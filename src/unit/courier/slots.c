@@ -287,8 +287,11 @@ fw_status fw_unit_slots_refuse(fw_unit_slots *s, const fw_hash *sha256, const ch
     return save(s, &next, error);
 }
 
-/* A model on trial: one try less, or none left. */
+/* A model on trial: one try less, or none left. The only one there is goes on trying: power cuts are not its fault,
+ * and a crash is seen by the tick's process (tick/seat.h). */
 static fw_status take_a_try(fw_unit_slots *s, fw_error *error) {
+    bool only = !s->state.entries[fw_unit_slots_other(s->state.active)].sha256.hex[0];
+    if (s->state.tries_left == 0 && only) return FW_OK;
     if (s->state.tries_left == 0) return fw_unit_slots_fall_back(s, "boots", error);
     fw_unit_slots_state next = s->state;
     next.tries_left--;
