@@ -254,6 +254,19 @@ static void test_hash_kinds(void **state) {
     }
 }
 
+/* A length that does not go with the hash: no file is right, not even one that is there with that hash. */
+static void test_wrong_length(void **state) {
+    (void)state;
+    setting s;
+    set_up(&s, "model");
+    assert_int_equal(download(&s), FW_OK);
+    s.target.length_bytes--;
+    assert_int_equal(download(&s), FW_TOO_BIG);
+    s.target.length_bytes += 2;
+    assert_int_equal(download(&s), FW_CLOSED);
+    tear_down(&s);
+}
+
 static void test_empty_target(void **state) {
     (void)state;
     repo r = {0};
@@ -359,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_not_there),   cmocka_unit_test(test_hasty_line),  cmocka_unit_test(test_hash_kinds),
         cmocka_unit_test(test_empty_target), cmocka_unit_test(test_long_names), cmocka_unit_test(test_link),
         cmocka_unit_test(test_disk_fails),  cmocka_unit_test(test_folder_in_its_place),
+        cmocka_unit_test(test_wrong_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
