@@ -52,7 +52,7 @@ static void check_world(const disk *under, story which, const disk_world *world)
     char root[64];
     device d = {.target = which == ROLLED_BACK ? OLD : NEW, .counter = 4};
     fw_env env = disk_hasty_env();
-    make_folder(root);
+    disk_make_folder(root);
     disk_make_world(under, root, world);
     assert_true(device_start(&d, &env, root));
     starts++;
@@ -85,7 +85,7 @@ static void check_all_worlds(const disk *under, story which) {
 static bool cut(story which, uint64_t cut_at) {
     char root[64];
     device d = {.counter = 3};
-    make_folder(root);
+    disk_make_folder(root);
     prepare(root, which);
     disk *under = disk_make(root, folders);
     under->cut_at = cut_at;
