@@ -15,7 +15,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl
     liblz4-dev libsqlite3-dev libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libexpat1-dev zlib1g-dev libcmocka-dev
     libdnnl-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev libopenmpi-dev)
 run_packages=(sumo sumo-tools openmpi-bin)
-test_packages=(chromium curl openssl procps)
+test_packages=(chromium curl gcovr openssl procps)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
