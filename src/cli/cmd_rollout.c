@@ -63,10 +63,15 @@ static fw_status not_ours(fw_error *error) {
     return fw_fail(error, FW_CORRUPT, "the answer is no rollout: is this a Flywheel factory?");
 }
 
+/* What the factory refuses is no misuse of the command. */
+static fw_status refused(fw_status status) {
+    return status == FW_INVALID ? FW_DENIED : status;
+}
+
 static fw_status get(const options *o, const char *path, json_t **out, fw_error *error) {
     char *text;
     fw_http_call call = {.method = "GET"};
-    FW_TRY(fw_ask_perform(&o->ask, &call, path, &text, error));
+    FW_TRY(refused(fw_ask_perform(&o->ask, &call, path, &text, error)));
     json_t *json = json_loads(text, 0, NULL);
     free(text);
     if (!json) return not_ours(error);
@@ -81,7 +86,7 @@ static fw_status post(const options *o, const char *path, json_t *body, json_t *
     json_decref(body);
     if (!sent) return fw_fail(error, FW_INVALID, "the options are no UTF-8 text");
     fw_http_call call = {.method = "POST", .headers = headers, .body = sent, .body_bytes = strlen(sent)};
-    fw_status status = fw_ask_perform(&o->ask, &call, path, &text, error);
+    fw_status status = refused(fw_ask_perform(&o->ask, &call, path, &text, error));
     free(sent);
     FW_TRY(status);
     *out = json_loads(text, 0, NULL);

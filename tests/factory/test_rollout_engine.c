@@ -166,10 +166,11 @@ static const char careful[] =
     "{\"beta\":0.001,\"rings\":[{\"name\":\"a\",\"share\":0.1,\"advance\":\"ruled_out\",\"ticks_min\":500,"
     "\"distance_min_m\":1000,\"time_min_s\":10,\"time_max_s\":100},{\"name\":\"all\",\"share\":1}]}";
 
-static fw_rollout_evidence look(const char *plan_text, uint32_t ring, double elapsed_s, const fw_rollout_unit *units) {
+static fw_rollout_evidence look(const char *plan_text, uint32_t ring, double elapsed_s, fw_rollout_unit *units) {
     fw_rollout_plan plan = plan_of(plan_text);
     fw_rollout_evidence seen;
-    fw_rollout_look(&plan, ring, elapsed_s, units, RING + CONTROL, &seen);
+    for (int i = 0; i < RING + CONTROL; i++) units[i].lived = units[i].window;
+    fw_rollout_look(&plan, ring, elapsed_s, true, units, RING + CONTROL, &seen);
     json_t *json = fw_rollout_evidence_json(&seen);
     assert_non_null(json);
     json_decref(json);
@@ -252,6 +253,29 @@ static void test_what_must_come_first(void **state) {
     seen = look(careful, 0, 20, units);
     expect(&seen, FW_ROLLOUT_WAIT, "km driven");
     free(units);
+}
+
+/* Until nobody is waited for, only a harm counts that no hour of the day makes. */
+static void test_before_a_ring_is_settled(void **state) {
+    (void)state;
+    fw_rollout_plan plan = plan_of(careful);
+    fw_rollout_evidence seen;
+    fw_rollout_unit *units = fleet(14, 10);
+    for (int i = 0; i < RING + CONTROL; i++) units[i].lived = units[i].window, units[i].window = (fw_health){0};
+    units[0].state = FW_ROLLOUT_TOLD;
+    fw_rollout_look(&plan, 0, 20, false, units, RING + CONTROL, &seen);
+    expect(&seen, FW_ROLLOUT_WAIT, "do not have it yet");
+    assert_false(seen.settled);
+    for (int i = 1; i < RING; i++) units[i].lived.events = 40;
+    fw_rollout_look(&plan, 0, 20, false, units, RING + CONTROL, &seen);
+    expect(&seen, FW_ROLLOUT_HALT, "harm shown");
+    for (int i = 1; i < RING; i++) units[i].lived.events = 10;
+    units[0].state = FW_ROLLOUT_ACTIVE;
+    fw_rollout_look(&plan, 0, 20, false, units, RING + CONTROL, &seen);
+    expect(&seen, FW_ROLLOUT_WAIT, "not ruled out yet"); /* that takes windows of the same hours */
+    assert_true(seen.settled);
+    free(units);
+    fw_rollout_plan_free(&plan);
 }
 
 static void test_limits_halt_at_once(void **state) {
@@ -375,6 +399,7 @@ int main(void) {
                                        cmocka_unit_test(test_little_is_not_enough),
                                        cmocka_unit_test(test_scatter_between_units_weakens_evidence),
                                        cmocka_unit_test(test_what_must_come_first),
+                                       cmocka_unit_test(test_before_a_ring_is_settled),
                                        cmocka_unit_test(test_limits_halt_at_once),
                                        cmocka_unit_test(test_shadow),
                                        cmocka_unit_test(test_a_fleet_without_distance_shows_nothing),

@@ -87,7 +87,7 @@ static void begin_ring(fleet *f, uint32_t ring) {
             f->habits[i] = gamma_of(&f->random, f->world->unit_shape);
             u->heard = unit_of(&f->random) >= f->world->silent_share;
         }
-        u->window = (fw_health){0};
+        u->lived = u->window = (fw_health){0};
         if (shadow) u->state = i < reach ? FW_ROLLOUT_ACTIVE : FW_ROLLOUT_CONTROL;
         else if (ring > 0 && f->plan->rings[ring - 1].shadow) u->state = FW_ROLLOUT_CONTROL;
         if (!shadow && i < reach && u->state == FW_ROLLOUT_CONTROL) u->state = FW_ROLLOUT_TOLD;
@@ -98,7 +98,7 @@ static void begin_ring(fleet *f, uint32_t ring) {
 static void take(fleet *f, fw_rollout_unit *u) {
     if (!u->heard || unit_of(&f->random) >= f->world->takes_share) return;
     u->state = FW_ROLLOUT_ACTIVE;
-    u->window = (fw_health){0};
+    u->lived = u->window = (fw_health){0};
     if (unit_of(&f->random) >= f->harm->crash_share) return;
     u->crashes++;
     u->fallbacks++;
@@ -112,12 +112,13 @@ static void drive(fleet *f, uint32_t i, bool with, double hour, bool shadow) {
     double km = w->speed_kmh * step_h, ticks = step_h * 3600 * ticks_per_s;
     double habit = f->habits[i] * gamma_of(&f->random, w->hour_shape) * hour;
     double late = with && f->harm->late_share >= 0 ? f->harm->late_share : w->late_share;
-    u->window.ticks += (uint64_t)ticks;
-    u->window.distance_m += 1000 * km;
-    u->window.events += poisson(&f->random, habit * km * w->events_per_km * (with ? f->harm->events : 1));
-    u->window.vetoes += poisson(&f->random, habit * km * w->vetoes_per_km * (with ? f->harm->vetoes : 1));
-    u->window.late_ticks += poisson(&f->random, ticks * late);
-    if (shadow) u->window.shadow_ticks += (uint64_t)ticks;
+    fw_health lived = {.ticks = (uint64_t)ticks, .distance_m = 1000 * km};
+    lived.events = poisson(&f->random, habit * km * w->events_per_km * (with ? f->harm->events : 1));
+    lived.vetoes = poisson(&f->random, habit * km * w->vetoes_per_km * (with ? f->harm->vetoes : 1));
+    lived.late_ticks = poisson(&f->random, ticks * late);
+    if (shadow) lived.shadow_ticks = (uint64_t)ticks;
+    fw_health_since(&(fw_health){0}, &lived, &u->lived);
+    fw_health_since(&(fw_health){0}, &lived, &u->window);
     if (!with) return;
     u->crashes += (uint32_t)poisson(&f->random, w->crashes_per_hour * step_h);
     f->exposed_km += km;
@@ -135,6 +136,10 @@ static void live(fleet *f, uint32_t ring, double at_h) {
     }
 }
 
+static void begin_windows(fleet *f) {
+    for (uint32_t i = 0; i < f->simulated; i++) f->units[i].window = (fw_health){0};
+}
+
 /* From ring to ring until it ends. */
 static void roll(fleet *f, fw_detection *out) {
     fw_rollout_evidence seen = {0};
@@ -144,9 +149,12 @@ static void roll(fleet *f, fw_detection *out) {
     for (int step = 1; step < STEPS_MAX; step++) {
         double at_h = step * step_h;
         live(f, ring, at_h);
-        fw_rollout_look(f->plan, ring, (at_h - begun_h) * 3600, f->units, f->simulated, &seen);
+        bool settled = seen.settled;
+        fw_rollout_look(f->plan, ring, (at_h - begun_h) * 3600, settled, f->units, f->simulated, &seen);
+        if (seen.settled && !settled) begin_windows(f);
         if (seen.action == FW_ROLLOUT_ADVANCE) {
             begin_ring(f, ++ring);
+            seen.settled = false;
             begun_h = at_h;
         }
         out->hours = at_h;

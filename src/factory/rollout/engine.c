@@ -44,7 +44,8 @@ static void add_health(fw_health *sum, const fw_health *more) {
 static void add_unit(const fw_ring *ring, const fw_rollout_unit *u, fw_rollout_evidence *e) {
     if (u->state == FW_ROLLOUT_CONTROL) {
         e->control += u->heard;
-        if (u->heard) add_health(&e->control_sum, &u->window);
+        if (u->heard) add_health(&e->control_sum, &u->lived);
+        if (u->heard) add_health(&e->control_window, &u->window);
         return;
     }
     e->told++;
@@ -56,28 +57,37 @@ static void add_unit(const fw_ring *ring, const fw_rollout_unit *u, fw_rollout_e
     } else if (u->state == FW_ROLLOUT_TOLD) {
         e->silent += !u->heard;
     } else {
-        uint64_t ticks = ring->shadow ? u->window.shadow_ticks : u->window.ticks;
+        uint64_t ticks = ring->shadow ? u->lived.shadow_ticks : u->lived.ticks;
         if (u->heard && (e->heard == 0 || ticks < e->ticks_least)) e->ticks_least = ticks;
         e->heard += u->heard;
         e->active++;
-        add_health(&e->ring, &u->window);
+        add_health(&e->ring, &u->lived);
+        add_health(&e->ring_window, &u->window);
     }
 }
 
 /* ---- ring against control ---- */
 
+/* What is compared: of windows once the ring is settled, else of what was lived since it began. */
+typedef struct span {
+    const fw_rollout_unit *units;
+    uint32_t count;
+    bool settled;
+    const fw_health *ring, *control;
+} span;
+
 /* How much more the control's units differ from each other than chance alone makes them: Pearson's chi^2 over
  * degrees of freedom. 1 where that cannot be known. */
-static double dispersion_of(const fw_rollout_plan *plan, const fw_rollout_unit *units, uint32_t count,
-                            const fw_health *sum, fw_rollout_measure measure) {
-    double rate = rate_of(sum, measure), chi2 = 0;
+static double dispersion_of(const fw_rollout_plan *plan, const span *s, fw_rollout_measure measure) {
+    double rate = rate_of(s->control, measure), chi2 = 0;
     uint32_t n = 0;
     if (!(rate > 0)) return 1;
-    for (uint32_t i = 0; i < count; i++) {
-        const fw_rollout_unit *u = &units[i];
-        double expected = rate * exposure_of(&u->window, measure);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const fw_rollout_unit *u = &s->units[i];
+        const fw_health *health = s->settled ? &u->window : &u->lived;
+        double expected = rate * exposure_of(health, measure);
         if (u->state != FW_ROLLOUT_CONTROL || !u->heard || !(expected > 0)) continue;
-        double off = (double)count_of(&u->window, measure) - expected;
+        double off = (double)count_of(health, measure) - expected;
         chi2 += off * off / expected;
         n++;
     }
@@ -90,25 +100,31 @@ static uint64_t thinned(uint64_t events, double dispersion, bool up) {
 }
 
 /* Rounded against what is to be shown. */
-static double log_e(const fw_rollout_evidence *e, fw_rollout_measure measure, double dispersion, double ratio,
-                    bool harm) {
-    return fw_rate_log_e(thinned(count_of(&e->ring, measure), dispersion, !harm),
-                         exposure_of(&e->ring, measure) / dispersion,
-                         thinned(count_of(&e->control_sum, measure), dispersion, harm),
-                         exposure_of(&e->control_sum, measure) / dispersion, ratio, harm);
+static double log_e(const span *s, fw_rollout_measure measure, double dispersion, double ratio, bool harm) {
+    return fw_rate_log_e(thinned(count_of(s->ring, measure), dispersion, !harm),
+                         exposure_of(s->ring, measure) / dispersion,
+                         thinned(count_of(s->control, measure), dispersion, harm),
+                         exposure_of(s->control, measure) / dispersion, ratio, harm);
 }
 
-static void compare(const fw_rollout_plan *plan, const fw_rollout_unit *units, uint32_t count,
+static fw_rollout_compared compared(const fw_rollout_plan *plan, const span *s, fw_rollout_measure m) {
+    double dispersion = dispersion_of(plan, s, m), harmful = 1 + plan->harm_ratio * (dispersion - 1);
+    return (fw_rollout_compared){
+        .ring_rate = rate_of(s->ring, m),
+        .control_rate = rate_of(s->control, m),
+        .dispersion = dispersion,
+        .log_e_harm = log_e(s, m, dispersion, s->settled ? 1 : FW_ROLLOUT_UNSETTLED, true),
+        .log_e_ruled_out = s->settled ? log_e(s, m, harmful, plan->harm_ratio, false) : 0};
+}
+
+static void compare(const fw_rollout_plan *plan, const fw_rollout_unit *units, uint32_t count, bool settled,
                     fw_rollout_evidence *e) {
-    for (int m = 0; m < FW_MEASURE_COUNT; m++) {
-        double dispersion = dispersion_of(plan, units, count, &e->control_sum, (fw_rollout_measure)m);
-        e->compared[m] = (fw_rollout_compared){
-            .ring_rate = rate_of(&e->ring, (fw_rollout_measure)m),
-            .control_rate = rate_of(&e->control_sum, (fw_rollout_measure)m),
-            .dispersion = dispersion,
-            .log_e_harm = log_e(e, (fw_rollout_measure)m, dispersion, 1, true),
-            .log_e_ruled_out = log_e(e, (fw_rollout_measure)m, dispersion, plan->harm_ratio, false)};
-    }
+    const span s = {.units = units,
+                    .count = count,
+                    .settled = settled,
+                    .ring = settled ? &e->ring_window : &e->ring,
+                    .control = settled ? &e->control_window : &e->control_sum};
+    for (int m = 0; m < FW_MEASURE_COUNT; m++) e->compared[m] = compared(plan, &s, (fw_rollout_measure)m);
 }
 
 /* ---- what to do ---- */
@@ -209,12 +225,13 @@ static void decide(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s,
         r->shadow ? "shadow" : "run", e->ring.distance_m / 1000, how);
 }
 
-void fw_rollout_look(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s, const fw_rollout_unit *units,
-                     uint32_t count, fw_rollout_evidence *out) {
+void fw_rollout_look(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s, bool settled,
+                     const fw_rollout_unit *units, uint32_t count, fw_rollout_evidence *out) {
     FW_ASSERT(ring < plan->ring_count);
     *out = (fw_rollout_evidence){.action = FW_ROLLOUT_WAIT};
     for (uint32_t i = 0; i < count; i++) add_unit(&plan->rings[ring], &units[i], out);
-    compare(plan, units, count, out);
+    out->settled = settled || (out->heard > 0 && out->told == out->active + out->failed + out->silent);
+    compare(plan, units, count, settled, out);
     decide(plan, ring, elapsed_s, out);
 }
 
@@ -234,8 +251,8 @@ json_t *fw_rollout_evidence_json(const fw_rollout_evidence *e) {
     json_t *compared = json_object();
     for (int m = 0; m < FW_MEASURE_COUNT; m++)
         json_object_set_new(compared, measure_names[m], compared_json(&e->compared[m]));
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "action", action_names[e->action],
-                     "reason", e->reason, "told", (json_int_t)e->told, "active", (json_int_t)e->active, "failed",
+    return json_pack("{s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "action", action_names[e->action],
+                     "reason", e->reason, "settled", e->settled, "told", (json_int_t)e->told, "active", (json_int_t)e->active, "failed",
                      (json_int_t)e->failed, "silent", (json_int_t)e->silent, "control", (json_int_t)e->control,
                      "refusals", (json_int_t)e->refusals, "fallbacks", (json_int_t)e->fallbacks, "crashes",
                      (json_int_t)e->crashes, "ticks_least", (json_int_t)e->ticks_least, "ring",

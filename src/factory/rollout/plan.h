@@ -4,7 +4,7 @@
  *                                                 rings take from the front; who is not reached yet is the control
  *
  *   {"version":1,"group":"*" | "car-*" | ["1","7"],"looks":"always"|"asked",
- *    "alpha":0.01,"beta":0.0001,"harm_ratio":2,"control_units_min":20,"refusals_max":0,"fallbacks_max":0,"crashes_max":0,
+ *    "alpha":0.01,"beta":0.00001,"harm_ratio":2,"control_units_min":20,"refusals_max":0,"fallbacks_max":0,"crashes_max":0,
  *    "failures_share_max":0,"late_share_max":0.01,"disagreement_max":1,"rings":[{"name":"canary","mode":"active"|"shadow","share":0.001,"units_min":1,
  *       "advance":"exposure"|"ruled_out","ticks_min":0,"distance_min_m":0,"time_min_s":0,"time_max_s":86400}, ...]}
  *

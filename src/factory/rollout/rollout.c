@@ -338,7 +338,8 @@ static fw_status look_ahead(fw_rollouts *r, int64_t now_ns, fw_error *error) {
     if (o->count == 0) return done(r, "no unit is known yet to take it", NULL, error);
     fw_rollout_unit *units = fw_rollout_units_of(o);
     if (!units) return fw_fail(error, FW_NO_MEMORY, "no memory for a look at a rollout");
-    fw_rollout_look(&o->plan, o->ring, (double)(now_ns - o->ring_ns) / 1e9, units, o->count, seen);
+    fw_rollout_look(&o->plan, o->ring, (double)(now_ns - o->ring_ns) / 1e9, o->settled, units, o->count, seen);
+    fw_rollout_settle(o, seen->settled);
     free(units);
     if (seen->action == FW_ROLLOUT_ADVANCE) return advance(r, seen, error);
     if (seen->action == FW_ROLLOUT_HALT) return turn_back(r, "halt", seen->reason, seen, false, error);

@@ -101,7 +101,7 @@ void fw_rollout_begin_ring(fw_rollouts *rollouts, uint32_t ring) {
     bool shadow = r->plan.rings[ring].shadow;
     for (uint32_t i = 0; i < r->count; i++) {
         fw_member *m = &r->members[i];
-        m->window = (fw_health){0};
+        m->lived = m->window = (fw_health){0};
         m->changed = true;
         bool comes = !shadow && m->ring <= ring && (m->state == FW_MEMBER_waiting || m->state == FW_MEMBER_shadow);
         if (m->state == FW_MEMBER_shadow) m->state = FW_MEMBER_waiting;
@@ -111,6 +111,7 @@ void fw_rollout_begin_ring(fw_rollouts *rollouts, uint32_t ring) {
     }
     if (shadow) begin_shadow(r, ring);
     r->ring = ring;
+    r->settled = false;
     r->ring_ns = fw_env_mono_ns(env);
 }
 
@@ -135,10 +136,12 @@ static fw_status has_signed(sqlite3 *db, const char *unit, const char *model, bo
 
 /* Counts what a member lived since its last report; of the model that its state is about. */
 static void live_on(const fw_rollout *r, fw_member *m, const fw_unit *unit) {
+    if (!unit->health.model.hex[0]) return; /* it says nothing this time */
     bool has = is(r->model, &unit->health.model), should = m->state == FW_MEMBER_active;
     if (unit->health.fallbacks > m->last.fallbacks && m->state == FW_MEMBER_told)
         m->fallbacks += (uint32_t)(unit->health.fallbacks - m->last.fallbacks);
     if (has && unit->health.crashes > m->crashes) m->crashes = (uint32_t)unit->health.crashes;
+    if (has == should) fw_health_since(&m->last, &unit->health, &m->lived);
     if (has == should) fw_health_since(&m->last, &unit->health, &m->window);
     m->last = unit->health;
 }
@@ -146,9 +149,9 @@ static void live_on(const fw_rollout *r, fw_member *m, const fw_unit *unit) {
 static void become(fw_rollouts *rollouts, fw_member *m, fw_member_state state) {
     m->state = state;
     m->changed = true;
-    m->window = (fw_health){0};
+    m->lived = m->window = (fw_health){0};
     if (state == FW_MEMBER_active) m->active_ns = fw_env_wall_ns(rollouts->config.env);
-    if (state == FW_MEMBER_active && m->last.ticks) fw_health_since(&(fw_health){0}, &m->last, &m->window);
+    if (state == FW_MEMBER_active && m->last.ticks) fw_health_since(&(fw_health){0}, &m->last, &m->lived);
 }
 
 static fw_status take_report(fw_rollouts *rollouts, sqlite3 *db, fw_member *m, const fw_unit *unit, fw_error *error) {
@@ -207,11 +210,16 @@ fw_status fw_rollout_take_reports(fw_rollouts *rollouts, sqlite3 *db, fw_error *
 static fw_rollout_state state_of(const fw_rollout *r, const fw_member *m) {
     bool shadow = r->plan.rings[r->ring].shadow;
     if (m->state == FW_MEMBER_shadow && shadow)
-        return m->window.shadow_ticks ? FW_ROLLOUT_ACTIVE : FW_ROLLOUT_TOLD;
+        return m->lived.shadow_ticks ? FW_ROLLOUT_ACTIVE : FW_ROLLOUT_TOLD;
     return m->state == FW_MEMBER_told     ? FW_ROLLOUT_TOLD
            : m->state == FW_MEMBER_active ? FW_ROLLOUT_ACTIVE
            : m->state == FW_MEMBER_failed ? FW_ROLLOUT_FAILED
                                           : FW_ROLLOUT_CONTROL;
+}
+
+void fw_rollout_settle(fw_rollout *r, bool settled) {
+    for (uint32_t i = 0; settled && !r->settled && i < r->count; i++) r->members[i].window = (fw_health){0};
+    r->settled = settled;
 }
 
 fw_rollout_unit *fw_rollout_units_of(const fw_rollout *r) {
@@ -222,6 +230,7 @@ fw_rollout_unit *fw_rollout_units_of(const fw_rollout *r) {
                                      .heard = m->heard,
                                      .fallbacks = m->fallbacks,
                                      .crashes = m->state == FW_MEMBER_active || m->state == FW_MEMBER_told ? m->crashes : 0,
+                                     .lived = m->lived,
                                      .window = m->window};
     }
     return units;

@@ -31,7 +31,8 @@ typedef struct fw_member {
     bool heard;
     int64_t told_ns, active_ns; /* 0: not */
     int64_t reported_ns;        /* of the report that was counted last */
-    fw_health last, window;     /* what it said last; since the ring began */
+    fw_health last;             /* what it said last */
+    fw_health lived, window;    /* engine.h; the latter is not written down: a restart begins it anew */
     uint32_t fallbacks, crashes;
     bool on;                    /* by its last report it runs the model, or drives it in shadow */
     bool changed;               /* since it was written */
@@ -46,6 +47,7 @@ typedef struct fw_rollout {
     fw_member *members;
     uint32_t count, room;
     fw_names names;
+    bool settled;               /* nobody of the ring is waited for; windows began then */
     bool released;              /* turned back: previous may be assigned again */
     fw_rollout_evidence seen;   /* the last look's */
 } fw_rollout;
@@ -75,6 +77,8 @@ bool fw_rollout_add(fw_rollout *rollout, const char *unit, const fw_member *memb
 fw_status fw_rollout_deal(fw_rollout *rollout, fw_error *error) FW_MUST;
 /* Takes what units said since the last time; db: the catalogue, for what they signed. */
 fw_status fw_rollout_take_reports(fw_rollouts *rollouts, sqlite3 *db, fw_error *error) FW_MUST;
+/* The ring is settled, or not (yet): all windows begin when it becomes so. */
+void fw_rollout_settle(fw_rollout *rollout, bool settled);
 /* The members as the engine wants them; malloc'd. */
 fw_rollout_unit *fw_rollout_units_of(const fw_rollout *rollout);
 /* Tells ring `ring` (0: the first): who comes with it is told, all windows begin anew. In memory alone. */

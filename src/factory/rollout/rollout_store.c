@@ -39,8 +39,8 @@ static void load_health(fw_member *m, const char *text) {
     json_t *json = fw_json_load_text(text);
     fw_error error;
     if (fw_health_parse(json_object_get(json, "last"), &m->last, &error) != FW_OK ||
-        fw_health_parse(json_object_get(json, "window"), &m->window, &error) != FW_OK)
-        m->last = m->window = (fw_health){0};
+        fw_health_parse(json_object_get(json, "lived"), &m->lived, &error) != FW_OK)
+        m->last = m->lived = (fw_health){0};
     m->fallbacks = (uint32_t)json_integer_value(json_object_get(json, "fallbacks"));
     m->crashes = (uint32_t)json_integer_value(json_object_get(json, "crashes"));
     m->on = json_is_true(json_object_get(json, "on"));
@@ -95,8 +95,8 @@ fw_status fw_rollout_insert(fw_rollouts *rollouts, sqlite3 *db, fw_error *error)
 /* ---- its units ---- */
 
 static char *health_text(const fw_member *m) {
-    json_t *json = json_pack("{s:o,s:o,s:I,s:I,s:b}", "last", fw_health_json(&m->last), "window",
-                             fw_health_json(&m->window), "fallbacks", (json_int_t)m->fallbacks, "crashes",
+    json_t *json = json_pack("{s:o,s:o,s:I,s:I,s:b}", "last", fw_health_json(&m->last), "lived",
+                             fw_health_json(&m->lived), "fallbacks", (json_int_t)m->fallbacks, "crashes",
                              (json_int_t)m->crashes, "on", m->on);
     char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(json);
