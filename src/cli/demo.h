@@ -35,7 +35,7 @@ enum {
     FW_DEMO_FORMAT = 2, /* 2: models of features version 2 */
     FW_DEMO_DEATHS_MAX = 20, /* of one child, in one run of the conductor */
     FW_DEMO_ROLLOUT_TICKS = 10, /* in which all that are to swap do */
-    FW_DEMO_RING_TICKS = 20,    /* and then live with the new model, before the next ring */
+    FW_DEMO_RING_TICKS = 60,    /* and then live with the new model, before the next ring */
 };
 
 typedef struct fw_demo_options {
