@@ -114,7 +114,7 @@ static bool same(const json_t *proof, const json_t *facts, const char *name) {
 
 static fw_status compare(const fw_receipt_view *view, const json_t *proof, fw_error *error) {
     static const char *const fields[] = {"first_tick", "event_tick", "ticks_max", "seed", "traffic", "guard",
-                                         "recorded_mm"};
+                                         "recorded_mm", "rule_mm"};
     const json_t *scenario = facts_of(view, FW_RECEIPT_SCENARIO), *replay = facts_of(view, FW_RECEIPT_REPLAY);
     const char *other = same(proof, replay, "cpu_class")
                             ? "" : "; this CPU is of another class than the one that made the receipt";

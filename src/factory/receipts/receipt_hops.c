@@ -88,7 +88,7 @@ static json_t *scenario_hop(const fw_receipt_facts *f) {
     return make(FW_RECEIPT_SCENARIO,
                 &(hop){.why = why, .sha256 = text(f->proof, "scenario"),
                        .facts = SOME(f->proof, "first_tick", "event_tick", "ticks_max", "seed", "traffic", "guard",
-                                     "recorded_mm")});
+                                     "recorded_mm", "rule_mm")});
 }
 
 static json_t *dataset_hop(const fw_receipt_facts *f) {

@@ -9,7 +9,11 @@
 #include "lines/driving/learn/recording.h"
 #include "nn/run/cpu/class.h"
 
-enum { STEP_TICKS = 10 }; /* earlier by so much where no drive can begin */
+enum {
+    STEP_TICKS = 10, /* earlier by so much where no drive can begin */
+    RULE = FW_AGAIN_MODELS, /* the rule IDM drives too: how far one gets there */
+    DRIVERS = FW_AGAIN_MODELS + 1
+};
 
 typedef struct moment {
     fw_scenario *scenario;
@@ -39,7 +43,7 @@ static fw_status drive_from(moment *m, uint32_t tick, const fw_driver *drivers, 
     m->ticks_max = m->event_tick - tick + FW_AGAIN_AFTER_TICKS;
     const fw_replay_case what = {.scenario = m->scenario, .traffic = FW_SIM_REACTIVE, .track = 0, .tick = tick,
                                  .ticks_max = m->ticks_max, .seed = FW_AGAIN_SEED};
-    return fw_replay_run(&what, drivers, FW_AGAIN_MODELS, traces, error);
+    return fw_replay_run(&what, drivers, DRIVERS, traces, error);
 }
 
 /* From 5 s before the event, or from the first place before that where the car can be put. */
@@ -80,10 +84,10 @@ static double recorded_m(const moment *m) {
     return (double)own->way_m[to] - (double)own->way_m[from];
 }
 
-static json_t *drive_json(const moment *m, const fw_driver *driver, const fw_trace *t) {
+static json_t *drive_json(const moment *m, const fw_driver *driver, const fw_trace *t, const fw_trace *rule) {
     const fw_sim_drive *d = &t->drive;
     bool again = happens_again(m->kind, t), failed = fw_trace_failed(d);
-    bool moves = (double)d->distance_m >= FW_AGAIN_MOVES * recorded_m(m);
+    bool moves = (double)d->distance_m >= FW_AGAIN_MOVES * (double)rule->drive.distance_m;
     return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "model",
                      driver->policy.hash.hex, "end", fw_trace_end_words(d), "failed", failed, "red_light", d->red_light,
                      "stuck", d->stuck, "again", again, "moves", moves, "passed", !failed && !again && moves, "ticks",
@@ -94,40 +98,47 @@ static json_t *drive_json(const moment *m, const fw_driver *driver, const fw_tra
 
 static json_t *proof_json(const moment *m, const fw_driver *drivers, const fw_trace *traces) {
     json_t *list = json_array();
-    for (int i = 0; i < FW_AGAIN_MODELS; i++) json_array_append_new(list, drive_json(m, &drivers[i], &traces[i]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:s, s:I, s:o}", "scenario", m->scenario->source.hex,
+    for (int i = 0; i < FW_AGAIN_MODELS; i++) json_array_append_new(list, drive_json(m, &drivers[i], &traces[i], &traces[RULE]));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:s, s:I, s:I, s:o}", "scenario", m->scenario->source.hex,
                      "first_tick", (json_int_t)m->first_tick, "event_tick", (json_int_t)m->event_tick, "ticks_max",
                      (json_int_t)m->ticks_max, "seed", (json_int_t)FW_AGAIN_SEED, "traffic",
                      fw_sim_traffic_name(FW_SIM_REACTIVE), "guard", 1, "cpu_class", fw_nn_cpu_class(),
-                     "recorded_mm", millimetres(recorded_m(m)), "drives", list);
+                     "recorded_mm", millimetres(recorded_m(m)), "rule_mm",
+                     millimetres((double)traces[RULE].drive.distance_m), "drives", list);
 }
 
 static fw_status drive_both(moment *m, const fw_driver *drivers, json_t **proof, json_t **pictures, fw_error *error) {
-    fw_trace traces[FW_AGAIN_MODELS];
+    fw_trace traces[DRIVERS];
     FW_TRY(drive(m, drivers, traces, error));
     *proof = proof_json(m, drivers, traces);
     if (pictures) *pictures = fw_trace_json(m->scenario, traces, FW_AGAIN_MODELS);
-    for (int i = 0; i < FW_AGAIN_MODELS; i++) fw_trace_clear(&traces[i]);
+    for (int i = 0; i < DRIVERS; i++) fw_trace_clear(&traces[i]);
     if (*proof && (!pictures || *pictures)) return FW_OK;
     json_decref(*proof);
     if (pictures) json_decref(*pictures);
     return fw_fail(error, FW_NO_MEMORY, "no memory for what a drive came to");
 }
 
-fw_status fw_again_drive(const fw_again *what, json_t **proof, json_t **pictures, fw_error *error) {
-    fw_driver drivers[FW_AGAIN_MODELS] = {0};
-    moment m = {0};
-    json_t *found = NULL, *seen = NULL;
-    fw_status status = FW_OK;
-    for (int i = 0; i < FW_AGAIN_MODELS && status == FW_OK; i++) {
-        status = fw_driver_model(what->models[i], &drivers[i], error);
+/* The two models, named for people, and the rule; all with the guard, as the fleet drives. */
+static fw_status load(const fw_again *what, fw_driver drivers[DRIVERS], fw_error *error) {
+    for (int i = 0; i < FW_AGAIN_MODELS; i++) {
+        FW_TRY(fw_driver_model(what->models[i], &drivers[i], error));
         const fw_hash model = drivers[i].policy.hash;
-        drivers[i].guard = true; /* as the fleet drives */
         snprintf(drivers[i].name, sizeof drivers[i].name, "%s %.12s", i == 0 ? "drove then" : "drives now", model.hex);
     }
+    FW_TRY(fw_driver_baseline("idm", &drivers[RULE], error));
+    for (int i = 0; i < DRIVERS; i++) drivers[i].guard = true;
+    return FW_OK;
+}
+
+fw_status fw_again_drive(const fw_again *what, json_t **proof, json_t **pictures, fw_error *error) {
+    fw_driver drivers[DRIVERS] = {0};
+    moment m = {0};
+    json_t *found = NULL, *seen = NULL;
+    fw_status status = load(what, drivers, error);
     if (status == FW_OK) status = read_moment(what, &m, error);
     if (status == FW_OK) status = drive_both(&m, drivers, &found, pictures ? &seen : NULL, error);
-    for (int i = 0; i < FW_AGAIN_MODELS; i++) fw_driver_clear(&drivers[i]);
+    for (int i = 0; i < DRIVERS; i++) fw_driver_clear(&drivers[i]);
     fw_scenario_free(m.scenario);
     if (status != FW_OK) return status;
     *proof = found;
