@@ -235,9 +235,9 @@
       'gate-checks',
       [
         { name: 'checked', cell: (r) => r.what },
+        { name: 'verdict', cell: (r) => verdict(r.says, r.good) },
         { name: 'found', number: true, cell: (r) => r.value },
         { name: 'wanted', cell: (r) => r.wanted },
-        { name: 'verdict', cell: (r) => verdict(r.says, r.good) },
         { name: 'n', cell: (r) => r.n },
       ],
       [...slices, ...limits],

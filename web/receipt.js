@@ -50,7 +50,8 @@
     const raw = Uint8Array.from(atob(envelope.payload), (c) => c.charCodeAt(0));
     return JSON.parse(new TextDecoder().decode(raw)).predicate;
   }
-  /* Times on an axis: dots on the line, names above and below in turn, never one on another. */
+  /* Times on an axis: dots on the line, names above and below in turn, never one on another. The replay is left out:
+     it happens when somebody asks for the receipt. */
   const AXIS = { wide: 1200, high: 150, left: 40, right: 60, line: 75, gap: 96 };
   function places(hops, span) {
     const x = (s) => AXIS.left + (span > 0 ? s / span : 0) * (AXIS.wide - AXIS.left - AXIS.right);
@@ -64,7 +65,7 @@
     });
   }
   function drawAxis(receipt) {
-    const timed = receipt.hops.filter((h) => isNumber(h.since_event_ns)),
+    const timed = receipt.hops.filter((h) => isNumber(h.since_event_ns) && h.hop !== 'replay'),
       ordered = [...timed].sort((a, b) => a.since_event_ns - b.since_event_ns),
       span = Math.max(...timed.map(since), 0),
       picture = $('axis');

@@ -120,10 +120,11 @@
       : NONE;
   const UNITS = { events: 'events/km', vetoes: 'vetoes/km', late_ticks: 'late ticks/tick' };
   function showHealth(r) {
-    const last = list(r.steps)
-        .filter((s) => s.evidence && s.evidence.compared)
-        .pop(),
-      look = r.look || (last && last.evidence),
+    const looks = list(r.steps)
+        .map((s) => s.evidence)
+        .filter((e) => e && e.compared),
+      withControl = looks.filter((e) => e.control > 0),
+      look = r.look || withControl.pop() || looks.pop(),
       plan = r.plan || {},
       rings = list(plan.rings).length || 1,
       measures = Object.entries((look && look.compared) || {}),
