@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "factory/factory.h"
 #include "factory/generations/launcher.h"
+#include "lines/driving/act/policy.h"
 
 static char folder[64], output[1 << 16];
 static fw_factory *factory;
@@ -17,14 +18,33 @@ static void execute(const char *sql) {
     if (fw_catalogue_end(factory->catalogue, status, &error) != FW_OK) fail_msg("%s", error.text);
 }
 
+static char other[FW_HASH_HEX + 1], champion[FW_HASH_HEX + 1]; /* hashes */
+
+/* A rule as a registered model. */
+static void add_model(fw_policy_kind kind, char hex[FW_HASH_HEX + 1]) {
+    fw_error error = {""};
+    fw_hash hash;
+    char *bytes, sql[700];
+    size_t size;
+    if (fw_policy_rule_file(kind, &bytes, &size, &error) != FW_OK) fail_msg("%s", error.text);
+    if (fw_objects_put(&factory->objects, bytes, size, &hash, &error) != FW_OK) fail_msg("%s", error.text);
+    free(bytes);
+    snprintf(hex, FW_HASH_HEX + 1, "%s", hash.hex);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES('%s','model',%zu,1);"
+             "INSERT INTO models(hash,line,kind,metrics,created_ns) VALUES('%s','driving','rule','{}',1);",
+             hex, size, hex);
+    execute(sql);
+}
+
 /* Two models, one of them the fleet's; eight units. */
 static void populate(void) {
     fw_error error = {""};
-    execute("INSERT INTO objects(sha256,kind,size_bytes,received_ns) VALUES(printf('aa%062d',1),'model',1,1),"
-            "(printf('bb%062d',2),'model',1,1);"
-            "INSERT INTO models(hash,line,kind,metrics,created_ns) VALUES(printf('aa%062d',1),'driving','network','{}',1),"
-            "(printf('bb%062d',2),'driving','network','{}',2);"
-            "INSERT INTO settings(name,value) VALUES('champion',printf('aa%062d',1))");
+    char sql[200];
+    add_model(FW_POLICY_IDM, other);
+    add_model(FW_POLICY_CONSTANT, champion);
+    snprintf(sql, sizeof sql, "INSERT INTO settings(name,value) VALUES('champion','%s')", champion);
+    execute(sql);
     for (int i = 0; i < 8; i++) {
         char name[16];
         snprintf(name, sizeof name, "car-%d", i);
@@ -67,13 +87,20 @@ static void expect(const char *words, int status, const char *text) {
     expect_outcome(words, got, status, text, output);
 }
 
+/* `flywheel rollout start HASH REST`, by the first digits of a hash. */
+static void expect_start(const char *hash, const char *rest, int status, const char *text) {
+    char words[200];
+    snprintf(words, sizeof words, "start %.10s %s", hash, rest);
+    expect(words, status, text);
+}
+
 static void test_a_rollout_by_hand(void **state) {
     (void)state;
     expect("", 1, "no rollout yet");
     expect("start zz", 1, "no model 'zz'");
-    expect("start aa", 1, "fleet's model already");
-    expect("start bb", 0, "ring 1 of 3 (canary)");
-    expect("start bb", 1, "one at a time");
+    expect_start(champion, "", 1, "fleet's model already");
+    expect_start(other, "", 0, "ring 1 of 3 (canary)");
+    expect_start(other, "", 1, "one at a time");
     expect("status", 0, "1 told, 0 run it, 0 failed, of 8");
     expect("status 1 --json", 0, "\"state\":\"rolling\"");
     expect("list", 0, "canary");
@@ -96,7 +123,7 @@ static void test_plans_and_groups(void **state) {
     expect("plan --plan plan.json", 0, "\"everybody\"");
     expect("plan --json", 0, "\"name\":\"everybody\"");
     expect("plan --plan none.json", 1, "none.json");
-    expect("start bb --group car-1,car-2", 0, "2 told, 0 run it, 0 failed, of 2");
+    expect_start(other, "--group car-1,car-2", 0, "2 told, 0 run it, 0 failed, of 2");
 }
 
 static void test_usage(void **state) {

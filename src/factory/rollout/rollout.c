@@ -422,9 +422,18 @@ static fw_status start(fw_rollouts *r, sqlite3 *db, int64_t generation, const ch
     return fw_rollout_step(r, db, "rolling", 0, "start", text, NULL, error);
 }
 
-fw_status fw_rollouts_start(fw_rollouts *r, int64_t generation, const char *model, const char *plan, int64_t *n,
-                            fw_error *error) {
-    pthread_mutex_lock(&r->lock);
+/* What the gate let through is released; what a person chose may not be yet, or has a counter that units refuse. */
+static fw_status release_first(fw_rollouts *r, const char *model, fw_error *error) {
+    const fw_rollout_signer *signer = &r->config.signer;
+    sqlite3 *db = fw_catalogue_read(r->config.catalogue);
+    fw_status status = may_start(r, db, model, error);
+    fw_catalogue_read_end(r->config.catalogue);
+    return status == FW_OK && signer->release ? signer->release(signer->self, model, error) : status;
+}
+
+static fw_status start_locked(fw_rollouts *r, int64_t generation, const char *model, const char *plan, int64_t *n,
+                              fw_error *error) {
+    if (generation == 0) FW_TRY(release_first(r, model, error));
     sqlite3 *db = fw_catalogue_begin(r->config.catalogue, error);
     bool mine = db && r->open.n == 0;
     fw_status status = db ? may_start(r, db, model, error) : FW_IO;
@@ -435,6 +444,13 @@ fw_status fw_rollouts_start(fw_rollouts *r, int64_t generation, const char *mode
         *n = r->open.n;
     } else if (mine)
         fw_rollout_free(&r->open);
+    return status;
+}
+
+fw_status fw_rollouts_start(fw_rollouts *r, int64_t generation, const char *model, const char *plan, int64_t *n,
+                            fw_error *error) {
+    pthread_mutex_lock(&r->lock);
+    fw_status status = start_locked(r, generation, model, plan, n, error);
     pthread_mutex_unlock(&r->lock);
     return status;
 }

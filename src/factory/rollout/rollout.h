@@ -35,7 +35,7 @@ typedef struct fw_rollout_signer {
     void *self;
     /* Within a transaction: the unit is to run this model. FW_NOT_FOUND: nothing like it is released. */
     fw_status (*assign)(void *self, sqlite3 *db, const char *unit, const char *model, fw_error *error);
-    /* Outside: a model that ran before may run again, with a release counter above all others. */
+    /* Outside: a model may run, or run again, with a release counter above all others. */
     fw_status (*release)(void *self, const char *model, fw_error *error);
 } fw_rollout_signer;
 
