@@ -127,6 +127,19 @@ static inline fw_unit_update device_update(device *d, const disk *under) {
     return done;
 }
 
+/* Whatever the state names is there whole. */
+static inline bool device_slots_are_whole(const device *d) {
+    for (int i = 0; i < 2; i++) {
+        char *bytes = NULL, *custom = NULL;
+        size_t size = 0;
+        if (!d->updater.slots.state.entries[i].sha256.hex[0]) continue;
+        if (fw_unit_slots_read(&d->updater.slots, (fw_unit_slot_name)i, &bytes, &size, &custom, NULL) != FW_OK)
+            return false;
+        free(bytes), free(custom);
+    }
+    return true;
+}
+
 /* The model that the unit drives with now, its bytes compared with the test's own; UINT32_MAX: none. */
 static inline uint32_t device_drives(const device *d) {
     fw_hash name = fw_unit_updater_staged(&d->updater);

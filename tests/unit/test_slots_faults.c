@@ -7,25 +7,26 @@
 #include "base/log.h"
 #include "device.h"
 
-enum { OLD = 0, NEW = 1, REORDERED = 16 };
+enum { OLD = 0, NEW = 1, OLDER = 2, REORDERED = 16 };
 
 static const char *const folders[] = {"", "slots", "slots/A", "slots/B", NULL};
 static uint64_t starts;
 
-typedef enum story { APPROVED, REFUSED, ROLLED_BACK, SUPERSEDED, FIRST } story;
-static const char *const story_names[] = {"approved", "refused", "rolled back", "superseded", "the first model"};
+typedef enum story { APPROVED, REFUSED, ROLLED_BACK, SUPERSEDED, OVERWRITES, FIRST } story;
+static const char *const story_names[] = {"approved", "refused", "rolled back", "superseded", "in an older one's slot",
+                                          "the first model"};
 
-/* A folder in which OLD is the last-known-good; after the story ROLLED_BACK's beginning, NEW is, and OLD lies
- * in the other slot. */
+/* A folder in which OLD is the last-known-good; for ROLLED_BACK NEW is, and OLD lies in the other slot; for
+ * OVERWRITES an older one lies there. */
 static void prepare(const char *root, story which) {
-    device d = {.target = OLD, .counter = 1};
+    device d = {.target = which == OVERWRITES ? OLDER : OLD, .counter = 1};
     fw_env env = disk_hasty_env();
     if (which == FIRST) return;
     assert_true(device_start(&d, &env, root));
     assert_int_equal(device_update(&d, NULL), FW_UNIT_UPDATE_STAGED);
     device_approve(&d);
-    if (which == ROLLED_BACK) {
-        d.target = NEW, d.counter = 2;
+    if (which == ROLLED_BACK || which == OVERWRITES) {
+        d.target = which == ROLLED_BACK ? NEW : OLD, d.counter = 2;
         assert_int_equal(device_update(&d, NULL), FW_UNIT_UPDATE_STAGED);
         device_approve(&d);
     }
@@ -35,11 +36,11 @@ static void prepare(const char *root, story which) {
 /* What happens while power may go. */
 static void live(device *d, story which, const disk *under) {
     d->target = which == ROLLED_BACK ? OLD : NEW;
-    d->counter = which == ROLLED_BACK ? 3 : 2;
+    d->counter = 3;
     (void)device_update(d, under);
     if (under->dead) return;
     if (which == SUPERSEDED) { /* another one is wanted before NEW has proved itself */
-        d->target = OLD, d->counter = 3;
+        d->target = OLD, d->counter = 4;
         (void)device_update(d, under);
         return;
     }
@@ -50,7 +51,7 @@ static void live(device *d, story which, const disk *under) {
 /* One possible disk: the unit starts, drives one of the two, and goes on. */
 static void check_world(const disk *under, story which, const disk_world *world) {
     char root[64];
-    device d = {.target = which == ROLLED_BACK ? OLD : NEW, .counter = 4};
+    device d = {.target = which == ROLLED_BACK ? OLD : NEW, .counter = 5};
     fw_env env = disk_hasty_env();
     disk_make_folder(root);
     disk_make_world(under, root, world);
@@ -59,6 +60,8 @@ static void check_world(const disk *under, story which, const disk_world *world)
     uint32_t drives = device_drives(&d);
     if (which == FIRST ? drives != NEW && drives != UINT32_MAX : drives != OLD && drives != NEW)
         fail_msg("%s: cut in operation %d: the unit drives %d", story_names[which], (int)under->cut_at, (int)drives);
+    if (!device_slots_are_whole(&d))
+        fail_msg("%s: cut in operation %d: the state names what is not whole", story_names[which], (int)under->cut_at);
     fw_hash target = device_hash(d.target);
     bool refused = strcmp(d.updater.slots.state.refused.hex, target.hex) == 0;
     fw_unit_update done = device_update(&d, NULL);
@@ -84,7 +87,7 @@ static void check_all_worlds(const disk *under, story which) {
 /* The story with power cut in operation `cut_at`; false when it ends before. */
 static bool cut(story which, uint64_t cut_at) {
     char root[64];
-    device d = {.counter = 3};
+    device d = {.counter = 5};
     disk_make_folder(root);
     prepare(root, which);
     disk *under = disk_make(root, folders);

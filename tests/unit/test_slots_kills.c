@@ -25,6 +25,9 @@ static void look(const device *d, history *h, uint64_t life) {
     if (none ? h->good != UINT32_MAX : !(h->allowed >> drives & 1))
         fail_msg("seed %llu, life %llu: the unit drives %d", (unsigned long long)seed, (unsigned long long)life,
                  (int)drives);
+    if (!device_slots_are_whole(d))
+        fail_msg("seed %llu, life %llu: the state names what is not whole", (unsigned long long)seed,
+                 (unsigned long long)life);
     if (d->updater.slots.state.release_counter < h->counter)
         fail_msg("seed %llu, life %llu: the release counter went back", (unsigned long long)seed,
                  (unsigned long long)life);
