@@ -23,7 +23,7 @@ static const char help_text[] =
     "  rotate ROLE      a new key: root, targets, snapshot or timestamp\n"
     "  delegate ROLE    a role with a key of its own for paths like 'driving/*'\n"
     "  sign             publishes releases that wait for a key that is kept elsewhere\n"
-    "  export-root      what a unit trusts first (flywheel-unit --root FILE)\n"
+    "  export-root      what a unit trusts first, for flywheel-unit\n"
     "  release-key      the public key of models' statements and receipts\n"
     "  --data DIR       the factory's data folder\n"
     "  --director       of the director; default: of the image repository\n"
