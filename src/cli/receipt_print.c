@@ -112,8 +112,10 @@ void fw_receipt_print_summary(const json_t *summary) {
     put_seconds(low, from, sizeof from);
     put_seconds(json_number_value(json_object_get(fixed, "high")), to, sizeof to);
     bool interval = json_is_number(json_object_get(fixed, "low"));
-    printf("%-16s median %s%s%s%s%s%s, n = %" JSON_INTEGER_FORMAT " in %" JSON_INTEGER_FORMAT " generations\n",
+    printf("%-16s median %s%s%s%s%s%s, n = %" JSON_INTEGER_FORMAT " events of %" JSON_INTEGER_FORMAT
+           " generation%s\n",
            "failure to fixed", median, interval ? " [" : "", interval ? from : "", interval ? ", " : "",
            interval ? to : "", interval ? "]" : "", json_integer_value(json_object_get(fixed, "n")),
-           json_integer_value(json_object_get(fixed, "clusters")));
+           json_integer_value(json_object_get(fixed, "clusters")),
+           json_integer_value(json_object_get(fixed, "clusters")) == 1 ? "" : "s");
 }
