@@ -170,7 +170,7 @@ fw_status fw_models_key(const fw_models_options *o, fw_public_key **out, fw_erro
     char path[FW_PATH_MAX], *text;
     size_t size;
     if (!o->key && !o->data)
-        return fw_fail(error, FW_INVALID, "say --key FILE, the factory's public release key (flywheel trust key)");
+        return fw_fail(error, FW_INVALID, "say --key FILE, the factory's public release key (flywheel trust release-key)");
     if (!o->key) {
         fw_private_key *own;
         snprintf(path, sizeof path, "%.400s/trust/keys/release.pem", o->data);
