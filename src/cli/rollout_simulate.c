@@ -36,7 +36,7 @@ static fw_status read_options(int argc, char **argv, options *o, fw_error *error
     const fw_arg table[] = {{"--units", FW_ARG_U64, &o->units, 2, FW_DETECTION_UNITS_MAX},
                             {"--seeds", FW_ARG_U64, &o->seeds, 1, SEEDS_MAX},
                             {"--seed", FW_ARG_U64, &o->seed, 0, INT64_MAX},
-                            {"--harm", FW_ARG_TEXT, &o->harm, 1, 20},
+                            {"--harm", FW_ARG_TEXT, &o->harm, 1, 40},
                             {"--plan", FW_ARG_TEXT, &o->plan, 1, 400},
                             {"--table", FW_ARG_FLAG, &o->table, 0, 0},
                             {"--json", FW_ARG_FLAG, &o->json, 0, 0}};
