@@ -251,19 +251,22 @@ fw_status fw_sim_many_run(const fw_sim_many *m, bool *kept, fw_error *error) {
     tally t = {0};
     pace p = {.said_ns = fw_env_mono_ns(fw_env_real())};
     fw_pace_start(&p.pace, p.said_ns, 0);
+    fw_status status = FW_OK;
     uint64_t wanted = m->last - m->first + 1;
     if (m->jobs <= 1 || wanted == 1) {
         for (uint64_t seed = m->first; seed <= m->last; seed++) {
             json_t *json = NULL;
-            FW_TRY(seed_json(m, seed, &json, error));
+            status = seed_json(m, seed, &json, error);
+            if (status != FW_OK) break;
             take(m, json, &t);
             json_decref(json);
             say_pace(m, &t, &p);
         }
     } else {
-        FW_TRY(run_children(m, &t, &p, error));
+        status = run_children(m, &t, &p, error);
     }
-    if (m->range) print_tally(m, &t);
+    if (m->range) print_tally(m, &t); /* also of what was done before Ctrl-C */
     *kept = t.broken == 0 && t.seeds == wanted;
+    if (status != FW_OK && !fw_cli_stopped) return status;
     return fw_cli_stopped ? fw_fail(error, FW_INTERRUPTED, "interrupted") : FW_OK;
 }

@@ -105,10 +105,7 @@ static void forget_doomed(fw_sim_inode *i, uint64_t from, uint64_t to) {
 static bool powered(fw_sim_disk *d) {
     if (!d->dead) {
         d->operations++;
-        if (d->cut_after > 0 && --d->cut_after == 0) {
-            fw_sim_disk_cut(d);
-            if (d->died) d->died(d->died_self);
-        }
+        if (d->cut_after > 0 && --d->cut_after == 0) fw_sim_disk_cut(d);
     }
     if (d->dead) errno = EIO;
     return !d->dead;

@@ -48,8 +48,6 @@ typedef struct fw_sim_disk {
     uint64_t operations, cuts, lost_writes, torn_writes, lost_names;
     fw_sim_inode *inodes;
     fw_sim_folder *folders;
-    void (*died)(void *self); /* told once when the power goes by cut_after; may be NULL */
-    void *died_self;
 } fw_sim_disk;
 
 /* Makes DIR, empty. */

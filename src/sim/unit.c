@@ -210,12 +210,11 @@ static void work(fw_sim_world *w, fw_sim_unit *u) {
     fw_sim_unit_drive(w, u);
     if (fw_random_below(&u->random, 4) != 0) (void)fw_unit_spool_drain(u->spool);
     fw_sim_unit_look(w, u);
-    int wait_ms = fw_unit_courier_talk(u->courier);
+    (void)fw_unit_courier_talk(u->courier); /* when to come again is this unit's own dice */
     for (int i = 0; i < UPLOADS_A_STEP && !u->machine.disk.dead; i++)
         if (fw_unit_courier_upload(u->courier) > 0) break;
     fw_sim_unit_check(w, u);
     if (!u->machine.disk.dead) fw_sim_unit_check_model(w, u);
-    (void)wait_ms;
 }
 
 void fw_sim_unit_step(fw_sim_world *w, fw_sim_unit *u) {

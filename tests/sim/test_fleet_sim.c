@@ -103,7 +103,7 @@ static void test_a_catalogue_that_is_not_flushed_is_found(void **state) {
 
 static void test_a_unit_that_does_not_flush_is_found(void **state) {
     (void)state;
-    find("no fdatasync on units", FW_SIM_MUTANT_UNIT_NO_SYNC, "spool arrives records starts");
+    find("no fdatasync on units", FW_SIM_MUTANT_UNIT_NO_SYNC, "spool arrives records starts release");
 }
 
 static void test_a_unit_that_believes_hints_is_found(void **state) {
