@@ -178,10 +178,10 @@ fw_status fw_dsse_model(const char *name, const fw_dsse_file *files, size_t coun
     }
     qsort(sorted, count, sizeof *sorted, by_name);
     fw_hash root = root_digest(sorted, count);
-    json_t *predicate = json_pack("{s:{s:s,s:s,s:b,s:[]},s:o}", "serialization", "method", "files", "hash_type",
-                                  "sha256", "allow_symlinks", 0, "ignore_paths", "resources",
-                                  resources_of(sorted, count));
+    json_t *predicate = json_pack("{s:{s:s,s:s,s:b,s:[]}}", "serialization", "method", "files", "hash_type", "sha256",
+                                  "allow_symlinks", 0, "ignore_paths");
     if (predicate && more) json_object_update(predicate, (json_t *)(uintptr_t)more);
+    if (predicate) json_object_set_new(predicate, "resources", resources_of(sorted, count)); /* always our own */
     json_t *statement = json_pack("{s:s,s:[{s:s,s:{s:s}}],s:s,s:o}", "_type", FW_STATEMENT_TYPE, "subject", "name",
                                   name, "digest", "sha256", root.hex, "predicateType", FW_MODEL_SIGNING, "predicate",
                                   predicate);
