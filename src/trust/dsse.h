@@ -43,7 +43,7 @@ typedef struct fw_dsse_file {
 } fw_dsse_file;
 
 /* The statement over a model's files, in any order; more: further members of the predicate, which take the place of
- * those of the same name (a "serialization" with ignore_paths), or NULL. Malloc'd text. */
+ * those of the same name (a "serialization" with ignore_paths) but for "resources"; or NULL. Malloc'd text. */
 fw_status fw_dsse_model(const char *name, const fw_dsse_file *files, size_t count, const json_t *more, char **out,
                         size_t *out_bytes, fw_error *error) FW_MUST;
 /* A Sigstore bundle around an envelope that this key signed; malloc'd text. */
