@@ -197,9 +197,11 @@ typedef struct fw_unit_shared {
     _Atomic uint64_t model_taking;   /* being made ready: to blame if the process dies of it */
     _Atomic uint64_t model_approved; /* the last one that came through its watch */
     _Atomic uint64_t model_bad[2];   /* by slot: sequence of what is refused there */
+    _Atomic uint32_t bad_why[2];     /* fw_unit_refusal of each */
     _Atomic uint64_t model_refused;  /* the last of those */
     _Atomic uint32_t refused_why;    /* fw_unit_refusal of that one */
     _Atomic uint64_t shadow_active, shadow_refused; /* sequences */
+    _Atomic uint64_t shadow_taking;  /* being made ready, or deciding: to blame if the process dies of it */
     _Atomic bool safe;               /* the safe controller drives (tick/safe.h) */
     _Atomic uint32_t tick_starts, crash_row; /* crash_row: deaths of the process without a healthy while between */
     fw_unit_health health;

@@ -111,6 +111,7 @@ static inline void device_approve(device *d) {
 
 static inline void device_refuse(device *d) {
     uint64_t staged = atomic_load(&d->shared->models.staged);
+    atomic_store(&d->shared->bad_why[staged & 1], FW_UNIT_REFUSED_NUMBERS);
     atomic_store(&d->shared->model_bad[staged & 1], staged);
     atomic_store(&d->shared->refused_why, FW_UNIT_REFUSED_NUMBERS);
     atomic_store(&d->shared->model_refused, staged);

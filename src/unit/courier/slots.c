@@ -58,8 +58,7 @@ static void part_path(const fw_unit_slots *s, const fw_hash *sha256, char out[FW
     slot_path(s, free_slot(s), file, out);
 }
 
-/* Removes the files of a folder whose names end so, but for one. */
-static void drop_ending(const char *folder, const char *ending, const char *keep) {
+void fw_unit_drop_ending(const char *folder, const char *ending, const char *keep) {
     DIR *dir = opendir(folder);
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));) {
@@ -174,7 +173,7 @@ fw_status fw_unit_slots_read(const fw_unit_slots *s, fw_unit_slot_name slot, cha
     return status;
 }
 
-static bool is_whole(const fw_unit_slots *s, fw_unit_slot_name slot) {
+bool fw_unit_slots_whole(const fw_unit_slots *s, fw_unit_slot_name slot) {
     char *bytes = NULL, *custom = NULL;
     size_t size = 0;
     fw_error error;
@@ -192,7 +191,7 @@ static fw_status recover(fw_unit_slots *s, fw_error *error) {
     for (int i = 0; i < 2; i++) {
         fw_unit_slot_entry *entry = &s->state.entries[i];
         if (read_bundle(s, (fw_unit_slot_name)i, entry, NULL, NULL) != FW_OK) continue;
-        if (!is_whole(s, (fw_unit_slot_name)i)) {
+        if (!fw_unit_slots_whole(s, (fw_unit_slot_name)i)) {
             *entry = (fw_unit_slot_entry){0};
             continue;
         }
@@ -212,11 +211,11 @@ static fw_status make_folders(fw_unit_slots *s, const char *data_folder, fw_erro
         slot_folder(s, (fw_unit_slot_name)i, path);
         bool there = fw_file_exists(path);
         FW_TRY(fw_folder_make(path, 0755, error));
-        drop_ending(path, ".tmp", NULL);
+        fw_unit_drop_ending(path, ".tmp", NULL);
         if (!there) FW_TRY(fw_folder_sync(s->env, s->folder, error));
     }
-    drop_ending(s->folder, ".tmp", NULL);
-    drop_ending(data_folder, ".tmp", NULL);
+    fw_unit_drop_ending(s->folder, ".tmp", NULL);
+    fw_unit_drop_ending(data_folder, ".tmp", NULL);
     return fw_folder_sync(s->env, data_folder, error);
 }
 
@@ -287,15 +286,16 @@ fw_status fw_unit_slots_refuse(fw_unit_slots *s, const fw_hash *sha256, const ch
     return save(s, &next, error);
 }
 
-/* A model on trial: one try less, or none left. The only one there is goes on trying: power cuts are not its fault,
- * and a crash is seen by the tick's process (tick/seat.h). */
+/* A model on trial: one try less, or none left. The only one there is goes on trying: power cuts and a full disk
+ * are not its fault, and a crash is seen by the tick's process (tick/seat.h). */
 static fw_status take_a_try(fw_unit_slots *s, fw_error *error) {
     bool only = !s->state.entries[fw_unit_slots_other(s->state.active)].sha256.hex[0];
     if (s->state.tries_left == 0 && only) return FW_OK;
     if (s->state.tries_left == 0) return fw_unit_slots_fall_back(s, "boots", error);
     fw_unit_slots_state next = s->state;
     next.tries_left--;
-    return save(s, &next, error);
+    fw_status status = save(s, &next, error);
+    return only ? FW_OK : status;
 }
 
 /* Remembers in memory alone what the disk does not take. */
@@ -311,7 +311,7 @@ fw_status fw_unit_slots_boot(fw_unit_slots *s, fw_error *error) {
         status = take_a_try(s, error);
         give_up_unsaved(s, NULL, status, error->text);
     }
-    while (s->state.active != FW_UNIT_SLOT_NONE && !is_whole(s, s->state.active)) { /* at most twice */
+    while (s->state.active != FW_UNIT_SLOT_NONE && !fw_unit_slots_whole(s, s->state.active)) { /* at most twice */
         fw_log_error("unit: the model in slot %s is not whole", s->state.active == FW_UNIT_SLOT_A ? "A" : "B");
         status = fw_unit_slots_fall_back(s, "slot", error);
         give_up_unsaved(s, "slot", status, error->text);
@@ -332,8 +332,8 @@ fw_status fw_unit_slots_begin(fw_unit_slots *s, const fw_hash *sha256, uint64_t 
         FW_TRY(save(s, &next, error));
     }
     slot_folder(s, slot, path);
-    drop_ending(path, ".part", sha256->hex);
-    drop_ending(path, ".safetensors", NULL);
+    fw_unit_drop_ending(path, ".part", sha256->hex);
+    fw_unit_drop_ending(path, ".safetensors", NULL);
     part_path(s, sha256, path);
     *part_bytes = stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
     return FW_OK;

@@ -78,11 +78,14 @@ fw_unit_slot_name fw_unit_slots_find(const fw_unit_slots *slots, const fw_hash *
 
 /* A start of the unit: takes a try, gives up what has none left or is not whole. Afterwards state.active is what
  * is to run, checked; NONE: nothing is whole. FW_OK also when the disk takes no writes: then a model on
- * trial does not run. */
+ * trial does not run where there is another one. */
 fw_status fw_unit_slots_boot(fw_unit_slots *slots, fw_error *error) FW_MUST;
 /* A slot's model, checked against the state. The caller frees *bytes and *custom (may be NULL where there is none). */
 fw_status fw_unit_slots_read(const fw_unit_slots *slots, fw_unit_slot_name slot, char **bytes,
                              size_t *size_bytes, char **custom, fw_error *error) FW_MUST;
+
+/* Does the slot hold what the state says? */
+bool fw_unit_slots_whole(const fw_unit_slots *slots, fw_unit_slot_name slot);
 
 /* Empties the slot that neither drives nor is good; FW_BUSY while a model is on trial. *part_bytes: what an earlier
  * download of this model left there. */
@@ -108,6 +111,10 @@ fw_status fw_unit_slots_approve(fw_unit_slots *slots, fw_error *error) FW_MUST;
 fw_status fw_unit_slots_fall_back(fw_unit_slots *slots, const char *why, fw_error *error) FW_MUST;
 /* Never wanted again, though it never lay in a slot. */
 fw_status fw_unit_slots_refuse(fw_unit_slots *slots, const fw_hash *sha256, const char *why, fw_error *error) FW_MUST;
+
+/* Removes the files of a folder whose names end so, but for the one that begins with the 64 characters of keep (may be
+ * NULL): what a power cut left in the making. */
+void fw_unit_drop_ending(const char *folder, const char *ending, const char *keep);
 
 /* ---- slots_state.c ---- */
 

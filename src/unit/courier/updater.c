@@ -86,6 +86,7 @@ fw_status fw_unit_updater_open(fw_unit_updater *u, const fw_unit_updater_config 
         return FW_OK;
     }
     fw_error why; /* replaces a courier that died: perhaps between the disk and the memory */
+    u->shadow = fw_unit_lane_name(&config->shared->shadows, atomic_load(&config->shared->shadows.staged));
     (void)fw_unit_updater_notice(u);
     if (follow_state(u, &why) != FW_OK) fw_log_warn("unit %u: %s", config->unit, why.text);
     return FW_OK;
@@ -95,18 +96,42 @@ void fw_unit_updater_close(fw_unit_updater *u) { fw_unit_offer_clear(&u->offer);
 
 /* ---- verdicts ---- */
 
+/* The newest sequence in memory of what the state calls active; 0: it is not there. */
+static uint64_t sequence_of_active(const fw_unit_updater *u) {
+    const fw_unit_lane *lane = &u->config.shared->models;
+    uint64_t newest = 0;
+    for (int i = 0; i < 2; i++) {
+        uint64_t sequence = atomic_load(&lane->slots[i].sequence);
+        fw_hash name = fw_unit_lane_name(lane, sequence);
+        if (sequence > newest && same(&name, name_of(u, u->slots.state.active))) newest = sequence;
+    }
+    return newest;
+}
+
+/* Writes down that the active one is refused, and then, perhaps, the one behind it: the tick may have gone through
+ * both since the last look. */
+static fw_status give_up_refused(fw_unit_updater *u, fw_error *error) {
+    fw_unit_shared *shared = u->config.shared;
+    for (int i = 0; i < 2 && u->slots.state.active != FW_UNIT_SLOT_NONE; i++) {
+        uint64_t sequence = sequence_of_active(u);
+        if (sequence == 0 || atomic_load(&shared->model_bad[sequence & 1]) != sequence) break;
+        fw_hash name = fw_unit_lane_name(&shared->models, sequence);
+        const char *why = fw_unit_refusal_name(atomic_load(&shared->bad_why[sequence & 1]));
+        FW_TRY(fw_unit_slots_fall_back(&u->slots, why, error));
+        fw_log_warn("unit %u: model %.12s is refused (%s)", u->config.unit, name.hex, why);
+    }
+    return FW_OK;
+}
+
 static bool notice_refusal(fw_unit_updater *u) {
     fw_unit_shared *shared = u->config.shared;
     uint64_t refused = atomic_load(&shared->model_refused);
     fw_error error;
     if (refused == atomic_load(&shared->refused_noticed)) return false;
-    fw_hash name = fw_unit_lane_name(&shared->models, refused);
-    const char *why = fw_unit_refusal_name(atomic_load(&shared->refused_why));
-    if (same(&name, name_of(u, u->slots.state.active)) && fw_unit_slots_fall_back(&u->slots, why, &error) != FW_OK) {
+    if (give_up_refused(u, &error) != FW_OK) {
         fw_log_warn("unit %u: %s", u->config.unit, error.text);
         return false; /* again with the next round */
     }
-    fw_log_warn("unit %u: model %.12s is refused (%s)", u->config.unit, name.hex, why);
     atomic_store(&shared->refused_noticed, refused);
     if (follow_state(u, &error) != FW_OK) fw_log_warn("unit %u: %s", u->config.unit, error.text);
     return true;
@@ -168,6 +193,21 @@ static fw_unit_update activate(fw_unit_updater *u, const fw_hash *hint, fw_unit_
     return settle(u, hint, moves ? FW_UNIT_UPDATE_STAGED : FW_UNIT_UPDATE_NOTHING);
 }
 
+/* Is the offer what was given up last? Not when its file had rotted: that is the disk's fault, and it comes again. */
+static bool is_refused(const fw_unit_updater *u) {
+    const fw_unit_slots_state *state = &u->slots.state;
+    return same(&u->offer.sha256, &state->refused) &&
+           strcmp(state->refused_why, fw_unit_refusal_name(FW_UNIT_REFUSED_SLOT)) != 0;
+}
+
+/* The slot where the offered model lies whole, or one that cannot be emptied. */
+static fw_unit_slot_name find_whole(const fw_unit_updater *u) {
+    const fw_unit_slots *s = &u->slots;
+    fw_unit_slot_name slot = fw_unit_slots_find(s, &u->offer.sha256);
+    bool needed = slot == s->state.active || slot == s->state.good;
+    return slot == FW_UNIT_SLOT_NONE || needed || fw_unit_slots_whole(s, slot) ? slot : FW_UNIT_SLOT_NONE;
+}
+
 /* Asks who decides, and clears the way for what they say. */
 static fw_unit_update choose(fw_unit_updater *u, const fw_hash *hint, fw_error *error) {
     fw_unit_slots *s = &u->slots;
@@ -176,16 +216,17 @@ static fw_unit_update choose(fw_unit_updater *u, const fw_hash *hint, fw_error *
     if (u->config.chooser.choose(u->config.chooser.self, hint, s->state.release_counter, &u->offer, error) != FW_OK)
         return FW_UNIT_UPDATE_FAILED;
     if (!u->offer.sha256.hex[0]) return settle(u, hint, FW_UNIT_UPDATE_NOTHING);
-    if (same(&u->offer.sha256, &s->state.refused)) return settle(u, hint, FW_UNIT_UPDATE_NOTHING);
+    if (is_refused(u)) return settle(u, hint, FW_UNIT_UPDATE_NOTHING);
     const fw_hash none = {{0}};
     if (s->state.refused.hex[0] && fw_unit_slots_refuse(s, &none, "", error) != FW_OK) return FW_UNIT_UPDATE_FAILED;
-    fw_unit_slot_name slot = fw_unit_slots_find(s, &u->offer.sha256);
+    fw_unit_slot_name slot = find_whole(u);
     if (slot != FW_UNIT_SLOT_NONE) return activate(u, hint, slot, error);
     if (fw_unit_slots_on_trial(s) && s->state.good != FW_UNIT_SLOT_NONE &&
         fw_unit_slots_fall_back(s, NULL, error) != FW_OK) /* another one is wanted before this one proved itself */
         return FW_UNIT_UPDATE_FAILED;
     if (fw_unit_slots_begin(s, &u->offer.sha256, &u->part_bytes, error) != FW_OK) return FW_UNIT_UPDATE_FAILED;
     u->begun = true;
+    u->begun_for = *hint;
     return FW_UNIT_UPDATE_GOES_ON;
 }
 
@@ -239,7 +280,9 @@ static fw_unit_update finish(fw_unit_updater *u, const fw_hash *hint, fw_error *
 }
 
 fw_unit_update fw_unit_updater_round(fw_unit_updater *u, const fw_hash *hint, fw_error *error) {
-    if (!u->config.chooser.choose || !hint->hex[0] || same(hint, &u->settled)) return FW_UNIT_UPDATE_NOTHING;
+    if (!u->config.chooser.choose || !hint->hex[0]) return FW_UNIT_UPDATE_NOTHING;
+    if (u->begun && !same(hint, &u->begun_for)) return choose(u, hint, error); /* what is on its way may be put aside */
+    if (same(hint, &u->settled)) return FW_UNIT_UPDATE_NOTHING;
     if (!u->begun) return choose(u, hint, error);
     if (u->part_bytes == u->offer.length_bytes) return finish(u, hint, error);
     if (u->part_bytes > u->offer.length_bytes) {
@@ -249,7 +292,10 @@ fw_unit_update fw_unit_updater_round(fw_unit_updater *u, const fw_hash *hint, fw
     return fetch_piece(u, error) == FW_OK ? FW_UNIT_UPDATE_GOES_ON : FW_UNIT_UPDATE_FAILED;
 }
 
-void fw_unit_updater_doubt(fw_unit_updater *u) { u->settled = (fw_hash){{0}}; }
+void fw_unit_updater_doubt(fw_unit_updater *u) {
+    u->settled = (fw_hash){{0}};
+    u->begun = false;
+}
 
 fw_hash fw_unit_updater_staged(const fw_unit_updater *u) {
     return fw_unit_lane_name(&u->config.shared->models, driving(u->config.shared));

@@ -70,6 +70,7 @@ typedef struct fw_unit_updater {
     fw_unit_offer offer;  /* on its way; empty: none */
     uint64_t part_bytes;  /* of it, on disk */
     bool begun, anew;     /* anew: a whole download had another hash; this is the second one */
+    fw_hash begun_for;    /* the hint that it was chosen at: another one, and who decides is asked again */
     fw_hash settled;      /* the hint that was signed, and looked at to the end */
     fw_hash shadow;       /* staged as shadow; empty: none */
 } fw_unit_updater;
@@ -82,7 +83,8 @@ void fw_unit_updater_close(fw_unit_updater *updater);
 bool fw_unit_updater_notice(fw_unit_updater *updater);
 /* The next step towards what the factory hints at. *error is of FAILED and REFUSED. */
 fw_unit_update fw_unit_updater_round(fw_unit_updater *updater, const fw_hash *hint, fw_error *error);
-/* Look again, though the hint is the same. */
+/* Ask who decides again, though the hint is the same and something may be on its way: what cannot be fetched any more
+ * holds up nothing. */
 void fw_unit_updater_doubt(fw_unit_updater *updater);
 
 /* Names for the report; empty: none. */

@@ -22,6 +22,7 @@ uint64_t fw_unit_seat_wanted(fw_unit_shared *shared) {
 }
 
 void fw_unit_seat_refuse(fw_unit_shared *shared, uint64_t sequence, fw_unit_refusal why) {
+    atomic_store(&shared->bad_why[sequence & 1], (uint32_t)why);
     atomic_store(&shared->model_bad[sequence & 1], sequence);
     atomic_store(&shared->refused_why, (uint32_t)why);
     atomic_store(&shared->model_refused, sequence);
