@@ -145,6 +145,32 @@ static void test_vetoes_that_the_good_one_would_have_too_are_no_storm(void **sta
     drop_rig(&r);
 }
 
+/* Puts a rule's ready bytes into a lane; it is not staged yet. */
+static uint64_t put_rule(fw_unit_lane *lane, uint64_t keep, fw_policy_kind kind, fw_hash *hash) {
+    static uint8_t ready[FW_UNIT_MODEL_MAX];
+    char *bytes = NULL;
+    size_t size = 0, ready_bytes = 0;
+    assert_int_equal(fw_policy_rule_file(kind, &bytes, &size, NULL), FW_OK);
+    *hash = fw_hash_bytes(bytes, size);
+    assert_int_equal(fw_unit_tick_load(bytes, size, NULL, ready, sizeof ready, &ready_bytes, NULL), FW_OK);
+    free(bytes);
+    return fw_unit_lane_put(lane, keep, hash, ready, ready_bytes);
+}
+
+/* A unit that was switched off in the middle of a trial: the last-known-good has not driven since, and is asked all
+ * the same. */
+static void test_a_storm_after_a_restart_is_seen_too(void **state) {
+    (void)state;
+    rig r = make_rig();
+    fw_hash good;
+    atomic_store(&r.shared->model_good, put_rule(&r.shared->models, 0, FW_POLICY_IDM, &good));
+    stage_rule(r.shared, FW_POLICY_CONSTANT);
+    r.gap_m = 10;
+    expect_within(&r, &good, FW_UNIT_WATCH_VETOES + 3);
+    assert_int_equal(atomic_load(&r.shared->refused_why), FW_UNIT_REFUSED_VETOES);
+    drop_rig(&r);
+}
+
 /* The line's own networks end in bounded functions; others may not. */
 static void test_an_answer_that_is_no_number_is_a_fault_at_once_and_always(void **state) {
     (void)state;
@@ -210,14 +236,8 @@ static void test_a_unit_whose_slots_are_gone_stops_and_a_fresh_one_waits(void **
 }
 
 static void stage_shadow(rig *r, fw_policy_kind kind) {
-    static uint8_t ready[FW_UNIT_MODEL_MAX];
-    char *bytes = NULL;
-    size_t size = 0, ready_bytes = 0;
-    assert_int_equal(fw_policy_rule_file(kind, &bytes, &size, NULL), FW_OK);
-    fw_hash hash = fw_hash_bytes(bytes, size);
-    assert_int_equal(fw_unit_tick_load(bytes, size, NULL, ready, sizeof ready, &ready_bytes, NULL), FW_OK);
-    fw_unit_lane_stage(&r->shared->shadows, fw_unit_lane_put(&r->shared->shadows, 0, &hash, ready, ready_bytes));
-    free(bytes);
+    fw_hash hash;
+    fw_unit_lane_stage(&r->shared->shadows, put_rule(&r->shared->shadows, 0, kind, &hash));
 }
 
 static void test_a_shadow_decides_nothing_and_is_compared(void **state) {
@@ -246,17 +266,41 @@ static void test_a_shadow_decides_nothing_and_is_compared(void **state) {
     drop_rig(&without);
 }
 
+/* A shadow that the process dies of is no fault of the model that drives, and is not tried again. */
+static void test_a_shadow_that_crashes_is_to_blame_itself(void **state) {
+    (void)state;
+    rig r = make_rig();
+    fw_hash good = make_good(&r, FW_POLICY_IDM);
+    stage_shadow(&r, FW_POLICY_CONSTANT);
+    ticks(&r, 5);
+    assert_int_equal(atomic_load(&r.shared->shadow_taking), 0);
+    for (int i = 0; i < FW_UNIT_CRASH_ROW + 1; i++) {
+        uint64_t staged = atomic_load(&r.shared->shadows.staged);
+        atomic_store(&r.shared->shadow_taking, staged);
+        crash(&r);
+        assert_int_equal(atomic_load(&r.shared->shadow_refused), staged);
+        assert_string_equal(one_tick(&r, NULL).model.hex, good.hex);
+        assert_int_equal(atomic_load(&r.shared->shadow_active), 0);
+        if (i < FW_UNIT_CRASH_ROW) stage_shadow(&r, FW_POLICY_CONSTANT);
+    }
+    assert_int_equal(atomic_load(&r.shared->model_refused), 0);
+    assert_int_equal(atomic_load(&r.shared->health.crashes), 0);
+    drop_rig(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_watch_ends_well_and_is_told),
         cmocka_unit_test(test_a_slow_model_is_left_within_three_ticks),
         cmocka_unit_test(test_a_storm_of_vetoes_is_left),
+        cmocka_unit_test(test_a_storm_after_a_restart_is_seen_too),
         cmocka_unit_test(test_vetoes_that_the_good_one_would_have_too_are_no_storm),
         cmocka_unit_test(test_an_answer_that_is_no_number_is_a_fault_at_once_and_always),
         cmocka_unit_test(test_a_crash_on_trial_leads_back_at_once),
         cmocka_unit_test(test_what_fails_too_leads_to_the_safe_controller),
         cmocka_unit_test(test_a_unit_whose_slots_are_gone_stops_and_a_fresh_one_waits),
         cmocka_unit_test(test_a_shadow_decides_nothing_and_is_compared),
+        cmocka_unit_test(test_a_shadow_that_crashes_is_to_blame_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,8 +20,10 @@ void fw_unit_shadow_take(fw_unit_shadow *shadow, fw_unit_shared *shared, uint8_t
     shadow->seen = staged;
     shadow->late_row = 0;
     atomic_store(&shared->shadow_active, 0);
-    if (staged == 0) return;
+    if (staged == 0 || staged == atomic_load(&shared->shadow_refused)) return;
+    atomic_store(&shared->shadow_taking, staged);
     fw_unit_seated seated = fw_unit_seat_take(&shadow->seat, &shared->shadows, staged, copy);
+    atomic_store(&shared->shadow_taking, 0);
     if (seated == FW_UNIT_SEAT_OVERTAKEN) shadow->seen = 0; /* look again */
     if (seated == FW_UNIT_SEAT_BENT) drop(shadow, shared, "it did not pass its check");
     if (seated == FW_UNIT_SEATED) atomic_store(&shared->shadow_active, staged);
@@ -38,7 +40,9 @@ void fw_unit_shadow_tick(fw_unit_shadow *shadow, fw_unit_shared *shared, const f
     fw_drive_action action = {0};
     if (shadow->seat.sequence == 0) return;
     int64_t before_ns = cpu_ns();
+    atomic_store(&shared->shadow_taking, shadow->seat.sequence);
     fw_policy_act_scene(&shadow->seat.policy, &shadow->seat.session, scene, view, &action);
+    atomic_store(&shared->shadow_taking, 0);
     bool late = cpu_ns() - before_ns > (int64_t)FW_UNIT_SHADOW_MAX_MS * 1000000;
     shadow->late_row = late ? shadow->late_row + 1 : 0;
     if (!fw_unit_seat_finite(&action)) {

@@ -7,8 +7,9 @@
  * curvatures more than FW_UNIT_SHADOW_CURVATURE_PM: before the guard, for it is the policies that are compared.
  *
  * Invariants: (1) nothing of a shadow reaches the bus, a recording or the guard; (2) it runs after the answer and
- * is dropped when FW_UNIT_LATE_ROW decisions in a row took more than FW_UNIT_SHADOW_MAX_MS of CPU time, or
- * for an answer that is no number; (3) a tick with a shadow allocates nothing.
+ * is dropped when FW_UNIT_LATE_ROW decisions in a row took more than FW_UNIT_SHADOW_MAX_MS of CPU time, for an
+ * answer that is no number, or when the process dies of it, which is not held against the model that drives; what was
+ * dropped is not taken again; (3) a tick with a shadow allocates nothing.
  */
 #ifndef FW_UNIT_SHADOW_H
 #define FW_UNIT_SHADOW_H

@@ -61,9 +61,15 @@ static bool has_other(fw_unit_shared *shared, uint64_t sequence) {
 /* A process before this one has died: whose fault is it taken to be? One that never proved itself is
  * blamed at once where there is another one to drive. */
 static void blame_the_dead(fw_unit_shared *shared) {
-    uint64_t taking = atomic_exchange(&shared->model_taking, 0);
+    uint64_t taking = atomic_exchange(&shared->model_taking, 0), shadow = atomic_exchange(&shared->shadow_taking, 0);
     uint64_t culprit = taking ? taking : atomic_load(&shared->model_active);
     if (atomic_fetch_add(&shared->tick_starts, 1) == 0) return;
+    if (shadow != 0) { /* it decides nothing, and who drives is not to blame for it */
+        atomic_store(&shared->shadow_active, 0);
+        atomic_store(&shared->shadow_refused, shadow);
+        fw_log_error("unit: the shadow is dropped: the process died with it");
+        return;
+    }
     uint32_t row = atomic_fetch_add(&shared->crash_row, 1) + 1;
     atomic_fetch_add(&shared->health.crashes, 1);
     if (culprit == 0) return;
@@ -159,6 +165,17 @@ static void enter_seat(fw_unit_tick *tick, fw_unit_seat *seat) {
     atomic_store(&shared->model_active, next.sequence);
 }
 
+/* After a start in the middle of a trial the last-known-good has not driven in this process: it takes the spare seat,
+ * for it is asked beside the one on trial (watch.h). Where it cannot be had the trial goes on without. */
+static void fill_spare(fw_unit_tick *tick) {
+    fw_unit_shared *shared = tick->shared;
+    uint64_t good = atomic_load(&shared->model_good);
+    if (!tick->watch.on || tick->spare.sequence != 0 || good == 0 || good >= tick->seat.sequence) return;
+    atomic_store(&shared->model_taking, good);
+    (void)fw_unit_seat_take(&tick->spare, &shared->models, good, tick->slot_copy);
+    atomic_store(&shared->model_taking, 0);
+}
+
 /* Nothing is left: fixed rules stop the car (safe.h). */
 static void enter_safe(fw_unit_tick *tick) {
     if (tick->safe) return;
@@ -182,6 +199,7 @@ static fw_unit_seated get_ready(fw_unit_tick *tick, uint64_t wanted) {
     fw_unit_seated seated = fw_unit_seat_take(&fresh, &tick->shared->models, wanted, tick->slot_copy);
     if (seated == FW_UNIT_SEATED) enter_seat(tick, &fresh);
     atomic_store(&tick->shared->model_taking, 0);
+    if (seated == FW_UNIT_SEATED) fill_spare(tick);
     return seated;
 }
 
@@ -325,6 +343,7 @@ static void judge(fw_unit_tick *tick, const fw_drive_decision *decision, bool fi
     fw_unit_shared *shared = tick->shared;
     fw_unit_watched lived = {.finite = finite, .decide_cpu_ns = cpu_ns};
     if (tick->safe) return;
+    atomic_store_explicit(&shared->deciding_since_ns, fw_env_mono_ns(tick->config.env), memory_order_relaxed);
     lived.lone_veto = is_lone_veto(tick, decision);
     bool watched = tick->watch.on;
     fw_unit_refusal why = fw_unit_watch_tick(&tick->watch, &lived);
@@ -338,6 +357,7 @@ static void judge(fw_unit_tick *tick, const fw_drive_decision *decision, bool fi
     }
     fw_unit_shadow_tick(&tick->shadow, shared, &tick->scene, &tick->view, &decision->policy,
                         tick->config.cpu_ns);
+    atomic_store_explicit(&shared->deciding_since_ns, 0, memory_order_relaxed);
 }
 
 static fw_status answer(fw_unit_tick *tick, int fd, uint32_t world_tick,
