@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "repositories.h"
 #include "unit/courier/courier.h"
 
 enum { UNIT = 5, OBJECT_MAX = 1 << 20, LOG_MAX = 200 };
@@ -31,6 +32,9 @@ typedef struct factory {
     uint32_t puts, heads, gets, reports, sequence;
     uint64_t bytes_taken, records;
     char last_report[2000];
+    const repositories *signed_by; /* answered below /v1/tuf/ */
+    uint32_t tuf_gets;
+    size_t director_max_bytes, root_max_bytes; /* the most that was let in of the director's; of roots */
 } factory;
 
 typedef struct rig {
@@ -43,6 +47,7 @@ typedef struct rig {
     fw_unit_courier *courier;
     uint64_t serial, rate;
     uint32_t quiet_from, quiet_to;
+    const char *root_path; /* signed metadata behind this root, in place of `choose` */
 } rig;
 
 static const char *header(const fw_http_call *call, const char *name) {
@@ -130,6 +135,19 @@ static fw_status take_records(factory *f, const fw_http_call *call, fw_http_repl
     return FW_OK;
 }
 
+static fw_status take_tuf(factory *f, const fw_http_call *call, fw_http_reply *reply) {
+    bool director = strstr(call->url, "/director/") != NULL, root = strstr(call->url, ".root.json") != NULL;
+    size_t *most = root ? &f->root_max_bytes : &f->director_max_bytes;
+    fw_http_response response = {.status = 0};
+    f->tuf_gets++;
+    if ((root || director) && call->reply_max_bytes > *most) *most = call->reply_max_bytes;
+    repositories_serve(f->signed_by, strstr(call->url, "/v1/tuf/"), &response);
+    reply->status = response.status;
+    reply->body = response.body;
+    reply->body_bytes = response.body_bytes;
+    return FW_OK;
+}
+
 static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *reply,
                          fw_error *error) {
     factory *f = self;
@@ -148,6 +166,7 @@ static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *re
         reply_text(reply, f->campaigns ? 200 : 500, f->campaigns ? f->campaigns : "{}");
         return FW_OK;
     }
+    if (strstr(call->url, "/v1/tuf/")) return take_tuf(f, call, reply);
     if (strcmp(call->method, "GET") == 0) return take_get(f, reply);
     if (strcmp(call->method, "HEAD") == 0) {
         f->heads++;
@@ -193,7 +212,8 @@ static void open_courier(rig *r) {
                                   .unit = UNIT};
     fw_unit_courier_config config = {.env = &r->env, .unit = UNIT, .factory = "http://factory",
                                      .data_folder = r->folder, .load = fw_unit_tick_load,
-                                     .chooser = {.self = r, .choose = choose},
+                                     .chooser = {.self = r, .choose = r->root_path ? NULL : choose},
+                                     .root_path = r->root_path,
                                      .signals = &fw_drive_signals,
                                      .upload_rate_bytes_per_s = r->rate,
                                      .quiet_from_min = r->quiet_from, .quiet_to_min = r->quiet_to};
@@ -467,6 +487,71 @@ static void test_the_target_is_fetched_checked_staged_and_remembered(void **stat
     json_decref(json);
     free(bytes);
     drop_rig(r);
+}
+
+static void write_text(const rig *r, const char *name, const char *text) {
+    char path[128];
+    fw_error error;
+    snprintf(path, sizeof path, "%s/%s", r->folder, name);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(fw_folder_make(path, 0755, &error), FW_OK);
+    snprintf(path, sizeof path, "%s/%s", r->folder, name);
+    assert_int_equal(fw_file_write_durable(fw_env_real(), path, text, strlen(text), &error), FW_OK);
+}
+
+/* The stick with the root is gone, the trusted folder or the key is damaged: the unit drives, reports and records. */
+static void test_what_it_trusts_cannot_be_read_and_it_lives_on(void **state) {
+    (void)state;
+    for (int damage = 0; damage < 3; damage++) {
+        rig *r = make_rig();
+        char *bytes = NULL;
+        aim(r, FW_POLICY_IDM, &bytes);
+        live(r, 1000);
+        assert_int_equal(atomic_load(&r->shared->models.staged), 1);
+        fw_unit_courier_close(r->courier);
+        fw_unit_spool_close(r->spool);
+        fw_unit_shared_free(r->shared);
+        r->shared = make_shared();
+        r->root_path = "/nowhere/root.json";
+        if (damage == 1) write_text(r, "trust/image/root.json", "{}"), write_text(r, "trust/director/root.json", "{}");
+        if (damage == 2) write_text(r, "unit.key", "no key");
+        uint32_t reports = r->factory.reports;
+        open_courier(r);
+        assert_int_equal(atomic_load(&r->shared->models.staged), 1);
+        live(r, 60000);
+        assert_true(r->factory.reports > reports);
+        free(bytes);
+        drop_rig(r);
+    }
+}
+
+/* What is parsed before its signature or its hash is known stays small. */
+static void test_little_is_let_in_before_it_is_checked(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    repositories from;
+    char *bytes = NULL, left[128];
+    fw_unit_courier_close(r->courier);
+    fw_unit_spool_close(r->spool);
+    repositories_make(&from, UNIT);
+    r->root_path = from.root_path;
+    r->factory.signed_by = &from;
+    write_text(r, "trust/image/targets.json.77.tmp", "cut by a power cut");
+    r->factory.time_ns = fw_env_wall_ns(fw_env_real());
+    open_courier(r);
+    aim(r, FW_POLICY_IDM, &bytes);
+    fw_hash target = fw_hash_bytes(bytes, r->factory.model_bytes);
+    repositories_assign(&from, &target, r->factory.model_bytes);
+    live(r, 3000);
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1); /* through signed metadata */
+    assert_true(r->factory.tuf_gets >= 8);
+    snprintf(left, sizeof left, "%s/trust/image/targets.json.77.tmp", r->folder);
+    assert_false(fw_file_exists(left));
+    assert_in_range(r->factory.director_max_bytes, 1, 64 << 10);
+    assert_in_range(r->factory.root_max_bytes, 1, 64 << 10);
+    free(bytes);
+    drop_rig(r);
+    repositories_drop(&from);
 }
 
 static void test_what_is_no_model_is_refused_once(void **state) {
@@ -790,6 +875,8 @@ int main(void) {
         cmocka_unit_test(test_without_a_factory_it_spools_and_catches_up),
         cmocka_unit_test(test_one_bad_recording_does_not_hold_up_the_others),
         cmocka_unit_test(test_the_target_is_fetched_checked_staged_and_remembered),
+        cmocka_unit_test(test_what_it_trusts_cannot_be_read_and_it_lives_on),
+        cmocka_unit_test(test_little_is_let_in_before_it_is_checked),
         cmocka_unit_test(test_what_is_no_model_is_refused_once),
         cmocka_unit_test(test_a_change_is_reported_at_once),
         cmocka_unit_test(test_no_answer_makes_it_forget),

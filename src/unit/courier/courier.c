@@ -17,6 +17,7 @@ enum {
     UPLOAD_MS = 60000,
     CALL_MS = 10000,
     CHOOSE_MS = 600000, /* metadata is looked at this often, also when nothing is hinted */
+    TRUST_MS = 30000,   /* a root that could not be read is tried again */
 };
 
 /* ---- waiting ---- */
@@ -120,13 +121,28 @@ static fw_status fetch_object(void *self, const fw_hash *sha256, uint64_t offset
     return FW_OK;
 }
 
+/* Who chooses: the caller's, or signed metadata behind the owner's root. Without them (a root that cannot be read, a
+ * folder that is damaged) the unit drives what it has, records and reports; it is tried again. */
+static void open_trust(fw_unit_courier *c) {
+    int64_t now_ns = fw_unit_now_ns(c);
+    fw_error error;
+    c->choose_due_ns = now_ns + (int64_t)CHOOSE_MS * 1000000;
+    if (c->updater.config.chooser.choose || c->no_roots) return;
+    if (fw_unit_trusted_open(c, &c->updater.config.chooser, &error) == FW_OK) {
+        c->no_roots = !c->trusted;
+    } else {
+        fw_log_error("unit %u: no model is taken from the network: %s", c->config.unit, error.text);
+        c->choose_due_ns = now_ns + (int64_t)TRUST_MS * 1000000;
+    }
+}
+
 /* One step towards the model that the factory wants here. */
 static void update(fw_unit_courier *c) {
     fw_error error = {""};
     if (!fw_unit_may_try(c, &c->fetches)) return;
     if (fw_unit_now_ns(c) >= c->choose_due_ns) {
+        open_trust(c);
         fw_unit_updater_doubt(&c->updater);
-        c->choose_due_ns = fw_unit_now_ns(c) + (int64_t)CHOOSE_MS * 1000000;
     }
     fw_unit_update done = fw_unit_updater_round(&c->updater, &c->target, &error);
     if (done == FW_UNIT_UPDATE_NOTHING) return;
@@ -313,14 +329,21 @@ static void send_records(fw_unit_courier *c) {
 
 /* ---- the whole ---- */
 
-/* Who chooses: the caller's, or signed metadata behind the owner's root, or nobody. */
 static fw_status open_updater(fw_unit_courier *c, fw_error *error) {
     const fw_unit_courier_config *config = &c->config;
     fw_unit_updater_config updater = {.env = config->env, .unit = config->unit, .data_folder = config->data_folder,
                                       .shared = c->shared, .load = config->load, .chooser = config->chooser,
                                       .source = {.self = c, .fetch = fetch_object}};
-    if (!updater.chooser.choose) FW_TRY(fw_unit_trusted_open(c, &updater.chooser, error));
-    return fw_unit_updater_open(&c->updater, &updater, error);
+    FW_TRY(fw_unit_updater_open(&c->updater, &updater, error)); /* first what drives */
+    open_trust(c);
+    return FW_OK;
+}
+
+/* Without its key the unit signs no version reports; everything else goes on. */
+static void open_identity(fw_unit_courier *c) {
+    fw_error error;
+    if (fw_unit_identity_open(c, &error) != FW_OK)
+        fw_log_error("unit %u: no version reports can be signed: %s", c->config.unit, error.text);
 }
 
 fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_shared *shared,
@@ -347,7 +370,7 @@ fw_status fw_unit_courier_open(const fw_unit_courier_config *config, fw_unit_sha
     c->health_due_ns = c->started_ns + (int64_t)c->config.health_ms * 1000000;
     fw_unit_campaigns_open(&c->campaigns, config, shared);
     fw_status status = open_updater(c, error);
-    if (status == FW_OK) status = fw_unit_identity_open(c, error);
+    if (status == FW_OK) open_identity(c);
     if (status == FW_OK)
         status = fw_unit_records_open(&c->records, config->env, config->data_folder, shared, error);
     if (status != FW_OK) {

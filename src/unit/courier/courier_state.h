@@ -37,6 +37,7 @@ struct fw_unit_courier {
     char nonce[33]; /* of the factory's last answer */
     int64_t choose_due_ns; /* look at the metadata again, whatever is hinted */
     struct fw_unit_trusted *trusted; /* NULL: no root, or the caller chooses */
+    bool no_roots;                   /* the owner brought none: that is said once */
     char campaigns_wanted[FW_UNIT_VERSION_MAX]; /* the version of the last report's answer */
     /* the uploader's, as uploads above, upload_client and upload_random */
     bool ask_offset;      /* an upload failed: ask before sending again */

@@ -8,6 +8,12 @@
 
 enum { BUNDLE_MAX = 1 << 20 };
 
+/* What may come before a signature is checked is small: parsed JSON takes up to 80 times its length. The image's
+ * snapshot and targets are signed with their hash, which is looked at first. */
+static const fw_tuf_limits director_limits = {.root_max_bytes = 64 << 10, .snapshot_max_bytes = 16 << 10,
+                                              .targets_max_bytes = 64 << 10};
+static const fw_tuf_limits image_limits = {.root_max_bytes = 64 << 10};
+
 /* One repository as the TUF client sees it. */
 typedef struct mirror {
     fw_unit_courier *courier;
@@ -83,18 +89,23 @@ static fw_status genuine(void *self, const fw_hash *sha256, fw_unit_offer *out, 
     return offer_of(&target, 0, out, error);
 }
 
-/* The owner's roots, once; true when there are some. */
+static bool has_root(const char *folder, const char *name) {
+    char path[FW_PATH_MAX];
+    snprintf(path, sizeof path, "%.400s/%s/root.json", folder, name);
+    return fw_file_exists(path);
+}
+
+/* The owner's roots, once: where there are some the file is not even looked for, for it may have been on a stick. */
 static fw_status take_roots(fw_unit_courier *c, const char *folder, bool *there, fw_error *error) {
-    char path[FW_PATH_MAX], *bundle = NULL;
+    char *bundle = NULL;
     size_t size = 0;
-    if (c->config.root_path) {
+    if (c->config.root_path && !(has_root(folder, "image") && has_root(folder, "director"))) {
         FW_TRY(fw_file_read(c->config.root_path, BUNDLE_MAX, &bundle, &size, error));
         fw_status status = fw_uptane_init(c->config.env, folder, bundle, size, error);
         free(bundle);
         if (status != FW_OK && status != FW_EXISTS) return status;
     }
-    snprintf(path, sizeof path, "%.400s/director/root.json", folder);
-    *there = fw_file_exists(path);
+    *there = has_root(folder, "director");
     return FW_OK;
 }
 
@@ -102,11 +113,12 @@ static fw_status open_mirror(fw_unit_courier *c, mirror *m, const char *folder, 
                              const char *unit, fw_error *error) {
     char path[FW_PATH_MAX];
     snprintf(path, sizeof path, "%.400s/%s", folder, name);
+    fw_unit_drop_ending(path, ".tmp", NULL);
     snprintf(m->address, sizeof m->address, "%s", address);
     m->courier = c;
     m->line = (fw_uptane_line){.under = {.self = m, .metadata = get_metadata}, .unit = unit};
     m->fetch = unit ? fw_uptane_fetch(&m->line) : m->line.under;
-    return fw_tuf_open(c->config.env, path, &m->fetch, NULL, &m->client, error);
+    return fw_tuf_open(c->config.env, path, &m->fetch, unit ? &director_limits : &image_limits, &m->client, error);
 }
 
 fw_status fw_unit_trusted_open(fw_unit_courier *c, fw_unit_chooser *chooser, fw_error *error) {
