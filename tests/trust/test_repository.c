@@ -297,6 +297,32 @@ static void first_opening_cut(void **state) {
     free(m);
 }
 
+/* The factory's folder is lost and comes back from a copy of before: readers have seen more, and refuse it. New keys of
+ * snapshot make them forget (docs/howto/keys.md). */
+static void a_copy_of_before_is_refused_until_the_snapshot_has_a_new_key(void **state) {
+    machine *m = machine_new();
+    shelf s = shelf_new(m, *state, "repo");
+    reader r = reader_new(&s, "reader");
+    char copy[FW_PATH_MAX + 8];
+    fw_error error;
+    reader_init(&r, &s);
+    shelf_put(&s, "a", "one", NULL);
+    snprintf(copy, sizeof copy, "%s-copy", s.folder);
+    copy_folder(s.folder, copy);
+    for (int i = 0; i < 3; i++) shelf_put(&s, "b", i % 2 ? "two" : "three", NULL);
+    good(reader_find(&r, "b", &found, why));
+    copy_folder(copy, s.folder);
+    shelf_put(&s, "c", "four", NULL); /* as old as what it was, by its numbers */
+    assert_int_equal(reader_find(&r, "c", &found, &error), FW_MISMATCH);
+    fw_repository *repository = shelf_open(&s);
+    good(fw_repository_rotate(repository, FW_TUF_SNAPSHOT, why));
+    fw_repository_close(repository);
+    good(reader_find(&r, "c", &found, why));
+    good(reader_find(&r, "a", &found, why));
+    assert_int_equal(reader_find(&r, "b", &found, &error), FW_NOT_FOUND);
+    free(m);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_open, folder_close)
     const struct CMUnitTest tests[] = {
@@ -305,6 +331,7 @@ int main(void) {
         TEST(rotation_of_every_role), TEST(a_delegated_role), TEST(keys_elsewhere),
         TEST(publish_cut_everywhere), TEST(root_rotation_cut), TEST(targets_rotation_cut),
         TEST(snapshot_rotation_cut), TEST(timestamp_rotation_cut), TEST(delegation_cut), TEST(first_opening_cut),
+        TEST(a_copy_of_before_is_refused_until_the_snapshot_has_a_new_key),
     };
     return cmocka_run_group_tests_name("repository", tests, NULL, NULL);
 }
