@@ -31,7 +31,7 @@ typedef struct factory {
     bool whole;
     uint32_t puts, heads, gets, reports, sequence;
     uint64_t bytes_taken, records;
-    char last_report[2000];
+    char last_report[4000];
     const repositories *signed_by; /* answered below /v1/tuf/ */
     uint32_t tuf_gets;
     size_t director_max_bytes, root_max_bytes; /* the most that was let in of the director's; of roots */
@@ -175,13 +175,18 @@ static fw_status perform(void *self, const fw_http_call *call, fw_http_reply *re
         return FW_OK;
     }
     if (strcmp(call->url, "http://factory/v1/records") == 0) return take_records(f, call, reply);
+    if (f->signed_by && strcmp(call->url, "http://factory/v1/units/5/key") == 0) {
+        reply_text(reply, 201, "{}");
+        return FW_OK;
+    }
     assert_string_equal(call->url, "http://factory/v1/units/5/report");
     f->reports++;
     snprintf(f->last_report, sizeof f->last_report, "%.*s", (int)call->body_bytes,
              (const char *)call->body);
     char target[100];
     snprintf(target, sizeof target, f->target[0] ? "\"%s\"" : "null", f->target);
-    snprintf(text, sizeof text, "{\"target\":%s%s%s%s}", target,
+    snprintf(text, sizeof text, "{\"target\":%s%s%s%s%s}", target,
+             f->signed_by ? ",\"nonce\":\"0123456789abcdef0123456789abcdef\"" : "",
              f->campaigns_version ? ",\"campaigns\":\"" : "",
              f->campaigns_version ? f->campaigns_version : "", f->campaigns_version ? "\"" : "");
     reply_text(reply, 200, text);
@@ -525,25 +530,60 @@ static void test_what_it_trusts_cannot_be_read_and_it_lives_on(void **state) {
     }
 }
 
-/* What is parsed before its signature or its hash is known stays small. */
-static void test_little_is_let_in_before_it_is_checked(void **state) {
-    (void)state;
-    rig *r = make_rig();
-    repositories from;
-    char *bytes = NULL, left[128];
+/* A courier behind signed metadata, with a first model through it; its bytes are the caller's to free. */
+static char *trust_repositories(rig *r, repositories *from) {
+    char *bytes = NULL;
     fw_unit_courier_close(r->courier);
     fw_unit_spool_close(r->spool);
-    repositories_make(&from, UNIT);
-    r->root_path = from.root_path;
-    r->factory.signed_by = &from;
+    repositories_make(from, UNIT);
+    r->root_path = from->root_path;
+    r->factory.signed_by = from;
     write_text(r, "trust/image/targets.json.77.tmp", "cut by a power cut");
     r->factory.time_ns = fw_env_wall_ns(fw_env_real());
     open_courier(r);
     aim(r, FW_POLICY_IDM, &bytes);
     fw_hash target = fw_hash_bytes(bytes, r->factory.model_bytes);
-    repositories_assign(&from, &target, r->factory.model_bytes);
+    repositories_assign(from, &target, r->factory.model_bytes);
     live(r, 3000);
-    assert_int_equal(atomic_load(&r->shared->models.staged), 1); /* through signed metadata */
+    assert_int_equal(atomic_load(&r->shared->models.staged), 1);
+    return bytes;
+}
+
+/* What the unit refused of signed metadata stands in its next version report. */
+static void test_an_attack_is_told(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    repositories from;
+    fw_error error;
+    char path[128], *bytes = trust_repositories(r, &from);
+    atomic_store(&r->shared->model_active, 1);
+    live(r, 2000);
+    assert_non_null(strstr(r->factory.last_report, "\\\"attacks\\\":[]"));
+    fw_hash other = fw_hash_bytes("other", 5);
+    snprintf(path, sizeof path, "driving/%s.safetensors", other.hex);
+    json_t *custom = json_pack("{s:s,s:[s],s:i}", "unit", "5", "hardware_ids", "flywheel-unit", "release_counter", 9);
+    assert_int_equal(fw_repository_remove(from.director, from.path, &error), FW_OK);
+    assert_int_equal(fw_repository_set(from.director, path, 5, &other, custom, &error), FW_OK);
+    assert_int_equal(fw_repository_publish(from.director, &error), FW_OK);
+    memcpy(r->factory.target, other.hex, sizeof other.hex);
+    bool told = false;
+    for (int i = 0; i < 20 && !told; i++) {
+        live(r, 200);
+        told = strstr(r->factory.last_report, "which the image repository does not have") != NULL;
+    }
+    assert_true(told);
+    json_decref(custom);
+    free(bytes);
+    drop_rig(r);
+    repositories_drop(&from);
+}
+
+/* What is parsed before its signature or its hash is known stays small. */
+static void test_little_is_let_in_before_it_is_checked(void **state) {
+    (void)state;
+    rig *r = make_rig();
+    repositories from;
+    char *bytes = trust_repositories(r, &from), left[128];
     assert_true(r->factory.tuf_gets >= 8);
     snprintf(left, sizeof left, "%s/trust/image/targets.json.77.tmp", r->folder);
     assert_false(fw_file_exists(left));
@@ -877,6 +917,7 @@ int main(void) {
         cmocka_unit_test(test_the_target_is_fetched_checked_staged_and_remembered),
         cmocka_unit_test(test_what_it_trusts_cannot_be_read_and_it_lives_on),
         cmocka_unit_test(test_little_is_let_in_before_it_is_checked),
+        cmocka_unit_test(test_an_attack_is_told),
         cmocka_unit_test(test_what_is_no_model_is_refused_once),
         cmocka_unit_test(test_a_change_is_reported_at_once),
         cmocka_unit_test(test_no_answer_makes_it_forget),

@@ -35,6 +35,8 @@ struct fw_unit_courier {
     fw_private_key *key;           /* this unit's (identity.h) */
     bool key_told;
     char nonce[33]; /* of the factory's last answer */
+    char attack[160];  /* signed metadata that did not agree, not told yet; "": none */
+    bool attack_sent;  /* the report on its way says it */
     int64_t choose_due_ns; /* look at the metadata again, whatever is hinted */
     struct fw_unit_trusted *trusted; /* NULL: no root, or the caller chooses */
     bool no_roots;                   /* the owner brought none: that is said once */

@@ -72,6 +72,7 @@ char *fw_unit_identity_versions(fw_unit_courier *c) {
     snprintf(report.hardware_id, sizeof report.hardware_id, "%s", c->config.hardware_id);
     snprintf(report.target, sizeof report.target, "driving/%.64s.safetensors", active.hex);
     snprintf(report.nonce, sizeof report.nonce, "%s", c->nonce);
+    snprintf(report.attack, sizeof report.attack, "%s", c->attack);
     if (fw_version_report_sign(&report, c->key, &text, &error) == FW_OK) return text;
     fw_log_warn("unit %u: %s", c->config.unit, error.text);
     return NULL;

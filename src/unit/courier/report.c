@@ -112,6 +112,7 @@ static char *report_text(fw_unit_courier *c, const state *now) {
     }
     char *versions = fw_unit_identity_versions(c);
     if (versions) json_object_set_new(json, "versions", json_string(versions));
+    c->attack_sent = versions != NULL;
     free(versions);
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
@@ -161,6 +162,7 @@ void fw_unit_report(fw_unit_courier *c) {
     if (status == FW_OK) {
         fw_unit_succeeded(c, &c->reports, "reporting to the factory");
         c->reported_state = mix;
+        if (c->attack_sent) c->attack[0] = '\0';
         take_answer(c, &reply);
     } else {
         fw_unit_failed(c, &c->reports, "reporting to the factory", reply.retry_after_s, error.text);

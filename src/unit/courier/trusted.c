@@ -65,6 +65,13 @@ static fw_status offer_of(const fw_tuf_target *target, uint64_t release_counter,
     return FW_OK;
 }
 
+/* For the next version report; metadata's own words may stand in it. */
+static void remember_attack(fw_unit_courier *c, const char *text) {
+    snprintf(c->attack, sizeof c->attack, "%.159s", text);
+    for (char *at = c->attack; *at; at++)
+        if (*at < 32 || *at > 126) *at = '?';
+}
+
 static fw_status choose(void *self, const fw_hash *hint, uint64_t release_counter, fw_unit_offer *out,
                         fw_error *error) {
     fw_unit_trusted *t = self;
@@ -72,7 +79,9 @@ static fw_status choose(void *self, const fw_hash *hint, uint64_t release_counte
                            .release_counter = release_counter};
     fw_uptane_choice choice;
     (void)hint; /* it made us look; what counts is what is signed */
-    FW_TRY(fw_uptane_choose(t->director.client, t->image.client, &unit, &choice, error));
+    fw_status status = fw_uptane_choose(t->director.client, t->image.client, &unit, &choice, error);
+    if (status == FW_MISMATCH) remember_attack(t->courier, error->text);
+    if (status != FW_OK) return status;
     *out = (fw_unit_offer){0};
     return choice.found ? offer_of(&choice.target, choice.release_counter, out, error) : FW_OK;
 }
