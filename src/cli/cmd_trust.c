@@ -168,6 +168,13 @@ static fw_status read_options(int argc, char **argv, options *o, const verb **fo
     return FW_OK;
 }
 
+/* init and export-root may be the first to come; whoever else meets no folder has mistyped it, and no keys are made. */
+static fw_status find_folder(const options *o, const verb *v, fw_error *error) {
+    if (v->run == run_init || v->run == run_export) return fw_folder_make(o->data, 0700, error);
+    if (fw_file_exists(o->data)) return FW_OK;
+    return fw_fail(error, FW_NOT_FOUND, "no folder %s; `flywheel trust init` makes one", o->data);
+}
+
 int fw_cmd_trust(int argc, char **argv) {
     options o = {.count = 0};
     const verb *v = NULL;
@@ -179,7 +186,7 @@ int fw_cmd_trust(int argc, char **argv) {
         return FW_CLI_DONE;
     }
     const fw_trust_config config = {.env = fw_env_real(), .data_folder = o.data};
-    fw_status status = fw_folder_make(o.data, 0755, &error);
+    fw_status status = find_folder(&o, v, &error);
     if (status == FW_OK) status = fw_trust_open(&config, &trust, &error);
     if (status == FW_OK) status = v->run(&o, trust, &error);
     fw_trust_close(trust);
