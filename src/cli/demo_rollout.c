@@ -20,6 +20,10 @@ fw_status fw_demo_plan_rollouts(fw_demo *demo, fw_error *error) {
                               0.125, "units_min", 1, "ticks_min", ticks, "time_max_s", 600, "name", "half", "share", 0.5,
                               "ticks_min", ticks, "time_max_s", 600, "name", "all", "share", 1, "ticks_min", ticks,
                               "time_max_s", 600);
+    json_t *shadow = json_pack("{s:s,s:s,s:f,s:i,s:I,s:i}", "name", "shadow", "mode", "shadow", "share", 0.125, "units_min", 1,
+                               "ticks_min", ticks, "time_max_s", 600);
+    if (o->parked) json_decref(shadow); /* nothing is lived beside anything */
+    else json_array_insert_new(rings, 0, shadow);
     json_t *plan = json_pack("{s:i,s:s,s:o}", "version", 1, "looks", o->realtime ? "always" : "asked", "rings", rings);
     json_t *answer = NULL;
     fw_status status = fw_demo_factory_post(&demo->factory, "/v1/rollout-plan", plan, &answer, NULL, error);
@@ -80,9 +84,11 @@ static uint32_t missing(const json_t *rollout, const json_t *units, bool ready) 
     json_t *member = NULL;
     json_array_foreach(json_object_get(rollout, "members"), i, member) {
         const json_t *unit = row_of(units, fw_demo_text(member, "unit"));
-        bool concerned = back ? state_is(member, "back") : state_is(member, "told") || state_is(member, "active");
+        bool shadow = state_is(member, "shadow");
+        bool concerned = back ? state_is(member, "back") : shadow || state_is(member, "told") || state_is(member, "active");
         if (!concerned || !unit) continue;
-        bool has = strcmp(fw_demo_text(unit, "active"), model) == 0 || strcmp(fw_demo_text(unit, "refused"), model) == 0 ||
+        bool has = strcmp(fw_demo_text(unit, shadow ? "shadow" : "active"), model) == 0 ||
+                   strcmp(fw_demo_text(unit, "refused"), model) == 0 ||
                    (ready && strcmp(fw_demo_text(unit, "staged"), model) == 0);
         count += !has;
     }
