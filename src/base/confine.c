@@ -1,11 +1,16 @@
 #include "base/confine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -94,6 +99,38 @@ fw_status fw_confine_to(const char *data_folder, const char *program_folder, fw_
     const char *const writes[] = {data_folder, "/dev/null", NULL}, *const reads[] = {program_folder, NULL};
     return fw_confine_files(writes, reads, error);
 }
+
+/* ---- the network ---- */
+
+#if defined(__x86_64__)
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OWN_ARCH 0 /* no other's calls are known here: everything would be refused */
+#endif
+#define CALLS_OF_X32 0x40000000u /* x86-64's second table of the same calls */
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define REFUSE_IF(test, value) BPF_JUMP(BPF_JMP | (test) | BPF_K, (value), 0, 1), REFUSE
+#define REFUSE BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
+
+fw_status fw_confine_offline(fw_error *error) {
+    struct sock_filter rules[] = {LOAD(arch),
+                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
+                                  REFUSE,
+                                  LOAD(nr),
+                                  REFUSE_IF(BPF_JGE, CALLS_OF_X32),
+                                  REFUSE_IF(BPF_JEQ, SYS_socket),
+                                  REFUSE_IF(BPF_JEQ, SYS_io_uring_setup),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const struct sock_fprog program = {.len = sizeof rules / sizeof *rules, .filter = rules};
+    if (OWN_ARCH != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+        return FW_OK;
+    return fw_fail(error, FW_UNSUPPORTED, "this kernel cannot take the network away (seccomp filters)");
+}
+
+/* ---- what stays open ---- */
 
 /* True when `path`, a real one, is `folder` or lies in it. */
 static bool lies_in(const char *path, const char *folder) {

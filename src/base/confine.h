@@ -7,7 +7,7 @@
  *     everything else: EACCES, for root as well           /proc, the program's folder, a few
  * devices
  *
- * Open descriptors stay open. The network is not touched. Nothing here can be undone.
+ * Open descriptors stay open. The network is not touched, but by fw_confine_offline. Nothing here can be undone.
  */
 #ifndef FW_BASE_CONFINE_H
 #define FW_BASE_CONFINE_H
@@ -28,6 +28,8 @@ fw_status fw_confine_files(const char *const *writes, const char *const *reads, 
 /* The usual case: one data folder to write, the system's folders and the program's own to read. */
 fw_status fw_confine_to(const char *data_folder, const char *program_folder,
                         fw_error *error) FW_MUST;
+/* No more sockets (seccomp): socket() and io_uring_setup() give EACCES. FW_UNSUPPORTED where the kernel cannot. */
+fw_status fw_confine_offline(fw_error *error) FW_MUST;
 /* Would a process confined like that still be let into `path`? True for what lies in one of its
  * folders, links followed. Fails when `path` is not there. */
 fw_status fw_confine_reaches(const char *data_folder, const char *program_folder, const char *path,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -263,6 +264,18 @@ static int opens(const char *path, int flags) {
     return 0;
 }
 
+/* errno when every kind of socket is refused; 0: one is given. */
+static int sockets(void) {
+    const int kinds[] = {AF_INET, AF_INET6, AF_UNIX};
+    int refused = 0, code = 0;
+    for (int i = 0; i < 3; i++) {
+        int fd = socket(kinds[i], SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) refused++, code = errno;
+        else close(fd);
+    }
+    return refused == 3 ? code : 0;
+}
+
 /* In a process of its own, as `uid`: returns its exit status. */
 static int in_child(const place *p, uid_t uid, int (*work)(const place *p)) {
     fflush(NULL);
@@ -283,7 +296,7 @@ static int reach_out(const place *p) {
     char link_path[140], inside[140];
     snprintf(link_path, sizeof link_path, "%s/link-%d", p->folder, (int)getuid());
     snprintf(inside, sizeof inside, "%s/out-%d", p->folder, (int)getuid());
-    if (opens(p->held_out, O_RDONLY) != 0) return 1; /* before */
+    if (opens(p->held_out, O_RDONLY) != 0 || sockets() != 0) return 1; /* before */
     if (fw_job_confine(&reach, NULL) != FW_OK) return 2;
     if (opens(p->held_out, O_RDONLY) != EACCES) return 3;
     if (symlink(p->held_out, link_path) != 0 || opens(link_path, O_RDONLY) != EACCES) return 4;
@@ -292,6 +305,7 @@ static int reach_out(const place *p) {
     if (opens(p->train, O_WRONLY) != EACCES) return 7;
     if (opens(inside, O_WRONLY | O_CREAT) != 0) return 8;
     if (opens(p->data, O_RDONLY | O_DIRECTORY) != EACCES) return 9; /* nor look around */
+    if (sockets() != EACCES) return 10; /* nor ask the factory for it */
     return 0;
 }
 
@@ -302,12 +316,26 @@ static void test_training_cannot_open_what_is_held_out(void **state) {
     if (getuid() == 0) assert_int_equal(in_child(p, 65534, reach_out), 0);
 }
 
+/* A data folder below /usr or /etc is open to every program: nobody may call that sealed. */
+static int lies_in_the_open(const place *p) {
+    const fw_job_reach reach = {.folder = p->folder, .champion = "/etc/passwd"};
+    fw_error error = {""};
+    if (fw_job_confine(&reach, &error) != FW_UNSUPPORTED) return 1;
+    return strstr(error.text, "move the data folder") ? 0 : 2;
+}
+
+static void test_a_system_folder_is_no_seal(void **state) {
+    if (fw_confine_version() == 0) skip();
+    assert_int_equal(in_child(*state, getuid(), lies_in_the_open), 0);
+}
+
 /* The job itself: it trains, and its process is sealed from then on. */
 static int train_and_look(const place *p) {
     if (freopen("/dev/null", "w", stdout) == NULL) return 10;
     if (fw_job_run("train", p->data, 1, 1) != 0) return 11;
     if (opens(p->held_out, O_RDONLY) != EACCES) return 12;
     if (opens(p->candidate, O_RDONLY) != 0) return 13;
+    if (sockets() != EACCES) return 14;
     return 0;
 }
 
@@ -379,6 +407,7 @@ int main(void) {
         cmocka_unit_test(test_a_broken_turn_or_record_is_refused),
         cmocka_unit_test(test_a_summary_is_short),
         cmocka_unit_test_setup_teardown(test_training_cannot_open_what_is_held_out, lay_out, tidy),
+        cmocka_unit_test_setup_teardown(test_a_system_folder_is_no_seal, lay_out, tidy),
         cmocka_unit_test_setup_teardown(test_the_job_seals_itself, lay_out, tidy),
         cmocka_unit_test_setup_teardown(test_the_gates_job, lay_out, tidy),
     };

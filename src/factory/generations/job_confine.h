@@ -5,6 +5,7 @@
  *     write   DIR/jobs/generation-N                 read   the champion, the recordings that the input lists,
  *                                                          and the system's folders (libraries, /proc)
  *     all else, the held-out recordings of the sealed suite among it: EACCES, for root as well
+ *     the network, the factory's own address among it: no socket, EACCES
  *
  * So training cannot look at what its candidate will be judged on, whatever its code does. It cannot be undone, and it
  * comes before the first recording is opened and before the first thread.
@@ -23,7 +24,8 @@ typedef struct fw_job_reach {
     uint32_t recording_count;
 } fw_job_reach;
 
-/* FW_UNSUPPORTED where the kernel has no Landlock: then nothing is sealed. */
+/* FW_UNSUPPORTED where the kernel has no Landlock or no seccomp filters, or the factory's folder lies in
+ * a system's: then the job is not sealed. */
 fw_status fw_job_confine(const fw_job_reach *reach, fw_error *error) FW_MUST;
 
 #endif
