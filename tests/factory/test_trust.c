@@ -1,10 +1,15 @@
 /* The factory's trust as a unit meets it: its own TUF clients over the real director and image repository; keys, nonces
  * and version reports; releases that wait; restarts, clocks that jump, keys that change beside a running factory. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/file.h>
+
 #include "fixture.h"
 
 #include "factory/trust/manage.h"
 #include "factory/trust/releases.h"
 #include "trust/dsse.h"
+#include "trust/roots.h"
 
 #define good(call_)                                                                                          \
     do {                                                                                                     \
@@ -211,6 +216,69 @@ static void keys_change_beside_a_running_factory(void **state) {
     int64_t count = 0;
     good(fw_trust_verify(f->factory->trust, &count, why));
     assert_int_equal(count, 2);
+}
+
+static void *ask_director(void *self) {
+    char *bytes = NULL;
+    size_t size = 0;
+    fw_error error;
+    if (fw_trust_director_file(((fixture *)self)->factory->trust, "a", "timestamp.json", &bytes, &size, &error) == FW_OK)
+        free(bytes);
+    return NULL;
+}
+
+/* One rotation is done and the next one half: who serves meanwhile must not clear its new key away. */
+static void a_rotation_is_left_alone_by_who_serves(void **state) {
+    fixture *f = *state;
+    char roots_folder[300], keys[300], lock[300], next[400];
+    fw_roots *roots = NULL;
+    pthread_t thread;
+    assign(f, "a", NULL);
+    assert_null(ask_director(f)); /* has the first root */
+    snprintf(roots_folder, sizeof roots_folder, "%s/trust/director", f->data);
+    snprintf(keys, sizeof keys, "%s/trust/keys/director", f->data);
+    snprintf(lock, sizeof lock, "%s/trust/lock", f->data);
+    snprintf(next, sizeof next, "%s/snapshot.next.pem", keys);
+    int fd = open(lock, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    const fw_roots_config config = {.env = f->config.env, .folder = roots_folder, .keys = keys, .life_s = 365 * 86400};
+    good(fw_roots_open(&config, &roots, why));
+    good(fw_roots_next(roots, FW_TUF_TIMESTAMP, why));
+    good(fw_roots_rotate(roots, FW_TUF_TIMESTAMP, why));
+    good(fw_roots_next(roots, FW_TUF_SNAPSHOT, why));
+    assert_int_equal(pthread_create(&thread, NULL, ask_director, f), 0);
+    usleep(200000); /* long enough for who does not wait */
+    assert_true(fw_file_exists(next));
+    good(fw_roots_rotate(roots, FW_TUF_SNAPSHOT, why));
+    fw_roots_close(roots);
+    close(fd);
+    pthread_join(thread, NULL);
+    unit a = unit_new(f, "a");
+    release(f, "one");
+    assign(f, "a", "one");
+    is_told(&a, "one");
+}
+
+/* The factory signs its root anew in time: not over one that a command beside it has made. */
+static void a_root_is_never_written_over(void **state) {
+    fixture *f = *state;
+    char path[300], *before = NULL, *after = NULL;
+    size_t before_bytes = 0, after_bytes = 0;
+    fw_trust *other = NULL;
+    assign(f, "a", NULL);
+    assert_null(ask_director(f));
+    good(fw_trust_tick(f->factory->trust, why));
+    f->faults.skip_ns += INT64_C(200) * 86400 * 1000000000; /* over half its life */
+    const fw_trust_config config = {.env = f->config.env, .data_folder = f->data};
+    good(fw_trust_open(&config, &other, why));
+    good(fw_trust_rotate(other, true, FW_TUF_TARGETS, NULL, why));
+    fw_trust_close(other);
+    snprintf(path, sizeof path, "%s/trust/director/2.root.json", f->data);
+    good(fw_file_read(path, FW_ROOT_MAX_BYTES, &before, &before_bytes, why));
+    good(fw_trust_tick(f->factory->trust, why));
+    good(fw_file_read(path, FW_ROOT_MAX_BYTES, &after, &after_bytes, why));
+    assert_string_equal(before, after);
+    free(before), free(after);
 }
 
 /* A year away, while root keys of both were replaced every two weeks. */
@@ -486,7 +554,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         TEST(a_unit_is_told_what_to_run), TEST(another_units_answer_is_refused), TEST(going_back_is_a_release),
-        TEST(versions_never_go_back), TEST(keys_change_beside_a_running_factory), TEST(a_unit_from_last_year),
+        TEST(versions_never_go_back), TEST(keys_change_beside_a_running_factory),
+        TEST(a_rotation_is_left_alone_by_who_serves), TEST(a_root_is_never_written_over), TEST(a_unit_from_last_year),
         TEST(a_release_waits_for_its_key), TEST(bad_arguments), TEST(statements_are_signed),
         TEST(first_key_is_taken_another_is_not), TEST(a_version_report_counts_once), TEST(old_nonces),
         TEST(many_units_cost_no_files),

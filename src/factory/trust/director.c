@@ -170,7 +170,7 @@ fw_status fw_trust_director_file(fw_trust *t, const char *unit, const char *file
     if (status == FW_OK && root) {
         status = read_root(t, file, bytes, size_bytes, error);
     } else if (status == FW_OK) {
-        status = fw_trust_load_director(t, NULL, error);
+        status = fw_trust_follow_director(t, error);
         if (status == FW_OK) status = fw_trust_look(t, error);
         if (status == FW_OK) status = fw_trust_epoch(t, error);
         if (status == FW_OK) status = sign_file(t, unit, &s, file, bytes, size_bytes, error);

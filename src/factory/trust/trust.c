@@ -40,14 +40,27 @@ fw_status fw_trust_open_image(const fw_trust *t, const char *keys_elsewhere, fw_
     return fw_repository_open(&config, out, error);
 }
 
+static bool has_newest_root(const fw_trust *t) {
+    char next[FW_TRUST_PATH_MAX + 32];
+    if (!t->director) return false;
+    snprintf(next, sizeof next, "%s/director/%lld.root.json", t->folder, (long long)fw_roots_version(t->director) + 1);
+    return !fw_file_exists(next);
+}
+
+fw_status fw_trust_follow_director(fw_trust *t, fw_error *error) {
+    int fd;
+    if (has_newest_root(t)) return FW_OK;
+    FW_TRY(fw_trust_lock_files(t, &fd, error));
+    fw_status status = fw_trust_load_director(t, NULL, error);
+    close(fd);
+    return status;
+}
+
 fw_status fw_trust_load_director(fw_trust *t, const char *keys_elsewhere, fw_error *error) {
-    char folder[FW_TRUST_PATH_MAX], keys[FW_TRUST_PATH_MAX], next[FW_TRUST_PATH_MAX + 32];
+    char folder[FW_TRUST_PATH_MAX], keys[FW_TRUST_PATH_MAX];
     path_in(t, "director", folder);
     path_in(t, "keys/director", keys);
-    if (t->director) {
-        snprintf(next, sizeof next, "%s/%lld.root.json", folder, (long long)fw_roots_version(t->director) + 1);
-        if (!keys_elsewhere && !fw_file_exists(next)) return FW_OK;
-    }
+    if (!keys_elsewhere && has_newest_root(t)) return FW_OK;
     const fw_roots_config config = {.env = t->config.env, .folder = folder, .keys = keys,
                                     .elsewhere = keys_elsewhere, .life_s = 365 * 86400};
     fw_roots *roots = NULL;
@@ -158,6 +171,7 @@ void fw_trust_close(fw_trust *t) {
 static fw_status freshen(fw_trust *t, fw_error *error) {
     fw_repository *image = NULL;
     bool renewed = false;
+    FW_TRY(fw_trust_load_director(t, NULL, error)); /* a command may have made a newer one */
     FW_TRY(fw_trust_open_image(t, NULL, &image, error));
     int64_t before = fw_roots_version(fw_repository_roots(image));
     fw_status status = fw_repository_freshen(image, error);

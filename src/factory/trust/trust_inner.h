@@ -54,7 +54,9 @@ fw_status fw_trust_ready(fw_trust *trust, fw_error *error) FW_MUST;
 fw_status fw_trust_lock_files(const fw_trust *trust, int *fd, fw_error *error) FW_MUST;
 fw_status fw_trust_open_image(const fw_trust *trust, const char *keys_elsewhere, fw_repository **out,
                               fw_error *error) FW_MUST;
-/* Opens the director's roots anew when there is a newer one. */
+/* Opens the director's roots anew when there is a newer one; opening mends what a rotation left, so DIR/trust/lock is
+ * held. follow: takes it, but only when there is something to open. */
+fw_status fw_trust_follow_director(fw_trust *trust, fw_error *error) FW_MUST;
 fw_status fw_trust_load_director(fw_trust *trust, const char *keys_elsewhere, fw_error *error) FW_MUST;
 /* DIR/trust/root.json from the newest roots. */
 fw_status fw_trust_write_bundle(const fw_trust *trust, fw_error *error) FW_MUST;
