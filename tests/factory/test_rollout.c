@@ -254,6 +254,36 @@ static void it_goes_on_after_a_restart(void **state) {
     expect_champion(&w, &w.model);
 }
 
+/* An hour without a factory is neither a time limit that is over nor a fleet that is silent. */
+static void being_down_decides_nothing(void **state) {
+    const char plan[] = "{\"rings\":[{\"name\":\"canary\",\"share\":0.125,\"time_max_s\":180},{\"name\":\"half\",\"share\":0.5,"
+                        "\"time_max_s\":180},{\"name\":\"all\",\"share\":1,\"time_max_s\":180}]}";
+    const int64_t hour_ns = 3600 * INT64_C(1000000000);
+    char target[FW_HASH_HEX + 1];
+    int with = 0;
+    world w;
+    begin(&w, *state);
+    start(&w, plan);
+    fixture_stop(w.f);
+    w.f->faults.skip_ns += hour_ns;
+    fixture_start(w.f);
+    factory_ticks(w.f, 2);
+    expect_state(&w, 1, "rolling"); /* 180 s are over by the clock */
+    all_obey(&w);
+    assert_int_equal(ring_of(&w, 1), 1);
+    while (with < UNITS && w.runs[with] != w.model.hex) with++;
+    fixture_stop(w.f);
+    w.f->faults.skip_ns += hour_ns;
+    fixture_start(w.f);
+    report(&w, with, target);
+    factory_ticks(w.f, 2);
+    assert_int_equal(ring_of(&w, 1), 1); /* three have not said anything since: they may not have had the time */
+    w.f->faults.skip_ns += hour_ns / 40;
+    report(&w, with, target);
+    factory_ticks(w.f, 2);
+    assert_int_equal(ring_of(&w, 1), 2); /* now they are silent */
+}
+
 static void looks_when_asked(void **state) {
     world w;
     begin(&w, *state);
@@ -351,6 +381,7 @@ int main(void) {
                                        TEST(people_have_the_last_word),
                                        TEST(what_is_done_can_be_turned_back),
                                        TEST(it_goes_on_after_a_restart),
+                                       TEST(being_down_decides_nothing),
                                        TEST(looks_when_asked),
                                        TEST(a_group_keeps_its_own),
                                        TEST(who_comes_late_comes_last),

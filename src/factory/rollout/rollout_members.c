@@ -193,7 +193,8 @@ static void take_unit(void *self, const fw_unit *unit) {
     fw_member *m = fw_rollout_member(r, unit->name);
     if (!m) m = join(r, unit);
     if (!m || all->status != FW_OK) return;
-    m->heard = all->now_ns - unit->reported_ns <= FW_UNIT_RECENT_S * INT64_C(1000000000);
+    const int64_t since_ns = unit->reported_ns > r->loaded_ns ? unit->reported_ns : r->loaded_ns;
+    m->heard = all->now_ns - since_ns <= FW_UNIT_RECENT_S * INT64_C(1000000000);
     if (unit->reported_ns == m->reported_ns) return;
     m->reported_ns = unit->reported_ns;
     all->status = take_report(all->rollouts, all->db, m, unit, all->error);

@@ -43,7 +43,8 @@ typedef struct fw_rollout {
     char model[FW_HASH_HEX + 1], previous[FW_HASH_HEX + 1], state[16];
     fw_rollout_plan plan;
     uint32_t ring;
-    int64_t ring_ns;            /* monotonic: when the ring began */
+    int64_t ring_ns;            /* monotonic: when the ring began, or the factory that goes on with it */
+    int64_t loaded_ns;          /* by the wall clock: when it was read from the catalogue; 0: begun here */
     fw_member *members;
     uint32_t count, room;
     fw_names names;

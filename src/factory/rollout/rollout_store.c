@@ -15,7 +15,6 @@ static bool load_row(void *self, sqlite3_stmt *row) {
     const char *plan = fw_db_column(row, 5);
     fw_error error;
     const fw_env *env = rollouts->config.env;
-    int64_t age_ns = fw_env_wall_ns(env) - sqlite3_column_int64(row, 7);
     if (fw_rollout_plan_parse(plan, strlen(plan), 0, &r->plan, &error) != FW_OK) return false;
     r->n = sqlite3_column_int64(row, 0);
     r->generation = sqlite3_column_int64(row, 1);
@@ -23,7 +22,8 @@ static bool load_row(void *self, sqlite3_stmt *row) {
     snprintf(r->previous, sizeof r->previous, "%s", fw_db_column(row, 3));
     snprintf(r->state, sizeof r->state, "%s", fw_db_column(row, 4));
     r->ring = (uint32_t)sqlite3_column_int64(row, 6);
-    r->ring_ns = fw_env_mono_ns(env) - (age_ns > 0 ? age_ns : 0);
+    r->ring_ns = fw_env_mono_ns(env); /* nobody could report while the factory was down: that time decides nothing */
+    r->loaded_ns = fw_env_wall_ns(env);
     if (r->ring >= r->plan.ring_count) r->n = 0;
     return false;
 }
@@ -62,7 +62,7 @@ fw_status fw_rollout_load(fw_rollouts *rollouts, sqlite3 *db, int64_t n, fw_erro
     int64_t rows = 0;
     fw_rollout_free(r);
     FW_TRY(fw_db_each(db, error, load_row, rollouts,
-                      "SELECT n,coalesce(generation,0),model,previous,state,plan,ring,ring_ns FROM rollouts WHERE n=?",
+                      "SELECT n,coalesce(generation,0),model,previous,state,plan,ring FROM rollouts WHERE n=?",
                       "i", n));
     if (r->n == 0) return fw_fail(error, FW_NOT_FOUND, "no rollout %lld that this Flywheel can read", (long long)n);
     FW_TRY(fw_db_int(db, error, &rows, "SELECT count(*) FROM rollout_units WHERE rollout=?", "i", n));
