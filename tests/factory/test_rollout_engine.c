@@ -255,6 +255,51 @@ static void test_what_must_come_first(void **state) {
     free(units);
 }
 
+/* A unit that says it drove a million kilometres without an event weighs little more than another. */
+static void test_one_that_lies_hides_no_harm(void **state) {
+    (void)state;
+    fw_rollout_unit *units = fleet(20, 10);
+    units[0].window.distance_m = 1e9, units[0].window.events = units[0].window.vetoes = 0;
+    fw_rollout_evidence seen = look(careful, 0, 20, units);
+    expect(&seen, FW_ROLLOUT_HALT, "harm shown");
+    free(units);
+    units = fleet(10, 10);
+    for (int i = 0; i < RING; i++) units[i].window.late_ticks = 400;
+    units[0].window.ticks = 1000000000, units[0].window.late_ticks = 0;
+    seen = look(careful, 0, 20, units);
+    expect(&seen, FW_ROLLOUT_HALT, "late");
+    free(units);
+    units = fleet(10, 10); /* nor does one of the control show one */
+    units[RING].window.distance_m = 1e9, units[RING].window.events = units[RING].window.vetoes = 0;
+    seen = look(careful, 0, 20, units);
+    expect(&seen, FW_ROLLOUT_ADVANCE, "ruled out");
+    assert_true(seen.compared[FW_MEASURE_EVENTS].control_rate > 0.09);
+    free(units);
+}
+
+/* As many as may refuse the model may also never take it; more may not. */
+static void test_who_never_takes_it_is_left_behind(void **state) {
+    (void)state;
+    static const char one[] = "{\"refusals_max\":1,\"rings\":[{\"name\":\"a\",\"share\":0.1,\"time_max_s\":100},"
+                              "{\"name\":\"all\",\"share\":1}]}";
+    fw_rollout_unit *units = fleet(10, 10);
+    units[4] = (fw_rollout_unit){.state = FW_ROLLOUT_TOLD, .heard = true};
+    fw_rollout_evidence seen = look(one, 0, 49, units);
+    expect(&seen, FW_ROLLOUT_WAIT, "1 of 20 units do not have it yet");
+    seen = look(one, 0, 50, units);
+    expect(&seen, FW_ROLLOUT_ADVANCE, "19 of 20 units run it");
+    assert_true(seen.settled);
+    units[5] = units[4];
+    seen = look(one, 0, 99, units);
+    expect(&seen, FW_ROLLOUT_WAIT, "2 of 20 units do not have it yet");
+    seen = look(one, 0, 100, units);
+    expect(&seen, FW_ROLLOUT_HALT, "undecided");
+    units[5].state = FW_ROLLOUT_FAILED; /* it refused: that was the one */
+    seen = look(one, 0, 99, units);
+    expect(&seen, FW_ROLLOUT_WAIT, "1 of 20 units do not have it yet");
+    free(units);
+}
+
 /* Until nobody is waited for, only a harm counts that no hour of the day makes. */
 static void test_before_a_ring_is_settled(void **state) {
     (void)state;
@@ -399,6 +444,8 @@ int main(void) {
                                        cmocka_unit_test(test_little_is_not_enough),
                                        cmocka_unit_test(test_scatter_between_units_weakens_evidence),
                                        cmocka_unit_test(test_what_must_come_first),
+                                       cmocka_unit_test(test_one_that_lies_hides_no_harm),
+                                       cmocka_unit_test(test_who_never_takes_it_is_left_behind),
                                        cmocka_unit_test(test_before_a_ring_is_settled),
                                        cmocka_unit_test(test_limits_halt_at_once),
                                        cmocka_unit_test(test_shadow),

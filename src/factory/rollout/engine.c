@@ -34,18 +34,97 @@ static double rate_of(const fw_health *health, fw_rollout_measure measure) {
     return exposure > 0 ? (double)count_of(health, measure) / exposure : NAN;
 }
 
+/* ---- no unit weighs more than others ---- */
+
+/* The most that one unit of a group counts for; INFINITY: any, where they are few. */
+typedef struct weight {
+    double metres, ticks;
+} weight;
+
+/* Exposures by quarters of a power of two, from 2^-POWERS_BELOW on; what is not driven stands nowhere. */
+enum { POWERS = 96, POWERS_BELOW = 16, QUARTERS = 4, BINS = POWERS * QUARTERS };
+static const double quarter_from[QUARTERS] = {0.5, 0.5946035575013605, 0.7071067811865476, 0.8408964152537145};
+
+static double ticks_of(const fw_health *health) {
+    return fmax((double)health->ticks, (double)health->shadow_ticks);
+}
+
+static void note_exposure(uint32_t bins[BINS], double exposure) {
+    int power = 0, quarter = QUARTERS - 1;
+    if (!(exposure > 0)) return;
+    double rest = frexp(exposure, &power);
+    while (rest < quarter_from[quarter]) quarter--;
+    int bin = (power + POWERS_BELOW) * QUARTERS + quarter;
+    bins[bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin]++;
+}
+
+/* FW_ROLLOUT_WEIGHT times the median, which is rounded down by less than a fifth. */
+static double most_of(const uint32_t bins[BINS]) {
+    uint32_t all = 0, below = 0;
+    for (int i = 0; i < BINS; i++) all += bins[i];
+    if (all < FW_ROLLOUT_WEIGHED) return INFINITY;
+    int i = 0;
+    while ((below += bins[i]) * 2 < all) i++;
+    return FW_ROLLOUT_WEIGHT * ldexp(quarter_from[i % QUARTERS], i / QUARTERS - POWERS_BELOW);
+}
+
+static bool is_of(const fw_rollout_unit *u, fw_rollout_state group) {
+    return u->state == group && (u->heard || group == FW_ROLLOUT_ACTIVE);
+}
+
+static weight weight_of(const fw_rollout_unit *units, uint32_t count, fw_rollout_state group, bool window) {
+    uint32_t metres[BINS] = {0}, ticks[BINS] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const fw_health *health = window ? &units[i].window : &units[i].lived;
+        if (!is_of(&units[i], group)) continue;
+        note_exposure(metres, health->distance_m);
+        note_exposure(ticks, ticks_of(health));
+    }
+    return (weight){most_of(metres), most_of(ticks)};
+}
+
+static uint64_t share_of(uint64_t count, double share) {
+    return share < 1 ? (uint64_t)((double)count * share) : count;
+}
+
+/* What it counts for: its own rates, of at most so much. */
+static fw_health weighed(const fw_health *health, const weight *most) {
+    double way = fmin(1, most->metres / health->distance_m), time = fmin(1, most->ticks / ticks_of(health));
+    fw_health out = *health;
+    if (way < 1) out.distance_m = most->metres;
+    out.events = share_of(health->events, way);
+    out.vetoes = share_of(health->vetoes, way);
+    out.ticks = share_of(health->ticks, time);
+    out.late_ticks = share_of(health->late_ticks, time);
+    out.shadow_ticks = share_of(health->shadow_ticks, time);
+    out.shadow_disagreements = share_of(health->shadow_disagreements, time);
+    return out;
+}
+
 /* ---- sums ---- */
+
+/* By group (is it the control?) and span (is it the window?). */
+typedef struct weights {
+    weight of[2][2];
+} weights;
 
 static void add_health(fw_health *sum, const fw_health *more) {
     const fw_health zero = {0};
     fw_health_since(&zero, more, sum);
 }
 
-static void add_unit(const fw_ring *ring, const fw_rollout_unit *u, fw_rollout_evidence *e) {
+static void add_weighed(fw_health *sum, const fw_health *more, const weight *most) {
+    const fw_health counts = weighed(more, most);
+    add_health(sum, &counts);
+}
+
+static void add_unit(const fw_ring *ring, const fw_rollout_unit *u, const weights *w, fw_rollout_evidence *e) {
     if (u->state == FW_ROLLOUT_CONTROL) {
-        e->control += u->heard;
-        if (u->heard) add_health(&e->control_sum, &u->lived);
-        if (u->heard) add_health(&e->control_window, &u->window);
+        if (!u->heard) return;
+        e->control++;
+        add_health(&e->control_sum, &u->lived);
+        add_weighed(&e->control_weighed, &u->lived, &w->of[true][false]);
+        add_weighed(&e->control_window, &u->window, &w->of[true][true]);
         return;
     }
     e->told++;
@@ -62,7 +141,8 @@ static void add_unit(const fw_ring *ring, const fw_rollout_unit *u, fw_rollout_e
         e->heard += u->heard;
         e->active++;
         add_health(&e->ring, &u->lived);
-        add_health(&e->ring_window, &u->window);
+        add_weighed(&e->ring_weighed, &u->lived, &w->of[false][false]);
+        add_weighed(&e->ring_window, &u->window, &w->of[false][true]);
     }
 }
 
@@ -74,6 +154,7 @@ typedef struct span {
     uint32_t count;
     bool settled;
     const fw_health *ring, *control;
+    weight most; /* that a unit of the control counts for */
 } span;
 
 /* How much more the control's units differ from each other than chance alone makes them: Pearson's chi^2 over
@@ -84,10 +165,11 @@ static double dispersion_of(const fw_rollout_plan *plan, const span *s, fw_rollo
     if (!(rate > 0)) return 1;
     for (uint32_t i = 0; i < s->count; i++) {
         const fw_rollout_unit *u = &s->units[i];
-        const fw_health *health = s->settled ? &u->window : &u->lived;
-        double expected = rate * exposure_of(health, measure);
-        if (u->state != FW_ROLLOUT_CONTROL || !u->heard || !(expected > 0)) continue;
-        double off = (double)count_of(health, measure) - expected;
+        if (!is_of(u, FW_ROLLOUT_CONTROL)) continue;
+        const fw_health health = weighed(s->settled ? &u->window : &u->lived, &s->most);
+        double expected = rate * exposure_of(&health, measure);
+        if (!(expected > 0)) continue;
+        double off = (double)count_of(&health, measure) - expected;
         chi2 += off * off / expected;
         n++;
     }
@@ -118,12 +200,13 @@ static fw_rollout_compared compared(const fw_rollout_plan *plan, const span *s, 
 }
 
 static void compare(const fw_rollout_plan *plan, const fw_rollout_unit *units, uint32_t count, bool settled,
-                    fw_rollout_evidence *e) {
+                    const weights *w, fw_rollout_evidence *e) {
     const span s = {.units = units,
                     .count = count,
                     .settled = settled,
-                    .ring = settled ? &e->ring_window : &e->ring,
-                    .control = settled ? &e->control_window : &e->control_sum};
+                    .ring = settled ? &e->ring_window : &e->ring_weighed,
+                    .control = settled ? &e->control_window : &e->control_weighed,
+                    .most = w->of[true][settled]};
     for (int m = 0; m < FW_MEASURE_COUNT; m++) e->compared[m] = compared(plan, &s, (fw_rollout_measure)m);
 }
 
@@ -156,15 +239,16 @@ static double late_share(const fw_health *health) {
 }
 
 static bool is_late(const fw_rollout_plan *plan, fw_rollout_evidence *e) {
-    double ring = late_share(&e->ring), control = late_share(&e->control_sum);
-    if (e->ring.ticks < FW_ROLLOUT_LATE_TICKS || ring - control <= plan->late_share_max) return false;
+    double ring = late_share(&e->ring_weighed), control = late_share(&e->control_weighed);
+    if (e->ring_weighed.ticks < FW_ROLLOUT_LATE_TICKS || ring - control <= plan->late_share_max) return false;
     return say(e, FW_ROLLOUT_HALT, "%.2g%% of the ring's ticks are late, %.2g%% of the control's", 100 * ring,
                100 * control);
 }
 
 static bool disagrees(const fw_rollout_plan *plan, fw_rollout_evidence *e) {
-    double share = e->ring.shadow_ticks ? (double)e->ring.shadow_disagreements / (double)e->ring.shadow_ticks : 0;
-    if (e->ring.shadow_ticks < FW_ROLLOUT_LATE_TICKS || share <= plan->disagreement_max) return false;
+    const fw_health *ring = &e->ring_weighed;
+    double share = ring->shadow_ticks ? (double)ring->shadow_disagreements / (double)ring->shadow_ticks : 0;
+    if (ring->shadow_ticks < FW_ROLLOUT_LATE_TICKS || share <= plan->disagreement_max) return false;
     return say(e, FW_ROLLOUT_HALT, "the model disagrees with the champion in %.2g%% of the ticks", 100 * share);
 }
 
@@ -186,16 +270,25 @@ static bool harms(const fw_rollout_plan *plan, fw_rollout_evidence *e) {
     return false;
 }
 
+/* Who has half of a ring's time not taken it (a full disk, a unit that will not) holds nobody up any longer, as long as
+ * with the refusals there are no more of them than may refuse. */
+static uint32_t waited_for(const fw_rollout_plan *plan, const fw_ring *ring, double elapsed_s,
+                           const fw_rollout_evidence *e) {
+    uint32_t waits = e->told - e->active - e->failed - e->silent;
+    double may_refuse = plan->refusals_max + plan->failures_share_max * e->told;
+    return elapsed_s >= ring->time_max_s / 2 && waits + e->refusals <= may_refuse ? 0 : waits;
+}
+
 /* What must still come before the ring may pass. */
 static bool lacks(const fw_rollout_plan *plan, const fw_ring *ring, double elapsed_s, fw_rollout_evidence *e) {
-    uint32_t waits = e->told - e->active - e->failed - e->silent;
+    uint32_t waits = waited_for(plan, ring, elapsed_s, e);
     if (waits > 0) return say(e, FW_ROLLOUT_WAIT, "%u of %u units do not have it yet", waits, e->told);
     if (e->heard == 0) return say(e, FW_ROLLOUT_WAIT, "no unit that has it answers");
     if (e->ticks_least < ring->ticks_min)
         return say(e, FW_ROLLOUT_WAIT, "%llu of %llu ticks lived", (unsigned long long)e->ticks_least,
                    (unsigned long long)ring->ticks_min);
-    if (e->ring.distance_m < ring->distance_min_m)
-        return say(e, FW_ROLLOUT_WAIT, "%.1f of %.1f km driven", e->ring.distance_m / 1000, ring->distance_min_m / 1000);
+    if (e->ring_weighed.distance_m < ring->distance_min_m)
+        return say(e, FW_ROLLOUT_WAIT, "%.1f of %.1f km driven", e->ring_weighed.distance_m / 1000, ring->distance_min_m / 1000);
     if (elapsed_s < ring->time_min_s)
         return say(e, FW_ROLLOUT_WAIT, "%.0f of %.0f s passed", elapsed_s, ring->time_min_s);
     if (!ring->rule_out) return false;
@@ -227,11 +320,16 @@ static void decide(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s,
 
 void fw_rollout_look(const fw_rollout_plan *plan, uint32_t ring, double elapsed_s, bool settled,
                      const fw_rollout_unit *units, uint32_t count, fw_rollout_evidence *out) {
+    weights w;
     FW_ASSERT(ring < plan->ring_count);
     *out = (fw_rollout_evidence){.action = FW_ROLLOUT_WAIT};
-    for (uint32_t i = 0; i < count; i++) add_unit(&plan->rings[ring], &units[i], out);
-    out->settled = settled || (out->heard > 0 && out->told == out->active + out->failed + out->silent);
-    compare(plan, units, count, settled, out);
+    for (int control = 0; control < 2; control++)
+        for (int window = 0; window < 2; window++)
+            w.of[control][window] =
+                weight_of(units, count, control ? FW_ROLLOUT_CONTROL : FW_ROLLOUT_ACTIVE, window);
+    for (uint32_t i = 0; i < count; i++) add_unit(&plan->rings[ring], &units[i], &w, out);
+    out->settled = settled || (out->heard > 0 && waited_for(plan, &plan->rings[ring], elapsed_s, out) == 0);
+    compare(plan, units, count, settled, &w, out);
     decide(plan, ring, elapsed_s, out);
 }
 

@@ -5,7 +5,8 @@
  *
  * Pure: no clock, no disk, no fleet; the factory, `flywheel rollout simulate` and `flywheel sim` call the same.
  *
- *   told, not yet active (and heard of)         wait       } over time_max_s: halt
+ *   told, not yet active (and heard of)         wait       } over time_max_s: halt. From half of that on those who do not take it
+ *                                                            } are not waited for when they are as few as may refuse
  *   more refusals, fallbacks, crashes than max  halt       at once, whatever the rest says
  *   late ticks of the ring's over late_share_max   halt    beyond the control's share, as soon as FW_ROLLOUT_LATE_TICKS were lived
  *   harm shown: e >= 1/alpha'                   halt       events/km, vetoes/km, late ticks/tick; ring against control
@@ -23,6 +24,10 @@
  * and limits are of it. `window`: since the ring settled, that is since nobody was waited for any more; rates are compared
  * in it, as ring and control must live through the same hours. Until then only a harm beyond FW_ROLLOUT_UNSETTLED
  * times the control's rate counts, which no hour of the day makes.
+ *
+ * A unit says itself how far it drove. So that one that lies, or is broken, cannot hide the others' harm, none counts for
+ * more than FW_ROLLOUT_WEIGHT times its group's median way and ticks, with its own rates; where fewer than FW_ROLLOUT_WEIGHED have driven
+ * all count as they are. It can still stop a rollout, which is the safe side.
  */
 #ifndef FW_FACTORY_ROLLOUT_ENGINE_H
 #define FW_FACTORY_ROLLOUT_ENGINE_H
@@ -46,7 +51,7 @@ typedef struct fw_rollout_unit {
 
 typedef enum fw_rollout_action { FW_ROLLOUT_WAIT, FW_ROLLOUT_ADVANCE, FW_ROLLOUT_HALT, FW_ROLLOUT_DONE } fw_rollout_action;
 typedef enum fw_rollout_measure { FW_MEASURE_EVENTS, FW_MEASURE_VETOES, FW_MEASURE_LATE, FW_MEASURE_COUNT } fw_rollout_measure;
-enum { FW_ROLLOUT_LATE_TICKS = 200 };
+enum { FW_ROLLOUT_LATE_TICKS = 200, FW_ROLLOUT_WEIGHT = 8, FW_ROLLOUT_WEIGHED = 10 };
 #define FW_ROLLOUT_UNSETTLED 1.5
 
 typedef struct fw_rollout_compared {
@@ -63,7 +68,8 @@ typedef struct fw_rollout_evidence {
     bool settled;   /* nobody is waited for: whoever looks begins all windows anew when this becomes true */
     uint32_t refusals, fallbacks, crashes;
     uint64_t ticks_least; /* lived by the ring's unit that lived least */
-    fw_health ring, control_sum;          /* lived */
+    fw_health ring, control_sum;          /* lived, as they said it */
+    fw_health ring_weighed, control_weighed; /* the same, and the windows: nobody above its weight; these decide */
     fw_health ring_window, control_window;
     fw_rollout_compared compared[FW_MEASURE_COUNT];
 } fw_rollout_evidence;
