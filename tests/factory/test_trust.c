@@ -281,6 +281,30 @@ static void a_root_is_never_written_over(void **state) {
     free(before), free(after);
 }
 
+/* The folder of keys is lost: the factory says so, and does not begin anew in silence; a person may. */
+static void lost_keys_are_not_made_anew_in_silence(void **state) {
+    fixture *f = *state;
+    char folder[300], *bytes = NULL;
+    size_t size = 0;
+    fw_error error = {""};
+    release(f, "one");
+    assign(f, "a", "one");
+    fixture_stop(f);
+    snprintf(folder, sizeof folder, "%s/trust", f->data);
+    good(fw_folder_remove(folder, why));
+    fixture_start(f);
+    assert_int_equal(fw_trust_release(f->factory->trust, "driving", model_of("two"), 3, NULL, &error), FW_CORRUPT);
+    assert_non_null(strstr(error.text, "bring it back from a copy"));
+    assert_null(ask_director(f));
+    assert_false(fw_file_exists(folder));
+    good(fw_trust_root(f->config.env, f->data, &bytes, &size, why)); /* flywheel trust init */
+    free(bytes);
+    release(f, "two");
+    unit a = unit_new(f, "a");
+    assign(f, "a", "two");
+    is_told(&a, "two");
+}
+
 /* A year away, while root keys of both were replaced every two weeks. */
 static void a_unit_from_last_year(void **state) {
     fixture *f = *state;
@@ -555,7 +579,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_unit_is_told_what_to_run), TEST(another_units_answer_is_refused), TEST(going_back_is_a_release),
         TEST(versions_never_go_back), TEST(keys_change_beside_a_running_factory),
-        TEST(a_rotation_is_left_alone_by_who_serves), TEST(a_root_is_never_written_over), TEST(a_unit_from_last_year),
+        TEST(a_rotation_is_left_alone_by_who_serves), TEST(a_root_is_never_written_over),
+        TEST(lost_keys_are_not_made_anew_in_silence), TEST(a_unit_from_last_year),
         TEST(a_release_waits_for_its_key), TEST(bad_arguments), TEST(statements_are_signed),
         TEST(first_key_is_taken_another_is_not), TEST(a_version_report_counts_once), TEST(old_nonces),
         TEST(many_units_cost_no_files),

@@ -123,10 +123,19 @@ static fw_status make_all(fw_trust *t, fw_error *error) {
     return fw_trust_write_bundle(t, error);
 }
 
+static bool has_roots(const fw_trust *t) {
+    char path[FW_TRUST_PATH_MAX];
+    path_in(t, "director/1.root.json", path);
+    return fw_file_exists(path);
+}
+
 fw_status fw_trust_ready(fw_trust *t, fw_error *error) {
     char path[FW_TRUST_PATH_MAX];
     int fd;
     if (t->ready) return FW_OK;
+    if (t->assigned_before && !has_roots(t))
+        return fw_fail(error, FW_CORRUPT, "%s is gone, and units trust its keys: bring it back from a copy; new ones "
+                       "(`flywheel trust init`) mean a new root.json for every unit", t->folder);
     path_in(t, "keys", path);
     FW_TRY(fw_folder_make(t->folder, 0755, error));
     FW_TRY(fw_folder_make(path, 0700, error));
@@ -137,6 +146,22 @@ fw_status fw_trust_ready(fw_trust *t, fw_error *error) {
     t->ready = true;
     t->epoch_due = true;
     return fw_folder_sync(t->config.env, t->config.data_folder, error);
+}
+
+static bool take_any(void *self, sqlite3_stmt *row) {
+    (void)row;
+    *(bool *)self = true;
+    return false;
+}
+
+/* Was any unit ever told what to run? Then there were keys. */
+static fw_status look_at_units(fw_trust *t, fw_error *error) {
+    if (!t->config.catalogue) return FW_OK;
+    sqlite3 *db = fw_catalogue_read(t->config.catalogue);
+    fw_status status = fw_db_each(db, error, take_any, &t->assigned_before,
+                                  "SELECT 1 FROM unit_keys WHERE assigned IS NOT NULL LIMIT 1", "");
+    fw_catalogue_read_end(t->config.catalogue);
+    return status;
 }
 
 fw_status fw_trust_open(const fw_trust_config *config, fw_trust **out, fw_error *error) {
@@ -151,6 +176,12 @@ fw_status fw_trust_open(const fw_trust_config *config, fw_trust **out, fw_error 
         json_decref(t->targets);
         free(t);
         return fw_fail(error, FW_IO, "no memory or no random bytes for the factory's trust");
+    }
+    fw_status status = look_at_units(t, error);
+    if (status != FW_OK) {
+        json_decref(t->targets);
+        free(t);
+        return status;
     }
     pthread_mutex_init(&t->lock, NULL);
     *out = t;

@@ -34,6 +34,7 @@ struct fw_trust {
     char folder[FW_PATH_MAX]; /* DIR/trust */
     pthread_mutex_t lock;     /* guards all below */
     bool ready;               /* keys and roots are there */
+    bool assigned_before;     /* at the opening the catalogue knew of assignments: keys are not made anew in silence */
     int64_t freshened_ns;     /* monotonic; 0: not yet */
     fw_private_key *release;
     json_t *targets;          /* path -> what the image repository says of it */
