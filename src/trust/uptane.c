@@ -91,6 +91,7 @@ static bool runs_on(const json_t *custom, const char *hardware_id) {
 static bool counter_of(const json_t *custom, uint64_t *out) {
     const json_t *counter = json_object_get(custom, "release_counter");
     if (!json_is_integer(counter) || json_integer_value(counter) < 0) return false;
+    if (json_integer_value(counter) > FW_UPTANE_COUNTER_MAX) return false;
     *out = (uint64_t)json_integer_value(counter);
     return true;
 }

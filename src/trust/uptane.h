@@ -28,6 +28,7 @@
 #include "trust/key.h"
 #include "trust/tuf.h"
 
+#define FW_UPTANE_COUNTER_MAX ((int64_t)1 << 53) /* of a release: there is always a next one */
 enum { FW_HARDWARE_ID_MAX = 64 };
 
 typedef struct fw_uptane_unit {

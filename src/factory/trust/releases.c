@@ -250,8 +250,9 @@ fw_status fw_trust_sign_waiting(fw_trust *t, const char *keys, int64_t *count, f
 static fw_status check_custom(const json_t *custom, fw_error *error) {
     const json_t *counter = json_object_get(custom, "release_counter");
     if (custom && !json_is_object(custom)) return fw_fail(error, FW_INVALID, "a release's custom part is an object");
-    if (counter && (!json_is_integer(counter) || json_integer_value(counter) < 0))
-        return fw_fail(error, FW_INVALID, "a release counter is a whole number from 0 on");
+    if (counter && (!json_is_integer(counter) || json_integer_value(counter) < 0 ||
+                    json_integer_value(counter) > FW_UPTANE_COUNTER_MAX))
+        return fw_fail(error, FW_INVALID, "a release counter is a whole number from 0 to 2^53");
     if (custom && json_dumpb(custom, NULL, 0, JSON_COMPACT) > FW_TRUST_CUSTOM_MAX)
         return fw_fail(error, FW_TOO_BIG, "a release's custom part has more than %d bytes", FW_TRUST_CUSTOM_MAX);
     return FW_OK;
