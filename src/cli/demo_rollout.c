@@ -1,7 +1,7 @@
 /* demo_rollout.c - the conductor's part in a rollout (demo_wait.h): it gives the units ticks to live, ring by ring, and
  * asks the factory for a look while the world stands still, so that every swap has its named tick.
  *
- *   told units have the model ready -> "go" -> they say that they run it -> look -> next ring, or over
+ *   told units have taken the model -> "go" -> look -> next ring, or over
  *                                     (turned back: the same with the model before)
  */
 #include <inttypes.h>
@@ -75,8 +75,9 @@ static const json_t *row_of(const json_t *units, const char *name) {
     return NULL;
 }
 
-/* How many units of the rollout should run a model and do not say so: `ready` is enough when it is staged. */
-static uint32_t missing(const json_t *rollout, const json_t *units, bool ready) {
+/* How many units of the rollout should run a model and do not say so. A tick that waits for its world takes a staged
+ * model too; one that is staged only may be taken a tick later, which is another drive. */
+static uint32_t missing(const json_t *rollout, const json_t *units) {
     bool back = state_is(rollout, "rolling_back");
     const char *model = fw_demo_text(rollout, back ? "previous" : "model");
     uint32_t count = 0;
@@ -88,25 +89,24 @@ static uint32_t missing(const json_t *rollout, const json_t *units, bool ready) 
         bool concerned = back ? state_is(member, "back") : shadow || state_is(member, "told") || state_is(member, "active");
         if (!concerned || !unit) continue;
         bool has = strcmp(fw_demo_text(unit, shadow ? "shadow" : "active"), model) == 0 ||
-                   strcmp(fw_demo_text(unit, "refused"), model) == 0 ||
-                   (ready && strcmp(fw_demo_text(unit, "staged"), model) == 0);
+                   strcmp(fw_demo_text(unit, "refused"), model) == 0;
         count += !has;
     }
     return count;
 }
 
-static fw_status wait_members(fw_demo *demo, const json_t *rollout, bool ready, int timeout_ms, fw_error *error) {
+static fw_status wait_members(fw_demo *demo, const json_t *rollout, int timeout_ms, fw_error *error) {
     int64_t begin = fw_demo_now_ms();
     for (;;) {
         json_t *units = NULL;
         FW_TRY(fw_demo_get(demo, "/v1/units", &units, error));
-        uint32_t left = missing(rollout, units, ready);
+        uint32_t left = missing(rollout, units);
         json_decref(units);
         if (left == 0) return FW_OK;
         if (fw_demo_now_ms() - begin > fw_demo_patience_ms(demo, timeout_ms)) break;
         FW_TRY(fw_demo_beat(demo, error));
     }
-    fw_demo_give_up(demo, ready ? "not every unit has staged the new model" : "not every unit reports the new model");
+    fw_demo_give_up(demo, "not every unit reports the new model");
     return FW_OK;
 }
 
@@ -128,10 +128,10 @@ static fw_status look(fw_demo *demo, json_int_t n, const json_t *before, fw_erro
 }
 
 static fw_status round_of(fw_demo *demo, json_int_t n, const json_t *rollout, fw_error *error) {
-    FW_TRY(wait_members(demo, rollout, true, STAGE_MS, error));
+    FW_TRY(wait_members(demo, rollout, STAGE_MS, error));
     if (!demo->options->parked)
         FW_TRY(fw_demo_run(demo, FW_DEMO_ROLLOUT_TICKS + FW_DEMO_RING_TICKS, false, error));
-    FW_TRY(wait_members(demo, rollout, false, ROLLOUT_MS, error));
+    FW_TRY(wait_members(demo, rollout, ROLLOUT_MS, error));
     return look(demo, n, rollout, error);
 }
 
