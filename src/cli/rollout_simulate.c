@@ -183,7 +183,7 @@ static fw_status find_harm(const char *text, fw_harm *own, const fw_harm **out, 
 static fw_status run_all(const options *o, const fw_rollout_plan *plan, json_t *list, fw_error *error) {
     int count = 1;
     fw_harm own;
-    const fw_harm *some;
+    const fw_harm *some = NULL;
     if (o->table) some = fw_harms(&count);
     else FW_TRY(find_harm(o->harm ? o->harm : "2", &own, &some, error));
     if (!o->json) print_head(o, plan);
